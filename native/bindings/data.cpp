@@ -1,0 +1,240 @@
+// Elements in and out: numbers, memory of other libraries, fills and copies.
+#include <cmath>
+#include <cstring>
+#include <optional>
+
+#include "bindings/op_function.h"
+#include "core/shape.h"
+#include "kernels/copy.h"
+
+namespace pb {
+
+void fill_elements(const Array& to, const Scalar& value) {
+  alignas(8) char element[8];
+  store_scalar(value, to.meta->dtype, element);
+  fill(to.placed().view(), element);
+}
+
+void copy_elements(const Array& to, const Array& from) {
+  if (to.meta->dtype == from.meta->dtype) return strided_copy(to.placed().view(), from.placed().view());
+  static const Op* cast = find_op("cast");
+  const GradMode off(false);
+  const Var v{from, nullptr, 0};
+  const Argument args[1] = {{&v, {}}};
+  const int64_t ints[1] = {static_cast<int64_t>(to.meta->dtype)};
+  const Var converted = apply_one({cast, args, ints, 0});
+  strided_copy(to.placed().view(), converted.array.placed().view());
+}
+
+}  // namespace pb
+
+namespace pb::py {
+namespace {
+
+const Array& array(PyObject* self) { return as_tensor(self)->var.array; }
+
+PyObject* item(PyObject* self, PyObject*) {
+  return guarded([&]() -> PyObject* {
+    const Array& a = array(self);
+    if (a.meta->numel != 1) {
+      fail(ErrorKind::Runtime, "a Tensor with ", a.meta->numel, " elements cannot be converted to Scalar\n",
+           "item() reads a tensor of one element; use tolist() or numpy() for more.");
+    }
+    return scalar_object(load_scalar(a.meta->dtype, a.data()));
+  });
+}
+
+PyObject* size(PyObject* self, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&]() -> PyObject* {
+    const Meta& m = *array(self).meta;
+    if (n == 0 || args[0] == Py_None) return size_object(m.shape());
+    const int64_t axis = PyLong_AsLongLong(args[0]);
+    if (axis == -1 && PyErr_Occurred()) throw PythonError();
+    if (m.ndim == 0) fail(ErrorKind::Index, "Dimension specified as ", axis, " but tensor has no dimensions");
+    return PyLong_FromLongLong(m.size(wrap_axis(axis, m.ndim)));
+  });
+}
+
+PyObject* stride(PyObject* self, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&]() -> PyObject* {
+    const Meta& m = *array(self).meta;
+    if (n == 1 && args[0] != Py_None) {
+      const int64_t axis = PyLong_AsLongLong(args[0]);
+      if (axis == -1 && PyErr_Occurred()) throw PythonError();
+      return PyLong_FromLongLong(m.stride(wrap_axis(axis, m.ndim)));
+    }
+    PyObject* t = PyTuple_New(m.ndim);
+    for (int i = 0; i < m.ndim; ++i) PyTuple_SET_ITEM(t, i, PyLong_FromLongLong(m.stride(i)));
+    return t;
+  });
+}
+
+PyObject* dim(PyObject* self, PyObject*) { return PyLong_FromLong(array(self).meta->ndim); }
+PyObject* numel(PyObject* self, PyObject*) { return PyLong_FromLongLong(array(self).meta->numel); }
+PyObject* element_size(PyObject* self, PyObject*) { return PyLong_FromLongLong(size_of(array(self).meta->dtype)); }
+PyObject* storage_offset(PyObject* self, PyObject*) { return PyLong_FromLongLong(array(self).offset); }
+PyObject* data_ptr(PyObject* self, PyObject*) {
+  const Array& a = array(self);
+  return PyLong_FromVoidPtr(a.meta->numel ? a.data() : nullptr);
+}
+PyObject* storage_ptr(PyObject* self, PyObject*) { return PyLong_FromVoidPtr(array(self).storage->data()); }
+PyObject* storage_bytes(PyObject* self, PyObject*) { return PyLong_FromSize_t(array(self).storage->bytes()); }
+PyObject* is_contiguous(PyObject* self, PyObject* const*, Py_ssize_t, PyObject*) {
+  return boolean(array(self).meta->is_contiguous);
+}
+PyObject* is_dense(PyObject* self, PyObject*) { return boolean(array(self).meta->is_dense); }
+
+PyObject* shares_memory(PyObject* self, PyObject* other) {
+  return boolean(is_tensor(other) && same_memory(array(self), array(other)));
+}
+
+// zero_() and fill_() without a gradient; the recorded forms go through the ops of those names.
+PyObject* set_all(PyObject* self, PyObject* value) {
+  return guarded([&]() -> PyObject* {
+    Scalar s;
+    if (!scalar_from(value, s)) fail(ErrorKind::Type, "fill_(): argument 'value' must be a number");
+    TensorObject* t = as_tensor(self);
+    check_no_internal_overlap(t->var.array);
+    fill_elements(t->var.array, s);
+    ++t->var.array.storage->version;
+    return Py_NewRef(self);
+  });
+}
+
+// Elements of `other`, of the same shape, without recording.
+PyObject* take_elements(PyObject* self, PyObject* other) {
+  return guarded([&]() -> PyObject* {
+    TensorObject* t = as_tensor(self);
+    check_no_internal_overlap(t->var.array);
+    const Array& from = array(other);
+    if (same_memory(t->var.array, from) && from.meta.get() != t->var.array.meta.get()) {
+      Array copy = Array::allocate(Meta::contiguous(from.meta->dtype, from.meta->shape()));
+      copy_elements(copy, from);
+      copy_elements(t->var.array, copy);
+    } else {
+      copy_elements(t->var.array, from);
+    }
+    ++t->var.array.storage->version;
+    return Py_NewRef(self);
+  });
+}
+
+PyObject* bump_version(PyObject* self, PyObject*) {
+  ++as_tensor(self)->var.array.storage->version;
+  Py_RETURN_NONE;
+}
+
+// The same elements as an instance of a subclass, sharing the place on the tape.
+PyObject* as_subclass(PyObject* self, PyObject* cls) {
+  return guarded([&]() -> PyObject* {
+    if (!PyType_Check(cls) || !PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(cls), tensor_type))
+      fail(ErrorKind::Type, "cls must be a type (got ", Py_TYPE(cls)->tp_name, ")");
+    auto* type = reinterpret_cast<PyTypeObject*>(cls);
+    Var v = var_of(self);
+    if (v.node && v.node->is_leaf()) {
+      static const Op* alias = find_op("alias");
+      const Argument args[1] = {{&var_of(self), {}}};
+      v = apply_one({alias, args, {}, 0});
+    }
+    return reinterpret_cast<PyObject*>(new_tensor(std::move(v), type));
+  });
+}
+
+// A detached instance of a subclass over the same elements (Parameter).
+PyObject* detached_as(PyObject* self, PyObject* cls) {
+  return guarded([&]() -> PyObject* {
+    return reinterpret_cast<PyObject*>(
+        new_tensor({as_tensor(self)->var.array, nullptr, 0}, reinterpret_cast<PyTypeObject*>(cls)));
+  });
+}
+
+std::optional<Scalar> numpy_scalar(PyObject* o) {
+  // NumPy's scalar types, recognised by their module so that NumPy's headers are not needed.
+  const char* name = Py_TYPE(o)->tp_name;
+  if (std::strncmp(name, "numpy.", 6) != 0 || std::strcmp(name, "numpy.ndarray") == 0) return std::nullopt;
+  if (std::strcmp(name, "numpy.bool") == 0 || std::strcmp(name, "numpy.bool_") == 0)
+    return Scalar::of_bool(PyObject_IsTrue(o) == 1);
+  if (PyIndex_Check(o)) {
+    Owned i = own(PyNumber_Index(o));
+    const int64_t v = PyLong_AsLongLong(i.get());
+    if (v == -1 && PyErr_Occurred()) throw PythonError();
+    return Scalar::of_int(v);
+  }
+  if (Py_TYPE(o)->tp_as_number && Py_TYPE(o)->tp_as_number->nb_float) {
+    Owned f(PyNumber_Float(o));
+    if (f) return Scalar::of_float(PyFloat_AS_DOUBLE(f.get()));
+    PyErr_Clear();
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+bool scalar_from(PyObject* o, Scalar& s) {
+  if (PyFloat_CheckExact(o)) {
+    s = Scalar::of_float(PyFloat_AS_DOUBLE(o));
+    return true;
+  }
+  if (PyBool_Check(o)) {
+    s = Scalar::of_bool(o == Py_True);
+    return true;
+  }
+  if (PyLong_Check(o)) {
+    int overflow = 0;
+    const int64_t v = PyLong_AsLongLongAndOverflow(o, &overflow);
+    if (overflow) {
+      fail(ErrorKind::Overflow, "Overflow when unpacking long long\n",
+           "An integer must lie between -2**63 and 2**63 - 1; use a float for larger numbers.");
+    }
+    s = Scalar::of_int(v);
+    return true;
+  }
+  if (PyFloat_Check(o)) {
+    s = Scalar::of_float(PyFloat_AS_DOUBLE(o));
+    return true;
+  }
+  if (auto n = numpy_scalar(o)) {
+    s = *n;
+    return true;
+  }
+  return false;
+}
+
+PyObject* scalar_object(const Scalar& s) {
+  switch (s.kind) {
+    case Scalar::Kind::Bool: return PyBool_FromLong(s.i != 0);
+    case Scalar::Kind::Int: return PyLong_FromLongLong(s.i);
+    default: return PyFloat_FromDouble(s.d);
+  }
+}
+
+template <class F>
+static PyCFunction method(F f) {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(f));
+}
+
+PyMethodDef data_methods[] = {
+    {"item", item, METH_NOARGS, "The only element as a Python number."},
+    {"size", method(size), METH_FASTCALL, "size(dim=None): the sizes, or the size of one axis."},
+    {"stride", method(stride), METH_FASTCALL, "stride(dim=None): steps between elements."},
+    {"dim", dim, METH_NOARGS, "The number of axes."},
+    {"ndimension", dim, METH_NOARGS, "The number of axes."},
+    {"numel", numel, METH_NOARGS, "The number of elements."},
+    {"nelement", numel, METH_NOARGS, "The number of elements."},
+    {"element_size", element_size, METH_NOARGS, "Bytes of one element."},
+    {"storage_offset", storage_offset, METH_NOARGS, "Where the first element lies in the storage."},
+    {"data_ptr", data_ptr, METH_NOARGS, "Address of the first element."},
+    {"_storage_ptr", storage_ptr, METH_NOARGS, "Address of the storage."},
+    {"_storage_bytes", storage_bytes, METH_NOARGS, "Bytes of the storage."},
+    {"is_contiguous", method(is_contiguous), METH_FASTCALL | METH_KEYWORDS, "Whether the elements lie row by row."},
+    {"is_non_overlapping_and_dense", is_dense, METH_NOARGS, "Whether the elements fill one block of memory."},
+    {"_shares_memory", shares_memory, METH_O, "Whether two tensors lie in one storage."},
+    {"_set_all", set_all, METH_O, "Every element becomes a number; not recorded."},
+    {"_take_elements", take_elements, METH_O, "Elements of another tensor of the same shape; not recorded."},
+    {"_bump_version", bump_version, METH_NOARGS, "Note a change made from outside."},
+    {"as_subclass", as_subclass, METH_O, "The same tensor as an instance of a subclass."},
+    {"_detached_as", detached_as, METH_O, "The same elements, off the tape, as an instance of a subclass."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace pb::py

@@ -1,0 +1,156 @@
+// x[...]: integers, slices, None and Ellipsis are views made here; tensors, lists and masks go to Python.
+#include "bindings/op_function.h"
+#include "core/shape.h"
+
+namespace pb::py {
+namespace {
+
+PyObject* python_indexing(const char* name) {
+  static PyObject* module = nullptr;
+  if (!module) module = check(PyImport_ImportModule("pullback.indexing"));
+  return check(PyObject_GetAttrString(module, name));
+}
+
+bool is_plain_integer(PyObject* o) {
+  if (PyLong_CheckExact(o)) return true;
+  return !PyBool_Check(o) && !is_tensor(o) && PyIndex_Check(o) && !PySequence_Check(o);
+}
+
+// Only positions that make views?
+bool is_basic(PyObject* key) {
+  if (!PyTuple_Check(key)) return is_plain_integer(key) || PySlice_Check(key) || key == Py_None || key == Py_Ellipsis;
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); ++i) {
+    PyObject* k = PyTuple_GET_ITEM(key, i);
+    if (!is_plain_integer(k) && !PySlice_Check(k) && k != Py_None && k != Py_Ellipsis) return false;
+  }
+  return true;
+}
+
+class Walker {
+ public:
+  explicit Walker(PyObject* self) : current_(Owned::borrow(self)) {}
+
+  void step(const Op* op, std::span<const int64_t> ints, uint64_t symbolic) {
+    const Argument args[1] = {{&var_of(current_.get()), {}}};
+    current_ = own(call_op(op, args, ints, symbolic, as_tensor(current_.get())));
+  }
+  const Meta& meta() const { return *as_tensor(current_.get())->var.array.meta; }
+
+  void select(int axis, PyObject* key) {
+    static const Op* op = find_op("select");
+    Owned number = own(PyNumber_Index(key));
+    const int64_t index = PyLong_AsLongLong(number.get());
+    if (index == -1 && PyErr_Occurred()) throw PythonError();
+    const int64_t size = meta().size(axis);
+    if (index < -size || index >= size) {
+      fail(ErrorKind::Index, "index ", index, " is out of bounds for dimension ", axis, " with size ", size,
+           "\nValid positions run from ", -size, " to ", size - 1, ".");
+    }
+    const int64_t ints[2] = {axis, index < 0 ? index + size : index};
+    step(op, ints, 2);
+  }
+
+  void slice(int axis, PyObject* key) {
+    static const Op* op = find_op("slice");
+    Py_ssize_t start, stop, stride;
+    check(PySlice_Unpack(key, &start, &stop, &stride));
+    if (stride <= 0) fail(ErrorKind::Value, "step must be greater than zero\nReverse an axis with flip().");
+    if (start == 0 && stop >= meta().size(axis) && stride == 1) return;
+    const int64_t ints[4] = {axis, start, stop, stride};
+    step(op, ints, 14);
+  }
+
+  void unsqueeze(int axis) {
+    static const Op* op = find_op("unsqueeze");
+    const int64_t ints[1] = {axis};
+    step(op, ints, 0);
+  }
+
+  PyObject* finish(PyObject* self) {
+    if (current_.get() != self) return current_.release();
+    static const Op* alias = find_op("alias");  // x[:] is a new tensor
+    step(alias, {}, 0);
+    return current_.release();
+  }
+
+ private:
+  Owned current_;
+};
+
+PyObject* basic(PyObject* self, PyObject* key) {
+  Walker w(self);
+  const int ndim = w.meta().ndim;
+  const bool tuple = PyTuple_Check(key);
+  const Py_ssize_t n = tuple ? PyTuple_GET_SIZE(key) : 1;
+  Py_ssize_t taken = 0, dots = 0;
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    PyObject* k = tuple ? PyTuple_GET_ITEM(key, i) : key;
+    if (k == Py_Ellipsis) ++dots;
+    else if (k != Py_None) ++taken;
+  }
+  if (dots > 1) fail(ErrorKind::Index, "an index can only have a single ellipsis ('...')");
+  if (taken > ndim) {
+    if (ndim == 0 && taken == 1 && n == 1) {
+      fail(ErrorKind::Index, "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in ",
+           "C++ to convert a 0-dim tensor to a number");
+    }
+    fail(ErrorKind::Index, "too many indices for tensor of dimension ", ndim);
+  }
+  int axis = 0;
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    PyObject* k = tuple ? PyTuple_GET_ITEM(key, i) : key;
+    if (k == Py_Ellipsis) axis += ndim - static_cast<int>(taken);
+    else if (k == Py_None) w.unsqueeze(axis++);
+    else if (PySlice_Check(k)) w.slice(axis++, k);
+    else w.select(axis, k);
+  }
+  return w.finish(self);
+}
+
+PyObject* get_item(PyObject* self, PyObject* key) {
+  return guarded([&]() -> PyObject* {
+    if (is_plain(self) && is_basic(key)) return basic(self, key);
+    Owned f = own(python_indexing("get_item"));
+    return PyObject_CallFunctionObjArgs(f.get(), self, key, nullptr);
+  });
+}
+
+int set_item(PyObject* self, PyObject* key, PyObject* value) {
+  return guarded_status([&] {
+    if (!value) fail(ErrorKind::NotImplemented, "tensors do not support the deletion of elements");
+    Owned f = own(python_indexing("set_item"));
+    Owned r = own(PyObject_CallFunctionObjArgs(f.get(), self, key, value, nullptr));
+  });
+}
+
+Py_ssize_t length(PyObject* self) {
+  const Meta& m = *as_tensor(self)->var.array.meta;
+  if (m.ndim == 0) {
+    PyErr_SetString(PyExc_TypeError, "len() of a 0-d tensor");
+    return -1;
+  }
+  return m.size(0);
+}
+
+}  // namespace
+
+PyObject* tensor_iter(PyObject* self) {
+  return guarded([&]() -> PyObject* {
+    if (as_tensor(self)->var.array.meta->ndim == 0) fail(ErrorKind::Type, "iteration over a 0-d tensor");
+    Owned f = own(PyObject_GetAttrString(self, "unbind"));
+    Owned parts = own(PyObject_CallNoArgs(f.get()));
+    return PyObject_GetIter(parts.get());
+  });
+}
+
+PyObject* basic_index(PyObject* self, PyObject* key) {
+  return guarded([&] { return basic(self, key); });
+}
+
+void fill_index_slots(std::vector<PyType_Slot>& s) {
+  s.push_back({Py_mp_subscript, reinterpret_cast<void*>(get_item)});
+  s.push_back({Py_mp_ass_subscript, reinterpret_cast<void*>(set_item)});
+  s.push_back({Py_mp_length, reinterpret_cast<void*>(length)});
+}
+
+}  // namespace pb::py

@@ -1,0 +1,174 @@
+// The extension module: everything that Python needs of the core and that is not on the path of an operation.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "bindings/node_object.h"
+#include "bindings/op_function.h"
+#include "bindings/random.h"
+#include "bindings/rules.h"
+#include "bindings/tape.h"
+#include "core/shape.h"
+#include "kernels/blas.h"
+#include "kernels/copy.h"
+#include "runtime/allocator.h"
+#include "runtime/gil.h"
+#include "runtime/threads.h"
+
+namespace nb = nanobind;
+
+namespace pb::py {
+PyObject* basic_index(PyObject* self, PyObject* key);
+
+namespace {
+
+nb::object steal_checked(PyObject* o) {
+  if (!o) throw nb::python_error();
+  return nb::steal(o);
+}
+
+nb::object empty(const std::vector<int64_t>& sizes, nb::handle dtype) {
+  const DType d = dtype_from(dtype.ptr());
+  for (int64_t s : sizes) {
+    if (s < 0) {
+      fail(ErrorKind::Shape, "Trying to create tensor with negative dimension ", s, ": ", shape_text(sizes),
+           "\nSizes must be 0 or more.");
+    }
+  }
+  if (!visit_dtype(d, []<class T>() {}))
+    fail(ErrorKind::NotImplemented, "torch.", info(d).name, " tensors are not supported yet; use float32 or float64");
+  int64_t bytes = size_of(d);
+  for (int64_t s : sizes) {
+    if (__builtin_mul_overflow(bytes, s, &bytes))
+      fail(ErrorKind::Runtime, "Storage size calculation overflowed with sizes=", shape_text(sizes));
+  }
+  return steal_checked(wrap_array(Array::allocate(Meta::contiguous(d, sizes))));
+}
+
+nb::object empty_strided(const std::vector<int64_t>& sizes, const std::vector<int64_t>& strides, nb::handle dtype) {
+  Ref<Meta> meta = Meta::intern(dtype_from(dtype.ptr()), sizes, strides);
+  int64_t low = 0, high = 0;
+  meta->extent(low, high);
+  Array a;
+  a.storage = Storage::allocate(static_cast<size_t>(high) * size_of(meta->dtype));
+  a.meta = std::move(meta);
+  return steal_checked(wrap_array(std::move(a)));
+}
+
+void release_python(void* owner) {
+  if (Py_IsInitialized()) Py_DECREF(static_cast<PyObject*>(owner));
+}
+
+// Memory of another library: `address` of the first element, strides in elements, kept alive by `owner`.
+nb::object borrow(uintptr_t address, nb::handle dtype, const std::vector<int64_t>& sizes,
+                  const std::vector<int64_t>& strides, nb::object owner) {
+  const DType d = dtype_from(dtype.ptr());
+  Ref<Meta> meta = Meta::intern(d, sizes, strides);
+  int64_t low = 0, high = 0;
+  meta->extent(low, high);
+  char* first = reinterpret_cast<char*>(address) + low * size_of(d);
+  Array a;
+  a.storage = Storage::borrow(first, static_cast<size_t>(high - low) * size_of(d), owner.release().ptr(), release_python);
+  a.offset = -low;
+  a.meta = std::move(meta);
+  return steal_checked(wrap_array(std::move(a)));
+}
+
+nb::object op_function(const std::string& name, nb::list overloads, bool is_in_place, nb::object result_type,
+                       const std::string& doc) {
+  std::vector<Overload> list;
+  for (nb::handle o : overloads) {
+    nb::tuple pair = nb::cast<nb::tuple>(o);
+    list.push_back({parse_signature(nb::cast<std::string>(pair[0])),
+                    reinterpret_cast<const Op*>(nb::cast<uintptr_t>(pair[1]))});
+  }
+  return steal_checked(make_op_function(name, std::move(list), is_in_place, result_type.ptr(), doc));
+}
+
+void init_runtime(nb::module_& m) {
+  g_gil.save = [] { return static_cast<void*>(PyEval_SaveThread()); };
+  g_gil.restore = [](void* s) { PyEval_RestoreThread(static_cast<PyThreadState*>(s)); };
+  m.def("get_num_threads", num_threads);
+  m.def("set_num_threads", set_num_threads);
+  m.def("isa", [] { return kernels().isa; });
+  m.def("set_blas_path", [](const std::string& path) { set_blas_path(path.c_str()); });
+  m.def("blas_status", [] { return std::string(blas_status()); });
+  m.def("trim_memory", trim);
+  m.def("allocator_statistics", [] {
+    const AllocatorStats s = allocator_stats();
+    nb::dict d;
+    d["allocations"] = s.allocations;
+    d["cache_hits"] = s.cache_hits;
+    d["live_bytes"] = s.live_bytes;
+    d["peak_bytes"] = s.peak_bytes;
+    d["cached_bytes"] = s.cached_bytes;
+    return d;
+  });
+}
+
+void init_tape(nb::module_& m) {
+  m.def("is_grad_enabled", grad_enabled);
+  m.def("set_grad_enabled", set_grad_enabled);
+  m.def("run_backward", [](nb::tuple tensors, nb::tuple gradients, nb::object inputs, bool keep, bool create, bool acc) {
+    return steal_checked(run_backward_py(tensors.ptr(), gradients.ptr(), inputs.ptr(), keep, create, acc));
+  }, nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg());
+  m.def("promote_types", [](nb::handle a, nb::handle b) {
+    return nb::borrow(dtype_object(promote(dtype_from(a.ptr()), dtype_from(b.ptr()))));
+  });
+  m.def("result_type", [](nb::args args) {
+    std::vector<Operand> in;
+    for (nb::handle o : args) {
+      Scalar s;
+      if (is_tensor(o.ptr())) in.push_back({as_tensor(o.ptr())->var.array.meta.get(), Scalar::Kind::Int});
+      else if (scalar_from(o.ptr(), s)) in.push_back({nullptr, s.kind});
+      else fail(ErrorKind::Type, "result_type(): arguments must be tensors or numbers");
+    }
+    return nb::borrow(dtype_object(common_dtype(in)));
+  });
+  m.def("get_default_dtype", [] { return nb::borrow(dtype_object(default_dtype())); });
+  m.def("set_default_dtype", [](nb::handle d) { set_default_dtype(dtype_from(d.ptr())); });
+}
+
+void init_python_hooks(nb::module_& m) {
+  m.def("set_error_class", [](int kind, nb::object cls) { set_error_class(static_cast<ErrorKind>(kind), cls.ptr()); });
+  m.def("set_size_class", [](nb::object cls) { set_size_class(cls.ptr()); });
+  m.def("set_parameter_class", [](nb::object cls) {
+    parameter_type = reinterpret_cast<PyTypeObject*>(cls.release().ptr());
+  });
+  m.def("set_tracer_class", [](nb::object cls) { set_tracer_type(cls.ptr()); });
+  m.def("set_dispatcher", [](nb::object f) { set_dispatcher(f.ptr()); });
+  m.def("set_torch_function_default", [](nb::object plain, nb::object disabled) {
+    set_torch_function_default(plain.ptr(), disabled.ptr());
+  });
+  m.def("op_function", op_function, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg());
+  m.def("basic_index", [](nb::handle self, nb::handle key) { return steal_checked(basic_index(self.ptr(), key.ptr())); });
+}
+
+}  // namespace
+}  // namespace pb::py
+
+NB_MODULE(_core, m) {
+  using namespace pb::py;
+  nb::set_leak_warnings(false);
+  nb::register_exception_translator([](const std::exception_ptr& p, void*) {
+    try {
+      std::rethrow_exception(p);
+    } catch (const pb::Error& e) {
+      raise(e);
+    } catch (const pb::PythonError& e) {
+      raise(e);
+    }
+  });
+  init_dtype(m.ptr());
+  init_node_type(m.ptr());
+  init_tensor_type(m.ptr());
+  init_op_function(m.ptr());
+  init_runtime(m);
+  init_tape(m);
+  init_python_hooks(m);
+  init_rules(m);
+  init_random(m);
+  m.def("empty", empty);
+  m.def("empty_strided", empty_strided);
+  m.def("borrow", borrow);
+}

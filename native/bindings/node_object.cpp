@@ -1,0 +1,247 @@
+#include "bindings/node_object.h"
+
+#include <unordered_map>
+
+#include "core/shape.h"
+
+namespace pb::py {
+namespace {
+
+struct NodeObject {
+  PyObject_HEAD
+  Node* node;  // holds a count
+};
+
+PyTypeObject* base_type = nullptr;
+
+NodeObject* as_node(PyObject* o) { return reinterpret_cast<NodeObject*>(o); }
+
+// One Python type per name, so that type(x.grad_fn).__name__ is "AddBackward0".
+PyTypeObject* type_of(const std::string& name) {
+  static auto& types = *new std::unordered_map<std::string, PyTypeObject*>();
+  if (auto it = types.find(name); it != types.end()) return it->second;
+  const std::string shorter = name.substr(name.rfind(':') + 1);
+  Owned dict = own(Py_BuildValue("{s:()}", "__slots__"));
+  PyObject* type = check(PyObject_CallFunction(reinterpret_cast<PyObject*>(&PyType_Type), "s(O)O", shorter.c_str(),
+                                               base_type, dict.get()));
+  return types[name] = reinterpret_cast<PyTypeObject*>(type);
+}
+
+void dealloc(PyObject* o) {
+  NodeObject* self = as_node(o);
+  if (self->node) {
+    if (auto* e = static_cast<PyNodeExtras*>(self->node->extras.get())) e->wrapper = nullptr;
+    std::exchange(self->node, nullptr)->release();
+  }
+  PyTypeObject* type = Py_TYPE(o);
+  type->tp_free(o);
+  Py_DECREF(type);
+}
+
+PyObject* repr(PyObject* o) { return PyUnicode_FromFormat("<%s object at %p>", Py_TYPE(o)->tp_name, o); }
+
+PyObject* name(PyObject* o, PyObject*) {
+  return guarded([&] { return text(as_node(o)->node->name()); });
+}
+
+PyObject* next_functions(PyObject* o, void*) {
+  return guarded([&]() -> PyObject* {
+    Node& n = *as_node(o)->node;
+    Owned t = own(PyTuple_New(static_cast<Py_ssize_t>(n.edge_count())));
+    for (size_t i = 0; i < n.edge_count(); ++i) {
+      const Edge& e = n.edge(i);
+      Owned next(e.node ? node_object(e.node) : Py_NewRef(Py_None));
+      PyTuple_SET_ITEM(t.get(), i, check(Py_BuildValue("(OI)", next.get(), e.nr)));
+    }
+    return t.release();
+  });
+}
+
+PyObject* variable(PyObject* o, void*) {
+  Node* n = as_node(o)->node;
+  if (!n->is_leaf()) {
+    PyErr_SetString(PyExc_AttributeError, "only AccumulateGrad has a variable");
+    return nullptr;
+  }
+  PyObject* v = static_cast<LeafNode*>(n)->variable();
+  if (!v) Py_RETURN_NONE;
+  return v;
+}
+
+PyObject* metadata(PyObject* o, void*) {
+  return guarded([&]() -> PyObject* {
+    PyNodeExtras& e = extras_of(*as_node(o)->node);
+    if (!e.metadata) e.metadata = own(PyDict_New());
+    return Py_NewRef(e.metadata.get());
+  });
+}
+
+PyObject* sequence_nr(PyObject* o, PyObject*) { return PyLong_FromUnsignedLongLong(as_node(o)->node->sequence); }
+
+Owned& hooks_at(PyObject* o, const char* which) {
+  PyNodeExtras& e = extras_of(*as_node(o)->node);
+  return std::string_view(which) == "pre" ? e.pre_hooks : e.post_hooks;
+}
+
+// Python adds and removes entries in the dict and makes the handle (pullback/autograd/graph.py).
+PyObject* hook_dict(PyObject* o, PyObject* which) {
+  return guarded([&]() -> PyObject* {
+    Owned& d = hooks_at(o, PyUnicode_AsUTF8(which));
+    if (!d) d = own(PyDict_New());
+    return Py_NewRef(d.get());
+  });
+}
+
+PyObject* saved(PyObject* o, PyObject*) {
+  return guarded([&]() -> PyObject* {
+    auto* n = dynamic_cast<OperationNode*>(as_node(o)->node);
+    Owned list = own(PyList_New(0));
+    if (!n) return list.release();
+    const auto& saves = n->plan().rule->saves;
+    for (size_t k = 0; k < n->saved().size(); ++k) {
+      Owned t = own(wrap_array(n->saved()[k].array));
+      Owned entry = own(Py_BuildValue("(OiO)", saves[k].output ? Py_True : Py_False, saves[k].index, t.get()));
+      check(PyList_Append(list.get(), entry.get()));
+    }
+    return list.release();
+  });
+}
+
+PyMethodDef methods[] = {
+    {"name", name, METH_NOARGS, "The node's name."},
+    {"_sequence_nr", sequence_nr, METH_NOARGS, "Creation number in its thread."},
+    {"_hooks", hook_dict, METH_O, "The dict of hooks, 'pre' or 'post'."},
+    {"_saved", saved, METH_NOARGS, "What the node keeps: (is an output, position, tensor)."},
+    {nullptr, nullptr, 0, nullptr},
+};
+PyGetSetDef getset[] = {
+    {"next_functions", next_functions, nullptr, "Where the gradients go: (node, output number) each.", nullptr},
+    {"variable", variable, nullptr, "The leaf into whose grad this node adds.", nullptr},
+    {"metadata", metadata, nullptr, "A dict for the user's notes.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+PyObject* gradient_object(const Var& v) {
+  if (!v.array.storage) Py_RETURN_NONE;
+  return wrap(v);
+}
+
+void take_gradient(Var& into, PyObject* value, const char* what) {
+  if (!is_tensor(value)) fail(ErrorKind::Type, "expected Variable, but hook returned '", Py_TYPE(value)->tp_name, "'");
+  const Var& v = var_of(value);
+  if (into.array.storage && !std::ranges::equal(v.array.meta->shape(), into.array.meta->shape())) {
+    fail(ErrorKind::Runtime, what, " has changed the size of value\nIt returned ", shape_text(v.array.meta->shape()),
+         " for a gradient of shape ", shape_text(into.array.meta->shape()), ".");
+  }
+  into = v;
+}
+
+// A copy of the hooks: a hook may remove itself.
+std::vector<Owned> callables(const Owned& dict) {
+  std::vector<Owned> out;
+  if (!dict) return out;
+  Owned values = own(PyDict_Values(dict.get()));
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(values.get()); ++i)
+    out.push_back(Owned::borrow(PyList_GET_ITEM(values.get(), i)));
+  return out;
+}
+
+Owned gradients_tuple(std::span<Var> values) {
+  Owned t = own(PyTuple_New(static_cast<Py_ssize_t>(values.size())));
+  for (size_t i = 0; i < values.size(); ++i) PyTuple_SET_ITEM(t.get(), i, check(gradient_object(values[i])));
+  return t;
+}
+
+void replace_all(std::span<Var> values, PyObject* result, const char* what) {
+  if (result == Py_None) return;
+  Owned tuple = PyTuple_Check(result) ? Owned::borrow(result) : own(PyTuple_Pack(1, result));
+  if (PyTuple_GET_SIZE(tuple.get()) != static_cast<Py_ssize_t>(values.size())) {
+    fail(ErrorKind::Runtime, what, " has returned an incorrect number of values: got ", PyTuple_GET_SIZE(tuple.get()),
+         ", but expected ", values.size());
+  }
+  for (size_t i = 0; i < values.size(); ++i) {
+    PyObject* v = PyTuple_GET_ITEM(tuple.get(), i);
+    if (v == Py_None) values[i] = Var();
+    else take_gradient(values[i], v, what);
+  }
+}
+
+}  // namespace
+
+PyNodeExtras::~PyNodeExtras() {
+  for (Retained& r : retained) Py_XDECREF(r.tensor);
+}
+
+PyNodeExtras& extras_of(Node& n) {
+  if (!n.extras) n.extras = std::make_unique<PyNodeExtras>();
+  return static_cast<PyNodeExtras&>(*n.extras);
+}
+
+PyObject* node_object(const Ref<Node>& node) {
+  PyNodeExtras& e = extras_of(*node);
+  if (e.wrapper) return Py_NewRef(e.wrapper);
+  PyTypeObject* type = type_of(node->name());
+  PyObject* o = check(type->tp_alloc(type, 0));
+  node->retain();
+  as_node(o)->node = node.get();
+  e.wrapper = o;
+  return o;
+}
+
+void PythonObserver::before(Node& n, std::span<Var> cotangents) {
+  auto& e = static_cast<PyNodeExtras&>(*n.extras);
+  for (auto& [nr, dict] : e.tensor_hooks) {
+    if (nr >= cotangents.size() || !cotangents[nr].array.storage) continue;
+    for (const Owned& hook : callables(dict)) {
+      Owned g = own(gradient_object(cotangents[nr]));
+      Owned r = own(PyObject_CallOneArg(hook.get(), g.get()));
+      if (r.get() != Py_None) take_gradient(cotangents[nr], r.get(), "hook");
+    }
+  }
+  for (const Owned& hook : callables(e.pre_hooks)) {
+    Owned g = gradients_tuple(cotangents);
+    Owned r = own(PyObject_CallOneArg(hook.get(), g.get()));
+    replace_all(cotangents, r.get(), "pre hook");
+  }
+  for (const Retained& r : e.retained) {
+    PyObject* t = PyWeakref_GetObject(r.tensor);
+    if (t == Py_None || r.nr >= cotangents.size() || !cotangents[r.nr].array.storage) continue;
+    Owned hold = Owned::borrow(t);
+    Var g = cotangents[r.nr];
+    TensorObject* to = as_tensor(t);
+    if (!to->grad) {
+      Py_XSETREF(to->grad, wrap(std::move(g)));
+    } else {
+      Var sum = var_of(to->grad);
+      accumulate(sum, std::move(g), grad_enabled());
+      Py_XSETREF(to->grad, wrap(std::move(sum)));
+    }
+  }
+}
+
+void PythonObserver::after(Node& n, std::span<Var> cotangents, std::span<Var> gradients) {
+  auto& e = static_cast<PyNodeExtras&>(*n.extras);
+  for (const Owned& hook : callables(e.post_hooks)) {
+    Owned in = gradients_tuple(gradients), out = gradients_tuple(cotangents);
+    Owned r = own(PyObject_CallFunctionObjArgs(hook.get(), in.get(), out.get(), nullptr));
+    if (!n.is_leaf()) replace_all(gradients, r.get(), "hook");
+  }
+  if (!n.is_leaf() || !e.accumulate_hooks) return;
+  Owned leaf(static_cast<LeafNode&>(n).variable());
+  if (!leaf) return;
+  for (const Owned& hook : callables(e.accumulate_hooks)) own(PyObject_CallOneArg(hook.get(), leaf.get()));
+}
+
+void init_node_type(PyObject* module) {
+  static PyType_Slot slots[] = {
+      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)}, {Py_tp_repr, reinterpret_cast<void*>(repr)},
+      {Py_tp_methods, methods},                          {Py_tp_getset, getset},
+      {0, nullptr},
+  };
+  static PyType_Spec spec = {"torch.autograd.graph.Node", sizeof(NodeObject), 0,
+                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE, slots};
+  base_type = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpec(&spec)));
+  check(PyModule_AddObjectRef(module, "Node", reinterpret_cast<PyObject*>(base_type)));
+}
+
+}  // namespace pb::py

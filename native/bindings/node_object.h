@@ -1,0 +1,36 @@
+// What Python sees of a node: grad_fn, its names and edges, and the hooks on it.
+#pragma once
+#include <map>
+
+#include "bindings/tensor.h"
+#include "tape/engine.h"
+
+namespace pb::py {
+
+// New reference; the same object as long as one is held.
+PyObject* node_object(const Ref<Node>& node);
+void init_node_type(PyObject* module);
+
+struct Retained {
+  uint32_t nr;
+  PyObject* tensor;  // a weak reference
+};
+
+struct PyNodeExtras final : NodeExtras {
+  ~PyNodeExtras() override;
+  PyObject* wrapper = nullptr;                // borrowed
+  std::map<uint32_t, Owned> tensor_hooks;     // dict: id -> callable, by output
+  Owned pre_hooks, post_hooks, accumulate_hooks;
+  Owned metadata;
+  std::vector<Retained> retained;
+};
+PyNodeExtras& extras_of(Node& n);
+
+// Runs hooks and retained gradients on the way back.
+class PythonObserver final : public EngineObserver {
+ public:
+  void before(Node& n, std::span<Var> cotangents) override;
+  void after(Node& n, std::span<Var> cotangents, std::span<Var> gradients) override;
+};
+
+}  // namespace pb::py

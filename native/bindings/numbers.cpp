@@ -1,0 +1,257 @@
+// The operators of Tensor: `a * b` enters here from the interpreter, without a Python frame.
+#include <cstring>
+
+#include "bindings/op_function.h"
+
+namespace pb::py {
+namespace {
+
+// Ops found by name at first use; they live for ever.
+struct OpSlot {
+  const char* name;
+  const Op* op = nullptr;
+  const Op* get() {
+    if (!op) op = find_op(name);
+    return op;
+  }
+};
+
+#define PB_OP(variable, name) OpSlot variable{name}
+PB_OP(op_add, "add");
+PB_OP(op_sub, "sub");
+PB_OP(op_rsub, "rsub");
+PB_OP(op_mul, "mul");
+PB_OP(op_div, "div");
+PB_OP(op_floor_divide, "floor_divide");
+PB_OP(op_remainder, "remainder");
+PB_OP(op_pow_known, "pow_known");
+PB_OP(op_pow_number, "pow_number");
+PB_OP(op_rpow, "rpow");
+PB_OP(op_matmul, "matmul");
+PB_OP(op_neg, "neg");
+PB_OP(op_abs, "abs");
+PB_OP(op_bitwise_not, "bitwise_not");
+PB_OP(op_and, "bitwise_and");
+PB_OP(op_or, "bitwise_or");
+PB_OP(op_xor, "bitwise_xor");
+PB_OP(op_lshift, "bitwise_left_shift");
+PB_OP(op_rshift, "bitwise_right_shift");
+PB_OP(op_eq, "eq");
+PB_OP(op_ne, "ne");
+PB_OP(op_lt, "lt");
+PB_OP(op_le, "le");
+PB_OP(op_gt, "gt");
+PB_OP(op_ge, "ge");
+#undef PB_OP
+
+// For operands that are not plain tensors and numbers, the public function of the same name decides.
+PyObject* by_name(const char* name, PyObject* a, PyObject* b) {
+  static PyObject* functions = nullptr;
+  if (!functions) {
+    Owned module = own(PyImport_ImportModule("pullback._operators"));
+    functions = check(PyObject_GetAttrString(module.get(), "functions"));
+  }
+  PyObject* f = PyDict_GetItemString(functions, name);
+  if (!f) fail(ErrorKind::Runtime, "operator without function: ", name);
+  return b ? PyObject_CallFunctionObjArgs(f, a, b, nullptr) : PyObject_CallOneArg(f, a);
+}
+
+bool argument(PyObject* o, Argument& a, TensorObject*& first, bool& odd) {
+  if (is_plain(o)) {
+    a.var = &var_of(o);
+    if (!first) first = as_tensor(o);
+    return true;
+  }
+  if (is_tensor(o)) {
+    odd = true;
+    return true;
+  }
+  return scalar_from(o, a.scalar);
+}
+
+PyObject* binary(OpSlot& slot, PyObject* a, PyObject* b) {
+  return guarded([&]() -> PyObject* {
+    Argument args[2];
+    TensorObject* first = nullptr;
+    bool odd = false;
+    if (!argument(a, args[0], first, odd) || !argument(b, args[1], first, odd)) Py_RETURN_NOTIMPLEMENTED;
+    if (odd) return by_name(slot.name, a, b);
+    return call_op(slot.get(), args, {}, 0, nullptr);
+  });
+}
+
+PyObject* unary(OpSlot& slot, PyObject* a) {
+  return guarded([&]() -> PyObject* {
+    if (!is_plain(a)) return by_name(slot.name, a, nullptr);
+    const Argument args[1] = {{&var_of(a), {}}};
+    return call_op(slot.get(), args, {}, 0, nullptr);
+  });
+}
+
+PyObject* binary_in_place(OpSlot& slot, PyObject* a, PyObject* b) {
+  return guarded([&]() -> PyObject* {
+    Argument args[2];
+    TensorObject* first = nullptr;
+    bool odd = false;
+    if (!argument(a, args[0], first, odd) || !argument(b, args[1], first, odd)) Py_RETURN_NOTIMPLEMENTED;
+    if (odd) return by_name(concat(slot.name, "_").c_str(), a, b);
+    return in_place(slot.get(), args, {}, 0, as_tensor(a));
+  });
+}
+
+PyObject* add(PyObject* a, PyObject* b) { return binary(op_add, a, b); }
+PyObject* mul(PyObject* a, PyObject* b) { return binary(op_mul, a, b); }
+PyObject* floor_divide(PyObject* a, PyObject* b) { return binary(op_floor_divide, a, b); }
+PyObject* remainder(PyObject* a, PyObject* b) { return binary(op_remainder, a, b); }
+PyObject* bit_and(PyObject* a, PyObject* b) { return binary(op_and, a, b); }
+PyObject* bit_or(PyObject* a, PyObject* b) { return binary(op_or, a, b); }
+PyObject* bit_xor(PyObject* a, PyObject* b) { return binary(op_xor, a, b); }
+PyObject* lshift(PyObject* a, PyObject* b) { return binary(op_lshift, a, b); }
+PyObject* rshift(PyObject* a, PyObject* b) { return binary(op_rshift, a, b); }
+PyObject* matmul(PyObject* a, PyObject* b) {
+  if (!is_tensor(a) || !is_tensor(b)) Py_RETURN_NOTIMPLEMENTED;
+  return guarded([&] { return by_name("matmul", a, b); });
+}
+
+PyObject* sub(PyObject* a, PyObject* b) {
+  if (is_tensor(a)) return binary(op_sub, a, b);
+  return guarded([&]() -> PyObject* {  // number - tensor has a node of its own name
+    Argument args[2];
+    if (!scalar_from(a, args[1].scalar)) Py_RETURN_NOTIMPLEMENTED;
+    if (!is_plain(b)) return by_name("rsub", b, a);
+    args[0].var = &var_of(b);
+    return call_op(op_rsub.get(), args, {}, 0, nullptr);
+  });
+}
+PyObject* div(PyObject* a, PyObject* b) {
+  if (is_tensor(a)) return binary(op_div, a, b);
+  return guarded([&]() -> PyObject* {  // number / tensor: reciprocal times number, as torch does
+    Scalar s;
+    if (!scalar_from(a, s)) Py_RETURN_NOTIMPLEMENTED;
+    Owned r = own(by_name("reciprocal", b, nullptr));
+    return PyNumber_Multiply(r.get(), a);
+  });
+}
+
+// Exponents for which torch has another way than pow() are static; any other is a run-time scalar.
+bool is_static_exponent(double e) {
+  return e == 2 || e == 3 || e == 0.5 || e == -0.5 || e == -1 || e == -2 || e == 0 || e == 1;
+}
+
+PyObject* power(PyObject* a, PyObject* b, PyObject*) {
+  return guarded([&]() -> PyObject* {
+    Scalar s;
+    if (is_plain(a) && !is_tensor(b)) {
+      if (!scalar_from(b, s)) Py_RETURN_NOTIMPLEMENTED;
+      const Argument args[2] = {{&var_of(a), {}}, {nullptr, s}};
+      const double e = s.as_double();
+      if (!is_static_exponent(e)) return call_op(op_pow_number.get(), args, {}, 0, nullptr);
+      int64_t bits;
+      std::memcpy(&bits, &e, 8);
+      const int64_t ints[2] = {bits, s.kind != Scalar::Kind::Float};
+      return call_op(op_pow_known.get(), {args, 1}, ints, 0, nullptr);
+    }
+    if (is_plain(b) && !is_tensor(a)) {
+      if (!scalar_from(a, s)) Py_RETURN_NOTIMPLEMENTED;
+      const Argument args[2] = {{nullptr, s}, {&var_of(b), {}}};
+      return call_op(op_rpow.get(), args, {}, 0, nullptr);
+    }
+    if (!is_tensor(a) && !scalar_from(a, s)) Py_RETURN_NOTIMPLEMENTED;
+    if (!is_tensor(b) && !scalar_from(b, s)) Py_RETURN_NOTIMPLEMENTED;
+    return by_name("pow", a, b);
+  });
+}
+
+PyObject* negative(PyObject* a) { return unary(op_neg, a); }
+PyObject* absolute(PyObject* a) { return unary(op_abs, a); }
+PyObject* invert(PyObject* a) { return unary(op_bitwise_not, a); }
+PyObject* positive(PyObject* a) { return Py_NewRef(a); }
+
+PyObject* iadd(PyObject* a, PyObject* b) { return binary_in_place(op_add, a, b); }
+PyObject* isub(PyObject* a, PyObject* b) { return binary_in_place(op_sub, a, b); }
+PyObject* imul(PyObject* a, PyObject* b) { return binary_in_place(op_mul, a, b); }
+PyObject* idiv(PyObject* a, PyObject* b) { return binary_in_place(op_div, a, b); }
+PyObject* ifloor_divide(PyObject* a, PyObject* b) { return binary_in_place(op_floor_divide, a, b); }
+PyObject* iremainder(PyObject* a, PyObject* b) { return binary_in_place(op_remainder, a, b); }
+PyObject* iand(PyObject* a, PyObject* b) { return binary_in_place(op_and, a, b); }
+PyObject* ior(PyObject* a, PyObject* b) { return binary_in_place(op_or, a, b); }
+PyObject* ixor(PyObject* a, PyObject* b) { return binary_in_place(op_xor, a, b); }
+PyObject* ipower(PyObject* a, PyObject* b, PyObject*) {
+  return guarded([&] { return by_name("pow_", a, b); });
+}
+
+PyObject* compare(PyObject* a, PyObject* b, int how) {
+  static OpSlot* slots[] = {&op_lt, &op_le, &op_eq, &op_ne, &op_gt, &op_ge};
+  return binary(*slots[how], a, b);
+}
+
+const Array& single_element(PyObject* o, const char* what) {
+  const Array& a = as_tensor(o)->var.array;
+  if (a.meta->numel != 1) {
+    if (a.meta->numel == 0 && !what)
+      fail(ErrorKind::Runtime, "Boolean value of Tensor with no values is ambiguous");
+    if (!what) {
+      fail(ErrorKind::Runtime, "Boolean value of Tensor with more than one value is ambiguous\n",
+           "Use .any() or .all(), or compare single elements.");
+    }
+    fail(ErrorKind::Value, "only one element tensors can be converted to Python scalars");
+  }
+  return a;
+}
+
+int truth(PyObject* o) {
+  int result = -1;
+  guarded_status([&] {
+    const Array& a = single_element(o, nullptr);
+    const Scalar s = load_scalar(a.meta->dtype, a.data());
+    result = s.kind == Scalar::Kind::Float ? s.d != 0 : s.i != 0;
+  });
+  return result;
+}
+
+PyObject* to_int(PyObject* o) {
+  return guarded([&]() -> PyObject* {
+    const Array& a = single_element(o, "int");
+    const Scalar s = load_scalar(a.meta->dtype, a.data());
+    return s.kind == Scalar::Kind::Float ? PyLong_FromDouble(s.d) : PyLong_FromLongLong(s.i);
+  });
+}
+PyObject* to_float(PyObject* o) {
+  return guarded([&]() -> PyObject* {
+    const Array& a = single_element(o, "float");
+    return PyFloat_FromDouble(load_scalar(a.meta->dtype, a.data()).as_double());
+  });
+}
+PyObject* to_index(PyObject* o) {
+  return guarded([&]() -> PyObject* {
+    const Array& a = as_tensor(o)->var.array;
+    if (a.meta->numel != 1 || is_float(a.meta->dtype))
+      fail(ErrorKind::Type, "only integer tensors of a single element can be converted to an index");
+    return PyLong_FromLongLong(load_scalar(a.meta->dtype, a.data()).i);
+  });
+}
+
+template <class F>
+PyType_Slot slot(int id, F f) {
+  return {id, reinterpret_cast<void*>(f)};
+}
+
+}  // namespace
+
+void fill_number_slots(std::vector<PyType_Slot>& s) {
+  s.insert(s.end(), {slot(Py_nb_add, add), slot(Py_nb_subtract, sub), slot(Py_nb_multiply, mul),
+                     slot(Py_nb_true_divide, div), slot(Py_nb_floor_divide, floor_divide),
+                     slot(Py_nb_remainder, remainder), slot(Py_nb_power, power),
+                     slot(Py_nb_matrix_multiply, matmul), slot(Py_nb_negative, negative),
+                     slot(Py_nb_positive, positive), slot(Py_nb_absolute, absolute), slot(Py_nb_invert, invert),
+                     slot(Py_nb_and, bit_and), slot(Py_nb_or, bit_or), slot(Py_nb_xor, bit_xor),
+                     slot(Py_nb_lshift, lshift), slot(Py_nb_rshift, rshift), slot(Py_nb_inplace_add, iadd),
+                     slot(Py_nb_inplace_subtract, isub), slot(Py_nb_inplace_multiply, imul),
+                     slot(Py_nb_inplace_true_divide, idiv), slot(Py_nb_inplace_floor_divide, ifloor_divide),
+                     slot(Py_nb_inplace_remainder, iremainder), slot(Py_nb_inplace_power, ipower),
+                     slot(Py_nb_inplace_and, iand), slot(Py_nb_inplace_or, ior), slot(Py_nb_inplace_xor, ixor),
+                     slot(Py_nb_bool, truth), slot(Py_nb_int, to_int), slot(Py_nb_float, to_float),
+                     slot(Py_nb_index, to_index), slot(Py_tp_richcompare, compare)});
+}
+
+}  // namespace pb::py

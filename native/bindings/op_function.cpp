@@ -1,0 +1,262 @@
+#include "bindings/op_function.h"
+
+#include <structmember.h>
+
+#include <new>
+
+namespace pb::py {
+namespace {
+
+PyObject* dispatcher = nullptr;
+PyObject* plain_torch_function = nullptr;
+PyObject* disabled_torch_function = nullptr;
+
+struct OpFunction {
+  PyObject_HEAD
+  vectorcallfunc vectorcall;
+  std::vector<Overload> overloads;
+  std::string name;
+  bool in_place;
+  PyObject* result_type;
+  PyObject* doc;
+  PyObject* dict;
+};
+
+OpFunction* self_of(PyObject* o) { return reinterpret_cast<OpFunction*>(o); }
+
+std::string got_types(PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
+  auto name = [](PyObject* o) -> std::string {
+    if (is_tensor(o)) return "Tensor";
+    if (PyTuple_Check(o) || PyList_Check(o)) {
+      std::string s = PyTuple_Check(o) ? "tuple of (" : "list of [";
+      for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); ++i)
+        s += (i ? ", " : "") + std::string(is_tensor(PySequence_Fast_GET_ITEM(o, i))
+                                               ? "Tensor" : Py_TYPE(PySequence_Fast_GET_ITEM(o, i))->tp_name);
+      return s + (PyTuple_Check(o) ? ")" : "]");
+    }
+    return Py_TYPE(o)->tp_name;
+  };
+  std::string s;
+  for (Py_ssize_t i = 0; i < n; ++i) s += (i ? ", " : "") + name(args[i]);
+  for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k) {
+    s += (s.empty() ? "" : ", ") + std::string(PyUnicode_AsUTF8(PyTuple_GET_ITEM(kwnames, k))) + "=" +
+         name(args[n + k]);
+  }
+  return s;
+}
+
+[[noreturn]] void refuse(OpFunction* f, PyObject* const* args, Py_ssize_t n, PyObject* kwnames, const std::string& why) {
+  if (f->overloads.size() == 1) fail(ErrorKind::Type, why);
+  std::string text = concat(f->name, "() received an invalid combination of arguments - got (",
+                            got_types(args, n, kwnames), "), but expected one of:\n");
+  for (const Overload& o : f->overloads) text += " * " + o.signature.text.substr(o.signature.text.find('(')) + "\n";
+  fail(ErrorKind::Type, text);
+}
+
+PyObject* dispatch(PyObject* function, size_t overload, const std::vector<PyObject*>& values) {
+  Owned tuple = own(PyTuple_New(static_cast<Py_ssize_t>(values.size())));
+  for (size_t i = 0; i < values.size(); ++i) PyTuple_SET_ITEM(tuple.get(), i, Py_NewRef(values[i]));
+  return PyObject_CallFunction(dispatcher, "OnO", function, static_cast<Py_ssize_t>(overload), tuple.get());
+}
+
+// Scratch for one call. A call may lead to another (through Python), so each takes its own.
+struct Scratch {
+  BoundCall call;
+  std::vector<PyObject*> values;
+};
+class ScratchLease {
+ public:
+  ScratchLease() {
+    if (pool().empty()) {
+      scratch_ = std::make_unique<Scratch>();
+    } else {
+      scratch_ = std::move(pool().back());
+      pool().pop_back();
+    }
+  }
+  ~ScratchLease() { pool().push_back(std::move(scratch_)); }
+  Scratch* operator->() { return scratch_.get(); }
+
+ private:
+  static std::vector<std::unique_ptr<Scratch>>& pool() {
+    static std::vector<std::unique_ptr<Scratch>>& p = *new std::vector<std::unique_ptr<Scratch>>();
+    return p;
+  }
+  std::unique_ptr<Scratch> scratch_;
+};
+
+PyObject* run_overload(OpFunction* f, size_t k, ScratchLease& s, PyObject* const* args, Py_ssize_t n,
+                       PyObject* kwnames) {
+  PyTypeObject* result_class = nullptr;
+  BoundCall& c = s->call;
+  if (c.subclass) {
+    PyObject* answer = ask_subclass(c.subclass, reinterpret_cast<PyObject*>(f), args, n, kwnames, &result_class);
+    if (answer || PyErr_Occurred()) return answer;
+  }
+  if (c.foreign) return dispatch(reinterpret_cast<PyObject*>(f), k, s->values);
+  const Op* op = f->overloads[k].op;
+  if (f->in_place) return in_place(op, c.args, c.ints, c.symbolic, c.first);
+  std::vector<Var> results;
+  apply({op, c.args, c.ints, c.symbolic}, results);
+  return wrap_results(results, c.first, result_class, f->result_type == Py_None ? nullptr : f->result_type);
+}
+
+PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
+  return guarded([&]() -> PyObject* {
+    OpFunction* f = self_of(self);
+    const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
+    ScratchLease s;
+    std::string why;
+    for (size_t k = 0; k < f->overloads.size(); ++k) {
+      const Signature& signature = f->overloads[k].signature;
+      Owned packed;
+      if (!match_arguments(signature, args, n, kwnames, s->values, packed, &why)) continue;
+      if (!convert_arguments(signature, s->values, s->call, &why)) continue;
+      return run_overload(f, k, s, args, n, kwnames);
+    }
+    refuse(f, args, n, kwnames, why);
+  });
+}
+
+void dealloc(PyObject* o) {
+  OpFunction* f = self_of(o);
+  PyTypeObject* type = Py_TYPE(o);
+  f->overloads.~vector();
+  f->name.~basic_string();
+  Py_XDECREF(f->result_type);
+  Py_XDECREF(f->doc);
+  Py_XDECREF(f->dict);
+  type->tp_free(o);
+  Py_DECREF(type);
+}
+
+PyObject* bind_method(PyObject* self, PyObject* instance, PyObject*) {
+  if (!instance || instance == Py_None) return Py_NewRef(self);
+  return PyMethod_New(self, instance);
+}
+
+PyObject* repr(PyObject* self) { return PyUnicode_FromFormat("<built-in method %s>", self_of(self)->name.c_str()); }
+
+PyObject* get_name(PyObject* self, void*) { return text(self_of(self)->name); }
+PyObject* get_doc(PyObject* self, void*) { return Py_NewRef(self_of(self)->doc); }
+PyObject* get_signatures(PyObject* self, void*) {
+  OpFunction* f = self_of(self);
+  PyObject* list = PyList_New(0);
+  for (const Overload& o : f->overloads) {
+    Owned pair(Py_BuildValue("(sK)", o.signature.text.c_str(), static_cast<unsigned long long>(reinterpret_cast<uintptr_t>(o.op))));
+    PyList_Append(list, pair.get());
+  }
+  return list;
+}
+PyObject* get_in_place(PyObject* self, void*) { return boolean(self_of(self)->in_place); }
+
+PyGetSetDef getset[] = {
+    {"__name__", get_name, nullptr, nullptr, nullptr},       {"__qualname__", get_name, nullptr, nullptr, nullptr},
+    {"__doc__", get_doc, nullptr, nullptr, nullptr},         {"overloads", get_signatures, nullptr, nullptr, nullptr},
+    {"in_place", get_in_place, nullptr, nullptr, nullptr},   {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+PyMemberDef members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(OpFunction, vectorcall), READONLY, nullptr},
+    {"__dictoffset__", T_PYSSIZET, offsetof(OpFunction, dict), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+PyTypeObject* op_function_type = nullptr;
+
+}  // namespace
+
+void set_dispatcher(PyObject* callable) { Py_XSETREF(dispatcher, Py_NewRef(callable)); }
+void set_torch_function_default(PyObject* plain, PyObject* disabled) {
+  Py_XSETREF(plain_torch_function, Py_NewRef(plain));
+  Py_XSETREF(disabled_torch_function, Py_NewRef(disabled));
+}
+
+PyObject* ask_subclass(PyTypeObject* subclass, PyObject* function, PyObject* const* args, Py_ssize_t n,
+                       PyObject* kwnames, PyTypeObject** result_class) {
+  Owned method = own(PyObject_GetAttrString(reinterpret_cast<PyObject*>(subclass), "__torch_function__"));
+  PyObject* raw = PyMethod_Check(method.get()) ? PyMethod_GET_FUNCTION(method.get()) : method.get();
+  if (raw == disabled_torch_function) return nullptr;
+  if (raw == plain_torch_function) {
+    *result_class = subclass;
+    return nullptr;
+  }
+  Owned positional = own(PyTuple_New(n));
+  for (Py_ssize_t i = 0; i < n; ++i) PyTuple_SET_ITEM(positional.get(), i, Py_NewRef(args[i]));
+  Owned keywords = own(PyDict_New());
+  for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k)
+    check(PyDict_SetItem(keywords.get(), PyTuple_GET_ITEM(kwnames, k), args[n + k]));
+  Owned types = own(PyList_New(0));
+  for (Py_ssize_t i = 0; i < n; ++i) {
+    PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(args[i]));
+    if (is_tensor(args[i]) && !is_plain(args[i]) && PySequence_Contains(types.get(), type) == 0)
+      check(PyList_Append(types.get(), type));
+  }
+  Owned tuple = own(PyList_AsTuple(types.get()));
+  return check(PyObject_CallFunctionObjArgs(method.get(), function, tuple.get(), positional.get(), keywords.get(), nullptr));
+}
+
+PyObject* wrap_results(std::vector<Var>& results, TensorObject* first, PyTypeObject* subclass, PyObject* result_type) {
+  auto wrap_one = [&](Var& v) {
+    const bool view = first && v.array.storage.get() == first->var.array.storage.get();
+    TensorObject* t = new_tensor(std::move(v), subclass);
+    if (view) mark_view(t, first);
+    return reinterpret_cast<PyObject*>(t);
+  };
+  if (results.size() == 1 && !result_type) return wrap_one(results[0]);
+  Owned tuple = own(PyTuple_New(static_cast<Py_ssize_t>(results.size())));
+  for (size_t i = 0; i < results.size(); ++i) PyTuple_SET_ITEM(tuple.get(), i, wrap_one(results[i]));
+  if (!result_type) return tuple.release();
+  return check(PyObject_CallOneArg(result_type, tuple.get()));
+}
+
+PyObject* call_op(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints, uint64_t symbolic,
+                  TensorObject* first) {
+  std::vector<Var> results;
+  results.reserve(1);
+  apply({op, args, ints, symbolic}, results);
+  if (results.size() == 1) {
+    Var& v = results[0];
+    const bool view = first && v.array.storage.get() == first->var.array.storage.get();
+    TensorObject* t = new_tensor(std::move(v));
+    if (view) mark_view(t, first);
+    return reinterpret_cast<PyObject*>(t);
+  }
+  return wrap_results(results, first, nullptr, nullptr);
+}
+
+PyObject* in_place(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints, uint64_t symbolic,
+                   TensorObject* self) {
+  check_in_place(self);
+  Ref<Node> node = apply_in_place({op, args, ints, symbolic});
+  rebase_history(self, std::move(node));
+  return Py_NewRef(reinterpret_cast<PyObject*>(self));
+}
+
+PyObject* make_op_function(const std::string& name, std::vector<Overload> overloads, bool in_place,
+                           PyObject* result_type, const std::string& doc) {
+  PyObject* o = check(op_function_type->tp_alloc(op_function_type, 0));
+  OpFunction* f = self_of(o);
+  f->vectorcall = call;
+  new (&f->overloads) std::vector<Overload>(std::move(overloads));
+  new (&f->name) std::string(name);
+  f->in_place = in_place;
+  f->result_type = Py_NewRef(result_type ? result_type : Py_None);
+  f->doc = text(doc);
+  f->dict = nullptr;
+  return o;
+}
+
+void init_op_function(PyObject* module) {
+  static PyType_Slot slots[] = {
+      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},   {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
+      {Py_tp_descr_get, reinterpret_cast<void*>(bind_method)}, {Py_tp_repr, reinterpret_cast<void*>(repr)},
+      {Py_tp_getset, getset},                               {Py_tp_members, members},
+      {0, nullptr},
+  };
+  // A method descriptor: `x.sum()` calls it with x in front, without making a bound method.
+  static PyType_Spec spec = {"pullback._core.OpFunction", sizeof(OpFunction), 0,
+                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR, slots};
+  op_function_type = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpec(&spec)));
+  check(PyModule_AddObjectRef(module, "OpFunction", reinterpret_cast<PyObject*>(op_function_type)));
+}
+
+}  // namespace pb::py

@@ -1,0 +1,29 @@
+// A callable for one op (or several overloads of a name): a function in the package and a method of Tensor.
+#pragma once
+#include "bindings/signature.h"
+
+namespace pb::py {
+
+struct Overload {
+  Signature signature;
+  const Op* op;
+};
+
+PyObject* make_op_function(const std::string& name, std::vector<Overload> overloads, bool in_place,
+                           PyObject* result_type, const std::string& doc);
+void init_op_function(PyObject* module);
+void set_dispatcher(PyObject* callable);        // for tracers and other foreign arguments
+void set_torch_function_default(PyObject* plain, PyObject* disabled);
+
+// Wraps results; those that share the first operand's memory become its views.
+PyObject* wrap_results(std::vector<Var>& results, TensorObject* first, PyTypeObject* subclass, PyObject* result_type);
+// Runs op on operands that are known to be plain: used by the number and index slots.
+PyObject* call_op(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints, uint64_t symbolic,
+                  TensorObject* first);
+// What a subclass wants of a call. Null without an exception: nothing, run natively and keep `subclass`'s type.
+PyObject* ask_subclass(PyTypeObject* subclass, PyObject* function, PyObject* const* args, Py_ssize_t n,
+                       PyObject* kwnames, PyTypeObject** result_class);
+PyObject* in_place(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints, uint64_t symbolic,
+                   TensorObject* self);
+
+}  // namespace pb::py

@@ -1,0 +1,172 @@
+// What a tensor tells about itself: attributes and small native methods.
+#include "bindings/node_object.h"
+#include "bindings/op_function.h"
+#include "core/shape.h"
+
+namespace pb::py {
+namespace {
+
+PyObject* size_class = nullptr;
+
+const Meta& meta(PyObject* self) { return *as_tensor(self)->var.array.meta; }
+
+PyObject* get_shape(PyObject* self, void*) {
+  return guarded([&] { return size_object(meta(self).shape()); });
+}
+PyObject* get_dtype(PyObject* self, void*) { return Py_NewRef(dtype_object(meta(self).dtype)); }
+PyObject* get_ndim(PyObject* self, void*) { return PyLong_FromLong(meta(self).ndim); }
+PyObject* get_itemsize(PyObject* self, void*) { return PyLong_FromLongLong(size_of(meta(self).dtype)); }
+PyObject* get_nbytes(PyObject* self, void*) { return PyLong_FromLongLong(meta(self).bytes()); }
+
+PyObject* get_requires_grad(PyObject* self, void*) {
+  return guarded([&] { return boolean(requires_grad(as_tensor(self))); });
+}
+int put_requires_grad(PyObject* self, PyObject* value, void*) {
+  return guarded_status([&] {
+    if (!value || (!PyBool_Check(value) && !PyLong_Check(value)))
+      fail(ErrorKind::Runtime, "requires_grad must be a bool");
+    set_requires_grad(as_tensor(self), PyObject_IsTrue(value));
+  });
+}
+PyObject* get_is_leaf(PyObject* self, void*) {
+  return guarded([&] { return boolean(is_leaf(as_tensor(self))); });
+}
+PyObject* get_retains_grad(PyObject* self, void*) {
+  return guarded([&] { return boolean(as_tensor(self)->retains_grad && !is_leaf(as_tensor(self))); });
+}
+PyObject* get_output_nr(PyObject* self, void*) { return PyLong_FromUnsignedLong(as_tensor(self)->var.nr); }
+PyObject* get_version(PyObject* self, void*) {
+  return PyLong_FromUnsignedLong(as_tensor(self)->var.array.storage->version);
+}
+PyObject* get_base(PyObject* self, void*) {
+  PyObject* base = reinterpret_cast<PyObject*>(as_tensor(self)->base);
+  return Py_NewRef(base ? base : Py_None);
+}
+PyObject* get_grad_fn(PyObject* self, void*) {
+  return guarded([&]() -> PyObject* {
+    const Var& v = var_of(self);
+    if (!v.node || v.node->is_leaf()) Py_RETURN_NONE;
+    return node_object(v.node);
+  });
+}
+
+PyObject* get_grad(PyObject* self, void*) {
+  TensorObject* t = as_tensor(self);
+  if (!t->grad && !is_leaf(t) && !t->retains_grad) {
+    const char* text =
+        "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
+        "populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf "
+        "Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure "
+        "you access the leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more informations.";
+    if (PyErr_WarnEx(PyExc_UserWarning, text, 1) < 0) return nullptr;
+  }
+  return Py_NewRef(t->grad ? t->grad : Py_None);
+}
+
+int put_grad(PyObject* self, PyObject* value, void*) {
+  return guarded_status([&] {
+    TensorObject* t = as_tensor(self);
+    if (!value || value == Py_None) {
+      Py_CLEAR(t->grad);
+      return;
+    }
+    if (!is_tensor(value)) {
+      fail(ErrorKind::Type, "assigned grad expected to be a Tensor or None but got grad of type ",
+           Py_TYPE(value)->tp_name);
+    }
+    if (value == self) fail(ErrorKind::Runtime, "can't assign Variable as its own grad");
+    const Meta &g = meta(value), &m = meta(self);
+    if (g.dtype != m.dtype) {
+      fail(ErrorKind::Runtime, "attempting to assign a gradient with dtype '", info(g.dtype).name,
+           "' to a tensor with grad_dtype '", info(m.dtype).name, "'");
+    }
+    if (!std::ranges::equal(g.shape(), m.shape())) {
+      fail(ErrorKind::Runtime, "attempting to assign a gradient of size '", shape_text(g.shape()),
+           "' to a tensor of size '", shape_text(m.shape()), "'. Please ensure that the gradient and the tensor are ",
+           "the same size");
+    }
+    Py_XSETREF(t->grad, Py_NewRef(value));
+  });
+}
+
+PyObject* get_data(PyObject* self, void*) {
+  return guarded([&] {
+    const Array& a = as_tensor(self)->var.array;
+    Array alias{Storage::alias(a.storage), a.meta, a.offset};
+    PyTypeObject* type = is_plain(self) ? nullptr : Py_TYPE(self);
+    return reinterpret_cast<PyObject*>(new_tensor({std::move(alias), nullptr, 0}, type));
+  });
+}
+
+int put_data(PyObject* self, PyObject* value, void*) {
+  return guarded_status([&] {
+    if (!value || !is_tensor(value)) fail(ErrorKind::Type, "Variable data has to be a tensor, but got ",
+                                          value ? Py_TYPE(value)->tp_name : "nothing");
+    TensorObject* t = as_tensor(self);
+    const Array& a = as_tensor(value)->var.array;
+    if (t->var.node && !is_float(a.meta->dtype))
+      fail(ErrorKind::Runtime, "data set to a tensor that requires gradients must be floating point or complex dtype");
+    t->var.array = {Storage::alias(a.storage), a.meta, a.offset};
+  });
+}
+
+PyObject* get_mT(PyObject* self, void*) {
+  return guarded([&]() -> PyObject* {
+    static const Op* transpose = find_op("transpose");
+    if (meta(self).ndim < 2)
+      fail(ErrorKind::Runtime, "tensor.mT is only supported on matrices or batches of matrices. Got ",
+           int{meta(self).ndim}, "-D tensor.");
+    const Argument args[1] = {{&var_of(self), {}}};
+    const int64_t ints[2] = {-2, -1};
+    return call_op(transpose, args, ints, 0, as_tensor(self));
+  });
+}
+
+PyObject* get_T(PyObject* self, void*) {
+  return guarded([&]() -> PyObject* {
+    static const Op* permute = find_op("permute");
+    const int n = meta(self).ndim;
+    std::vector<int64_t> ints{n};
+    for (int i = n - 1; i >= 0; --i) ints.push_back(i);
+    const Argument args[1] = {{&var_of(self), {}}};
+    return call_op(permute, args, ints, 0, as_tensor(self));
+  });
+}
+
+}  // namespace
+
+PyGetSetDef tensor_getset[] = {
+    {"shape", get_shape, nullptr, "The sizes of the axes, as a torch.Size.", nullptr},
+    {"dtype", get_dtype, nullptr, "The type of the elements.", nullptr},
+    {"ndim", get_ndim, nullptr, "The number of axes.", nullptr},
+    {"itemsize", get_itemsize, nullptr, "Bytes of one element.", nullptr},
+    {"nbytes", get_nbytes, nullptr, "Bytes of all elements.", nullptr},
+    {"requires_grad", get_requires_grad, put_requires_grad, "Whether gradients are recorded.", nullptr},
+    {"is_leaf", get_is_leaf, nullptr, "Whether no recorded operation made this tensor.", nullptr},
+    {"retains_grad", get_retains_grad, nullptr, "Whether a non-leaf keeps its gradient.", nullptr},
+    {"output_nr", get_output_nr, nullptr, "Which output of grad_fn this is.", nullptr},
+    {"_version", get_version, nullptr, "How often the elements were changed in place.", nullptr},
+    {"_base", get_base, nullptr, "The tensor that this one is a view of.", nullptr},
+    {"grad_fn", get_grad_fn, nullptr, "The node that made this tensor.", nullptr},
+    {"grad", get_grad, put_grad, "The gradient accumulated by backward().", nullptr},
+    {"data", get_data, put_data, "The same elements outside the tape.", nullptr},
+    {"mT", get_mT, nullptr, "The last two axes swapped.", nullptr},
+    {"T", get_T, nullptr, "All axes in reverse order.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+void set_size_class(PyObject* cls) { Py_XSETREF(size_class, Py_NewRef(cls)); }
+
+PyObject* size_object(std::span<const int64_t> sizes) {
+  auto* type = reinterpret_cast<PyTypeObject*>(size_class ? size_class : reinterpret_cast<PyObject*>(&PyTuple_Type));
+  Owned t = own(type->tp_alloc(type, static_cast<Py_ssize_t>(sizes.size())));
+  for (size_t i = 0; i < sizes.size(); ++i) PyTuple_SET_ITEM(t.get(), i, check(PyLong_FromLongLong(sizes[i])));
+  return t.release();
+}
+
+Py_hash_t tensor_hash(PyObject* self) {
+  const auto p = reinterpret_cast<uintptr_t>(self);
+  return static_cast<Py_hash_t>(p >> 4 | p << (8 * sizeof(p) - 4));
+}
+
+}  // namespace pb::py

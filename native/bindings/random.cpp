@@ -1,0 +1,169 @@
+// Random fills and data-dependent kernels: they take the elements of contiguous tensors as they are.
+#include "bindings/random.h"
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "bindings/tensor.h"
+#include "kernels/creation.h"
+#include "kernels/index.h"
+#include "kernels/random.h"
+
+namespace nb = nanobind;
+
+namespace pb::py {
+namespace {
+
+const Array& array_of(nb::handle o) {
+  if (!is_tensor(o.ptr())) fail(ErrorKind::Type, "expected a Tensor, got ", Py_TYPE(o.ptr())->tp_name);
+  return as_tensor(o.ptr())->var.array;
+}
+
+// The memory of a dense tensor, filled in the order in which it lies.
+struct Target {
+  explicit Target(nb::handle o) : array(array_of(o)) {
+    if (!array.meta->is_dense) fail(ErrorKind::Runtime, "a random fill needs a dense tensor");
+    ++array.storage->version;
+  }
+  const Array& array;
+  DType dtype() const { return array.meta->dtype; }
+  void* data() const { return array.data(); }
+  int64_t n() const { return array.meta->numel; }
+};
+
+nb::object new_array(DType d, std::vector<int64_t> sizes) {
+  return nb::steal(wrap_array(Array::allocate(Meta::contiguous(d, sizes))));
+}
+
+void init_fills(nb::module_& m) {
+  m.def("fill_uniform", [](nb::handle o, Generator& g, double from, double to) {
+    Target t(o);
+    fill_uniform(g, t.dtype(), t.data(), t.n(), from, to);
+  });
+  m.def("fill_normal", [](nb::handle o, Generator& g, double mean, double std) {
+    Target t(o);
+    if (t.array.meta->is_contiguous) fill_normal(g, t.dtype(), t.data(), t.n(), mean, std);
+    else fill_normal_one_by_one(g, t.dtype(), t.data(), t.n(), mean, std);
+  });
+  m.def("fill_randint", [](nb::handle o, Generator& g, int64_t low, int64_t high) {
+    Target t(o);
+    fill_randint(g, t.dtype(), t.data(), t.n(), low, high);
+  });
+  m.def("fill_randint_from", [](nb::handle o, Generator& g, int64_t low) {
+    Target t(o);
+    fill_randint_from(g, t.dtype(), t.data(), t.n(), low);
+  });
+  m.def("fill_random", [](nb::handle o, Generator& g) {
+    Target t(o);
+    fill_random(g, t.dtype(), t.data(), t.n());
+  });
+  m.def("fill_bernoulli", [](nb::handle o, Generator& g, double p) {
+    Target t(o);
+    fill_bernoulli(g, t.dtype(), t.data(), t.n(), p);
+  });
+  m.def("fill_bernoulli_tensor", [](nb::handle o, Generator& g, nb::handle p) {
+    Target t(o);
+    const Array& a = array_of(p);
+    fill_bernoulli(g, t.dtype(), t.data(), t.n(), a.meta->dtype, a.data());
+  });
+  m.def("fill_randperm", [](nb::handle o, Generator& g) {
+    Target t(o);
+    fill_randperm(g, t.dtype(), t.data(), t.n());
+  });
+  m.def("fill_exponential", [](nb::handle o, Generator& g, double lambda) {
+    Target t(o);
+    fill_exponential(g, t.dtype(), t.data(), t.n(), lambda);
+  });
+  m.def("fill_geometric", [](nb::handle o, Generator& g, double p) {
+    Target t(o);
+    fill_geometric(g, t.dtype(), t.data(), t.n(), p);
+  });
+  m.def("fill_cauchy", [](nb::handle o, Generator& g, double median, double sigma) {
+    Target t(o);
+    fill_cauchy(g, t.dtype(), t.data(), t.n(), median, sigma);
+  });
+  m.def("fill_log_normal", [](nb::handle o, Generator& g, double mean, double std) {
+    Target t(o);
+    fill_log_normal(g, t.dtype(), t.data(), t.n(), mean, std);
+  });
+  m.def("multinomial", [](nb::handle weights, Generator& g, int64_t samples, bool replacement) {
+    const Array& w = array_of(weights);
+    const bool one = w.meta->ndim == 1;
+    const int64_t rows = one ? 1 : w.meta->size(0), categories = w.meta->size(one ? 0 : 1);
+    nb::object out = new_array(DType::Int64, one ? std::vector<int64_t>{samples} : std::vector<int64_t>{rows, samples});
+    multinomial(g, w.meta->dtype, w.data(), rows, categories, samples, replacement,
+                static_cast<int64_t*>(array_of(out).data()));
+    return out;
+  });
+  m.def("randint_is_exact", [](nb::handle dtype, int64_t low, int64_t high) {
+    return randint_is_exact(dtype_from(dtype.ptr()), low, high);
+  });
+}
+
+void init_generator(nb::module_& m) {
+  nb::class_<Generator>(m, "_Generator")
+      .def(nb::init<>())
+      .def("manual_seed", [](Generator& g, uint64_t seed) { g.manual_seed(seed); })
+      .def("seed", &Generator::seed)
+      .def("initial_seed", &Generator::initial_seed)
+      .def("random64", &Generator::random64)
+      .def("get_state", [](const Generator& g) {
+        const auto s = g.get_state();
+        return nb::bytes(reinterpret_cast<const char*>(s.data()), s.size());
+      })
+      .def("set_state", [](Generator& g, nb::bytes b) {
+        g.set_state(reinterpret_cast<const uint8_t*>(b.c_str()), b.size());
+      });
+  m.def("default_generator", []() -> Generator& { return default_generator(); }, nb::rv_policy::reference);
+}
+
+void init_sequences(nb::module_& m) {
+  m.def("arange_int", [](nb::handle dtype, int64_t start, int64_t end, int64_t step) {
+    const int64_t n = arange_length(start, end, step);
+    nb::object out = new_array(dtype_from(dtype.ptr()), {n});
+    if (n) arange(dtype_from(dtype.ptr()), start, step, n, array_of(out).data());
+    return out;
+  });
+  m.def("arange_float", [](nb::handle dtype, double start, double end, double step) {
+    const int64_t n = arange_length(start, end, step);
+    nb::object out = new_array(dtype_from(dtype.ptr()), {n});
+    if (n) arange(dtype_from(dtype.ptr()), start, step, n, array_of(out).data());
+    return out;
+  });
+  m.def("linspace", [](nb::handle dtype, double start, double end, int64_t n) {
+    nb::object out = new_array(dtype_from(dtype.ptr()), {n});
+    linspace(dtype_from(dtype.ptr()), start, end, n, array_of(out).data());
+    return out;
+  });
+  m.def("logspace", [](nb::handle dtype, double start, double end, int64_t n, double base) {
+    nb::object out = new_array(dtype_from(dtype.ptr()), {n});
+    logspace(dtype_from(dtype.ptr()), start, end, n, base, array_of(out).data());
+    return out;
+  });
+  m.def("eye", [](nb::handle dtype, int64_t rows, int64_t columns) {
+    nb::object out = new_array(dtype_from(dtype.ptr()), {rows, columns});
+    eye(dtype_from(dtype.ptr()), rows, columns, array_of(out).data());
+    return out;
+  });
+}
+
+void init_data_dependent(nb::module_& m) {
+  m.def("nonzero", [](nb::handle o) {
+    const View v = array_of(o).placed().view();
+    const int64_t count = count_nonzero(v);
+    nb::object out = new_array(DType::Int64, {count, v.ndim});
+    if (count) nonzero(v, static_cast<int64_t*>(array_of(out).data()));
+    return out;
+  });
+}
+
+}  // namespace
+
+void init_random(nb::module_& m) {
+  init_generator(m);
+  init_fills(m);
+  init_sequences(m);
+  init_data_dependent(m);
+}
+
+}  // namespace pb::py

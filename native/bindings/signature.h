@@ -1,0 +1,68 @@
+// Signatures written as text, "sum(Tensor input, int[]? dim=None, *, bool keepdim=False)": how a call's
+// arguments become operands and integers. pullback/trace/signature.py reads the same text the same way.
+//
+// Integers are encoded in the order of the parameters:
+//   int, size, bool, dtype, str   the value (a dtype's id, a string's position among its choices)
+//   float                         the bits of the double
+//   T?                            0 if missing, else 1 and then T
+//   int[], size[]                 the count, then the values
+//   Tensor?                       0 or 1;  Tensor[]: the count;  Tensor?[]: the count, then 0 or 1 each
+// Those of type size are symbolic: programs take them as parameters, so that they do not cause a new trace.
+#pragma once
+#include "bindings/tensor.h"
+
+namespace pb::py {
+
+enum class Kind : uint8_t { Tensor, Operand, Scalar, Int, Size, Bool, Float, DType, Str, Ignored };
+
+struct Parameter {
+  std::string name;
+  PyObject* key = nullptr;  // interned name
+  Kind kind;
+  bool list = false, optional = false, optional_items = false;
+  bool keyword_only = false, variadic = false;
+  std::vector<std::string> choices;
+  PyObject* fallback = nullptr;  // the default as a Python object; null: required
+};
+
+struct Signature {
+  std::string name;
+  std::string text;
+  std::vector<Parameter> parameters;
+};
+
+Signature parse_signature(const std::string& text);
+
+// A call's arguments in the form of an Application. Holds what it borrows from.
+struct BoundCall {
+  std::vector<Argument> args;
+  std::vector<int64_t> ints;
+  uint64_t symbolic = 0;
+  PyObject* foreign = nullptr;   // an argument that is neither a plain tensor nor a number: Python decides
+  PyTypeObject* subclass = nullptr;
+  TensorObject* first = nullptr;
+
+  void push_int(int64_t v, bool is_symbolic = false) {
+    if (is_symbolic && ints.size() < 64) symbolic |= uint64_t{1} << ints.size();
+    ints.push_back(v);
+  }
+  void clear() {
+    args.clear();
+    ints.clear();
+    symbolic = 0;
+    foreign = nullptr;
+    subclass = nullptr;
+    first = nullptr;
+  }
+};
+
+// Puts positional and keyword arguments in the parameters' order (null: not given). False, with `why`, if they do
+// not fit this signature.
+bool match_arguments(const Signature& s, PyObject* const* args, Py_ssize_t n, PyObject* kwnames,
+                     std::vector<PyObject*>& values, Owned& packed, std::string* why);
+// Converts matched values. False, with `why`, if a type does not fit.
+bool convert_arguments(const Signature& s, std::span<PyObject* const> values, BoundCall& out, std::string* why);
+
+void set_tracer_type(PyObject* type);   // objects of this type are always foreign
+
+}  // namespace pb::py

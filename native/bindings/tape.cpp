@@ -1,0 +1,188 @@
+// backward and what belongs to it: requests to the engine, hooks of tensors, grad mode.
+#include "bindings/tape.h"
+
+#include "bindings/node_object.h"
+#include "bindings/op_function.h"
+#include "core/shape.h"
+
+namespace pb::py {
+namespace {
+
+PyObject* detach(PyObject* self, PyObject*) {
+  return guarded([&]() -> PyObject* {
+    TensorObject* t = new_tensor({as_tensor(self)->var.array, nullptr, 0},
+                                 is_plain(self) ? nullptr : Py_TYPE(self));
+    return reinterpret_cast<PyObject*>(t);
+  });
+}
+
+PyObject* detach_in_place(PyObject* self, PyObject*) {
+  return guarded([&]() -> PyObject* {
+    TensorObject* t = as_tensor(self);
+    if (t->base && var_of(t).node) {
+      fail(ErrorKind::Runtime, "Can't detach views in-place. Use detach() instead. If you are using ",
+           "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, gradients are ",
+           "views of DDP buckets, and hence detach_() cannot be called on these gradients. To fix this error, please ",
+           "refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution.");
+    }
+    t->var.node = nullptr;
+    t->var.nr = 0;
+    t->retains_grad = false;
+    return Py_NewRef(self);
+  });
+}
+
+PyObject* requires_grad_(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
+  return guarded([&]() -> PyObject* {
+    const Py_ssize_t all = n + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0);
+    set_requires_grad(as_tensor(self), all == 0 || PyObject_IsTrue(args[0]));
+    return Py_NewRef(self);
+  });
+}
+
+PyObject* retain_grad(PyObject* self, PyObject*) {
+  return guarded([&]() -> PyObject* {
+    TensorObject* t = as_tensor(self);
+    const Var& v = var_of(t);
+    if (!v.node) fail(ErrorKind::Grad, "can't retain_grad on Tensor that has requires_grad=False");
+    if (v.node->is_leaf() || t->retains_grad) Py_RETURN_NONE;
+    t->retains_grad = true;
+    extras_of(*v.node).retained.push_back({v.nr, check(PyWeakref_NewRef(self, nullptr))});
+    Py_RETURN_NONE;
+  });
+}
+
+// The dict that holds a tensor's hooks; Python adds an entry and makes the handle.
+PyObject* hook_dict(PyObject* self, PyObject* which) {
+  return guarded([&]() -> PyObject* {
+    const Var& v = var_of(self);
+    if (!v.node) fail(ErrorKind::Grad, "cannot register a hook on a tensor that doesn't require gradient");
+    PyNodeExtras& e = extras_of(*v.node);
+    Owned& d = std::string_view(PyUnicode_AsUTF8(which)) == "accumulate" ? e.accumulate_hooks : e.tensor_hooks[v.nr];
+    if (!d) d = own(PyDict_New());
+    return Py_NewRef(d.get());
+  });
+}
+
+PyObject* gradient_edge(PyObject* self, PyObject*) {
+  return guarded([&]() -> PyObject* {
+    const Var& v = var_of(self);
+    if (!v.node) Py_RETURN_NONE;
+    Owned node = own(node_object(v.node));
+    return Py_BuildValue("(OI)", node.get(), v.nr);
+  });
+}
+
+// Where one tensor lies on the tape is taken over by another: for results of Python functions.
+PyObject* take_history(PyObject* self, PyObject* other) {
+  return guarded([&]() -> PyObject* {
+    const Var v = var_of(other);
+    rebase_history(as_tensor(self), v.node, v.nr);
+    Py_RETURN_NONE;
+  });
+}
+
+PyObject* check_writable(PyObject* self, PyObject*) {
+  return guarded([&]() -> PyObject* {
+    check_in_place(as_tensor(self));
+    check_no_internal_overlap(as_tensor(self)->var.array);
+    Py_RETURN_NONE;
+  });
+}
+
+Root root_of(PyObject* tensor, PyObject* gradient) {
+  const Var& v = var_of(tensor);
+  if (!v.node) {
+    fail(ErrorKind::Grad, "element 0 of tensors does not require grad and does not have a grad_fn\n",
+         "Nothing that this value depends on asks for a gradient: set requires_grad=True on the tensors to ",
+         "differentiate by, and check for detach(), .item(), .numpy() or no_grad() on the way.");
+  }
+  Root r{v.node, v.nr, {}};
+  if (gradient != Py_None) r.cotangent = var_of(gradient);
+  else {
+    Array ones = Array::allocate(Meta::contiguous(v.array.meta->dtype, v.array.meta->shape()));
+    fill_elements(ones, Scalar::of_int(1));
+    r.cotangent.array = std::move(ones);
+  }
+  return r;
+}
+
+}  // namespace
+
+PyObject* run_backward_py(PyObject* tensors, PyObject* gradients, PyObject* inputs, bool keep_graph, bool create_graph,
+                          bool accumulate) {
+  BackwardRequest request;
+  request.mode = {keep_graph, create_graph};
+  PythonObserver observer;
+  request.observer = &observer;
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tensors); ++i)
+    request.roots.push_back(root_of(PyTuple_GET_ITEM(tensors, i), PyTuple_GET_ITEM(gradients, i)));
+  if (inputs == Py_None) {
+    run_backward(request);
+    Py_RETURN_NONE;
+  }
+  std::vector<Target> targets;
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(inputs); ++i) {
+    const Var& v = var_of(PyTuple_GET_ITEM(inputs, i));
+    targets.push_back({v.node, v.nr, {}});
+  }
+  request.targets = &targets;
+  run_backward(request);
+  Owned out = own(PyTuple_New(static_cast<Py_ssize_t>(targets.size())));
+  for (size_t i = 0; i < targets.size(); ++i) {
+    Target& t = targets[i];
+    PyObject* input = PyTuple_GET_ITEM(inputs, i);
+    if (accumulate && t.gradient.array.storage) {
+      accumulate_grad(as_tensor(input), std::move(t.gradient), create_graph);
+      PyTuple_SET_ITEM(out.get(), i, Py_NewRef(Py_None));
+    } else if (!t.gradient.array.storage) {
+      PyTuple_SET_ITEM(out.get(), i, Py_NewRef(Py_None));
+    } else {
+      if (!create_graph) t.gradient.node = nullptr;
+      PyTuple_SET_ITEM(out.get(), i, wrap(std::move(t.gradient)));
+    }
+  }
+  return out.release();
+}
+
+namespace {
+
+// backward() of a scalar without arguments, the usual case, without a Python frame.
+PyObject* backward_plain(PyObject* self, PyObject*) {
+  return guarded([&]() -> PyObject* {
+    const Meta& m = *var_of(self).array.meta;
+    if (m.numel != 1 && var_of(self).node) {
+      fail(ErrorKind::Grad, "grad can be implicitly created only for scalar outputs\nThis tensor has shape ",
+           shape_text(m.shape()), ": reduce it first (sum or mean), or give the gradient to start from: ",
+           "y.backward(torch.ones_like(y)).");
+    }
+    BackwardRequest request;
+    PythonObserver observer;
+    request.observer = &observer;
+    request.roots.push_back(root_of(self, Py_None));
+    run_backward(request);
+    Py_RETURN_NONE;
+  });
+}
+
+template <class F>
+PyCFunction method(F f) {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(f));
+}
+
+}  // namespace
+
+PyMethodDef tape_methods[] = {
+    {"detach", detach, METH_NOARGS, "The same elements, off the tape."},
+    {"detach_", detach_in_place, METH_NOARGS, "Takes this tensor off the tape."},
+    {"requires_grad_", method(requires_grad_), METH_FASTCALL | METH_KEYWORDS, "Asks for a gradient of this leaf."},
+    {"retain_grad", retain_grad, METH_NOARGS, "Keeps this non-leaf's gradient in .grad."},
+    {"_hook_dict", hook_dict, METH_O, "The dict of this tensor's hooks."},
+    {"_gradient_edge", gradient_edge, METH_NOARGS, "(node, output number), or None."},
+    {"_take_history", take_history, METH_O, "Becomes the result that another tensor stands for."},
+    {"_check_writable", check_writable, METH_NOARGS, "Torch's refusals of an in-place change."},
+    {"_backward_plain", backward_plain, METH_NOARGS, "backward() without arguments."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace pb::py

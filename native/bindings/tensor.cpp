@@ -1,0 +1,320 @@
+#include "bindings/tensor.h"
+
+#include <structmember.h>
+
+#include "core/shape.h"
+
+namespace pb::py {
+
+PyTypeObject* tensor_type = nullptr;
+PyTypeObject* parameter_type = nullptr;
+
+namespace {
+
+constexpr size_t kFreeLimit = 256;
+std::vector<PyObject*>& free_tensors() {
+  static std::vector<PyObject*>& list = *new std::vector<PyObject*>();
+  return list;
+}
+
+TensorObject* allocate_object(PyTypeObject* type) {
+  auto& list = free_tensors();
+  if (type == tensor_type && !list.empty()) {
+    PyObject* o = list.back();
+    list.pop_back();
+    PyObject_Init(o, type);
+    return as_tensor(o);
+  }
+  if (type == tensor_type) return PyObject_GC_New(TensorObject, type);
+  return as_tensor(check(type->tp_alloc(type, 0)));
+}
+
+void clear_fields(TensorObject* t) {
+  Py_CLEAR(t->grad);
+  Py_CLEAR(t->dict);
+  if (t->base) {
+    TensorObject* base = std::exchange(t->base, nullptr);
+    Py_DECREF(base);
+  }
+}
+
+int traverse(PyObject* self, visitproc visit, void* arg) {
+  TensorObject* t = as_tensor(self);
+  Py_VISIT(Py_TYPE(self));
+  Py_VISIT(t->grad);
+  Py_VISIT(t->dict);
+  Py_VISIT(t->base);
+  return 0;
+}
+
+int clear(PyObject* self) {
+  clear_fields(as_tensor(self));
+  return 0;
+}
+
+void finalize(PyObject* self) {
+  TensorObject* t = as_tensor(self);
+  Node* n = t->var.node.get();
+  if (n && n->is_leaf() && n->refs() > 1) static_cast<LeafNode*>(n)->keep_alive();
+}
+
+void dealloc(PyObject* self) {
+  TensorObject* t = as_tensor(self);
+  Node* node = t->var.node.get();
+  PyTypeObject* type = Py_TYPE(self);
+  if (node && node->is_leaf() && node->refs() > 1) {
+    if (PyObject_CallFinalizerFromDealloc(self) < 0) return;  // a graph still leads here: the node keeps it
+  }
+  PyObject_GC_UnTrack(self);
+  if (t->weakrefs) PyObject_ClearWeakRefs(self);
+  if (node && node->is_leaf()) static_cast<LeafNode*>(node)->tensor_died();
+  clear_fields(t);
+  t->var.~Var();
+  auto& list = free_tensors();
+  // A finalized object keeps that mark, so it must not be used again.
+  if (type == tensor_type && list.size() < kFreeLimit && !PyObject_GC_IsFinalized(self)) list.push_back(self);
+  else type->tp_free(self);
+  Py_DECREF(type);
+}
+
+// Subclasses are made by Tensor._make_subclass and as_subclass; Tensor(...) itself goes through Python.
+PyObject* refuse_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
+  PyObject* make = PyObject_GetAttrString(reinterpret_cast<PyObject*>(tensor_type), "_legacy_new");
+  if (!make) return nullptr;
+  Py_ssize_t n = PyTuple_GET_SIZE(args);
+  Owned all(PyTuple_New(n + 1));
+  Py_INCREF(type);
+  PyTuple_SET_ITEM(all.get(), 0, reinterpret_cast<PyObject*>(type));
+  for (Py_ssize_t i = 0; i < n; ++i) PyTuple_SET_ITEM(all.get(), i + 1, Py_NewRef(PyTuple_GET_ITEM(args, i)));
+  PyObject* result = PyObject_Call(make, all.get(), kwargs);
+  Py_DECREF(make);
+  return result;
+}
+
+PyMemberDef members[] = {
+    {"__dictoffset__", T_PYSSIZET, offsetof(TensorObject, dict), READONLY, nullptr},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(TensorObject, weakrefs), READONLY, nullptr},
+    {nullptr, 0, 0, 0, nullptr},
+};
+
+}  // namespace
+
+TensorObject* new_tensor(Var v, PyTypeObject* type) {
+  if (!type) type = tensor_type;
+  TensorObject* t = allocate_object(type);
+  if (!t) throw PythonError();
+  new (&t->var) Var(std::move(v));
+  t->grad = nullptr;
+  t->base = nullptr;
+  t->rebases = t->seen_rebases = 0;
+  t->retains_grad = t->no_grad_view = false;
+  t->dict = t->weakrefs = nullptr;
+  if (type == tensor_type) PyObject_GC_Track(reinterpret_cast<PyObject*>(t));
+  return t;
+}
+
+PyObject* wrap_array(Array a) { return wrap({std::move(a), nullptr, 0}); }
+
+bool requires_grad(TensorObject* t) { return static_cast<bool>(var_of(t).node); }
+bool is_leaf(TensorObject* t) {
+  const Var& v = var_of(t);
+  return !v.node || v.node->is_leaf();
+}
+
+void set_requires_grad(TensorObject* t, bool on) {
+  const Var& v = var_of(t);
+  if (v.node && !v.node->is_leaf()) {
+    if (on) return;
+    fail(ErrorKind::Grad, "you can only change requires_grad flags of leaf variables. If you want to use a computed ",
+         "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
+  }
+  if (on == static_cast<bool>(v.node)) return;
+  if (!on) {
+    t->var.node = nullptr;
+    return;
+  }
+  if (!is_float(v.array.meta->dtype)) {
+    fail(ErrorKind::Grad, "only Tensors of floating point dtype can require gradients\nThis tensor is of type ",
+         info(v.array.meta->dtype).name, "; convert it first, for example with .float().");
+  }
+  t->var.node = Ref<Node>(new LeafNode(t));
+  t->var.nr = 0;
+}
+
+void mark_view(TensorObject* view, TensorObject* base) {
+  TensorObject* root = base->base ? base->base : base;
+  Py_INCREF(root);
+  view->base = root;
+  view->seen_rebases = root->rebases;
+  view->no_grad_view = !grad_enabled() || base->no_grad_view;
+}
+
+namespace {
+
+// Where a view lies in its base: sizes, strides, and the offset from the base's first element.
+std::vector<int64_t> geometry(const Array& a, const Array& base) {
+  std::vector<int64_t> ints{a.meta->ndim};
+  ints.insert(ints.end(), a.meta->shape().begin(), a.meta->shape().end());
+  ints.push_back(a.meta->ndim);
+  ints.insert(ints.end(), a.meta->strides().begin(), a.meta->strides().end());
+  ints.push_back(a.offset - base.offset);
+  return ints;
+}
+
+uint64_t all_symbolic(const Array& a) {
+  // The counts of the two lists are static, everything else is a size.
+  uint64_t mask = ~uint64_t{0};
+  mask &= ~uint64_t{1};
+  mask &= ~(uint64_t{1} << (1 + a.meta->ndim));
+  return mask & ((uint64_t{1} << (3 + 2 * a.meta->ndim)) - 1);
+}
+
+}  // namespace
+
+void refresh(TensorObject* t) {
+  static const Op* as_strided = find_op("as_strided_of_base");
+  TensorObject* base = t->base;
+  t->seen_rebases = base->rebases;
+  if (!base->var.node) return;
+  const GradMode on(true);
+  const std::vector<int64_t> ints = geometry(t->var.array, base->var.array);
+  const Argument args[1] = {{&base->var, {}}};
+  t->var.node = record({as_strided, args, ints, all_symbolic(t->var.array)});
+  t->var.nr = 0;
+}
+
+void check_in_place(TensorObject* t) {
+  if (!grad_enabled()) return;
+  const Var& v = var_of(t);
+  if (v.node && v.node->is_leaf()) {
+    fail(ErrorKind::Inplace, "a leaf Variable that requires grad is being used in an in-place operation.\n",
+         "Change it under torch.no_grad(), or change a clone of it.");
+  }
+  if (t->base && t->base->var.node && t->base->var.node->is_leaf()) {
+    fail(ErrorKind::Inplace, "a view of a leaf Variable that requires grad is being used in an in-place operation.\n",
+         "Change it under torch.no_grad(), or change a view of a clone.");
+  }
+}
+
+void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr) {
+  if (!node) return;
+  if (!t->base) {
+    t->var.node = std::move(node);
+    t->var.nr = nr;
+    ++t->rebases;
+    return;
+  }
+  if (t->no_grad_view) {
+    fail(ErrorKind::Inplace, "A view was created in no_grad mode and is being modified inplace with grad mode enabled. ",
+         "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving ",
+         "both the view and the inplace either both inside the no_grad block (if you don't want the inplace to be ",
+         "tracked) or both outside (if you want the inplace to be tracked).");
+  }
+  static const Op* scatter = find_op("copy_slices");
+  TensorObject* base = t->base;
+  const Var value{t->var.array, std::move(node), nr};
+  const std::vector<int64_t> ints = geometry(t->var.array, base->var.array);
+  const Argument args[2] = {{&base->var, {}}, {&value, {}}};
+  base->var.node = record({scatter, args, ints, all_symbolic(t->var.array)});
+  base->var.nr = 0;
+  ++base->rebases;
+  refresh(t);
+}
+
+// ---- LeafNode ----------------------------------------------------------------------------------------------
+
+LeafNode::~LeafNode() {
+  if (!variable_ || !owns_) return;
+  PyObject* o = reinterpret_cast<PyObject*>(variable_);
+  variable_->var.node.detach();  // it held no count while the node owned it
+  variable_ = nullptr;
+  Py_DECREF(o);
+}
+
+const std::string& LeafNode::name() const {
+  static const std::string name = "torch::autograd::AccumulateGrad";
+  return name;
+}
+
+const Meta* LeafNode::output_meta(uint32_t) const { return variable_ ? variable_->var.array.meta.get() : nullptr; }
+
+void LeafNode::keep_alive() {
+  Py_INCREF(variable_);
+  owns_ = true;
+  // The tensor's own reference would be a cycle; it is taken back in variable().
+  release();
+}
+
+PyObject* LeafNode::variable() {
+  if (!variable_) return nullptr;
+  if (owns_) {
+    owns_ = false;
+    retain();
+    return reinterpret_cast<PyObject*>(variable_);  // the node's reference becomes the caller's
+  }
+  return Py_NewRef(reinterpret_cast<PyObject*>(variable_));
+}
+
+void LeafNode::run(std::span<Var> cotangents, std::span<Var>, const BackwardMode& mode) {
+  if (variable_) accumulate_grad(variable_, std::move(cotangents[0]), mode.create_graph);
+}
+
+void accumulate_grad(TensorObject* t, Var&& g, bool create_graph) {
+  const Meta& meta = *t->var.array.meta;
+  if (!t->grad || t->grad == Py_None) {
+    Array& a = g.array;
+    const bool dense_leaf = meta.is_dense;
+    Ref<Meta> wanted = dense_leaf ? t->var.array.meta : Meta::contiguous(meta.dtype, meta.shape());
+    if (!create_graph && (!a.storage->unique() || a.meta.get() != wanted.get() ||
+                          static_cast<int64_t>(a.storage->bytes()) != a.meta->bytes())) {
+      Array copy = Array::allocate(wanted);
+      copy_elements(copy, a);
+      g = Var{std::move(copy), nullptr, 0};
+    }
+    if (!create_graph) g.node = nullptr;
+    Py_XSETREF(t->grad, wrap(std::move(g)));
+    return;
+  }
+  TensorObject* grad = as_tensor(t->grad);
+  static const Op* add = find_op("add");
+  if (create_graph) {
+    const Var& old = var_of(grad);
+    const Argument args[2] = {{&old, {}}, {&g, {}}};
+    Var sum = apply_one({add, args, {}, 0});
+    Py_XSETREF(t->grad, wrap(std::move(sum)));
+    return;
+  }
+  const GradMode off(false);
+  const Argument args[2] = {{&grad->var, {}}, {&g, {}}};
+  apply_in_place({add, args, {}, 0});
+}
+
+// ---- the type ----------------------------------------------------------------------------------------------
+
+void init_tensor_type(PyObject* module) {
+  static std::vector<PyMethodDef> methods;
+  for (PyMethodDef* table : {data_methods, tape_methods})
+    for (PyMethodDef* m = table; m->ml_name; ++m) methods.push_back(*m);
+  methods.push_back({nullptr, nullptr, 0, nullptr});
+  std::vector<PyType_Slot> slots = {
+      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
+      {Py_tp_finalize, reinterpret_cast<void*>(finalize)},
+      {Py_tp_traverse, reinterpret_cast<void*>(traverse)},
+      {Py_tp_clear, reinterpret_cast<void*>(clear)},
+      {Py_tp_new, reinterpret_cast<void*>(refuse_new)},
+      {Py_tp_methods, methods.data()},
+      {Py_tp_getset, tensor_getset},
+      {Py_tp_members, members},
+      {Py_tp_hash, reinterpret_cast<void*>(tensor_hash)},
+      {Py_tp_iter, reinterpret_cast<void*>(tensor_iter)},
+  };
+  fill_number_slots(slots);
+  fill_index_slots(slots);
+  slots.push_back({0, nullptr});
+  PyType_Spec spec = {"torch.Tensor", sizeof(TensorObject), 0,
+                      Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots.data()};
+  tensor_type = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpec(&spec)));
+  check(PyModule_AddObjectRef(module, "Tensor", reinterpret_cast<PyObject*>(tensor_type)));
+}
+
+}  // namespace pb::py

@@ -1,0 +1,95 @@
+// The Python type Tensor: a view of a storage, its place on the tape, and its grad slot.
+#pragma once
+#include "bindings/python.h"
+#include "tape/tape.h"
+
+namespace pb::py {
+
+struct TensorObject {
+  PyObject_HEAD
+  Var var;
+  PyObject* grad;            // of a leaf, or retained
+  TensorObject* base;        // strong; of a view that takes part in differentiation
+  uint32_t rebases;          // how often in-place changes of views gave this tensor a new node
+  uint32_t seen_rebases;     // the base's count when this view's node was made
+  bool retains_grad;
+  bool no_grad_view;         // made under no_grad: changing it in place later would lose the gradient
+  PyObject* dict;
+  PyObject* weakrefs;
+};
+
+extern PyTypeObject* tensor_type;
+extern PyTypeObject* parameter_type;
+
+inline bool is_plain(PyObject* o) { return Py_TYPE(o) == tensor_type || Py_TYPE(o) == parameter_type; }
+inline bool is_tensor(PyObject* o) { return is_plain(o) || PyObject_TypeCheck(o, tensor_type); }
+inline TensorObject* as_tensor(PyObject* o) { return reinterpret_cast<TensorObject*>(o); }
+
+// New references.
+TensorObject* new_tensor(Var v, PyTypeObject* type = nullptr);
+inline PyObject* wrap(Var v) { return reinterpret_cast<PyObject*>(new_tensor(std::move(v))); }
+PyObject* wrap_array(Array a);
+
+// The tensor's place on the tape, made anew if its base was changed through another view.
+void refresh(TensorObject* t);
+inline const Var& var_of(TensorObject* t) {
+  if (t->base && t->base->rebases != t->seen_rebases) [[unlikely]] refresh(t);
+  return t->var;
+}
+inline const Var& var_of(PyObject* o) { return var_of(as_tensor(o)); }
+
+bool requires_grad(TensorObject* t);
+bool is_leaf(TensorObject* t);
+void set_requires_grad(TensorObject* t, bool on);
+// `view` shares base's elements and follows its changes.
+void mark_view(TensorObject* view, TensorObject* base);
+// After an in-place change: the tensor's new node; a view passes it on to its base.
+void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr = 0);
+// Torch's refusals before an in-place change.
+void check_in_place(TensorObject* t);
+
+// The node that adds into a leaf's grad. The leaf owns it; while a graph outlives the leaf, it owns the leaf.
+class LeafNode final : public Node {
+ public:
+  explicit LeafNode(TensorObject* t) : variable_(t) { sequence = kLeafSequence; }
+  ~LeafNode() override;
+  const std::string& name() const override;
+  size_t edge_count() const override { return 0; }
+  Edge& edge(size_t) override { throw std::logic_error("a leaf has no edges"); }
+  uint32_t outputs() const override { return 1; }
+  bool is_leaf() const override { return true; }
+  const Meta* output_meta(uint32_t) const override;
+  void run(std::span<Var> cotangents, std::span<Var> out, const BackwardMode& mode) override;
+
+  PyObject* variable();  // new reference; null if it is gone
+  void keep_alive();     // the tensor is dying: take it over
+  void tensor_died() { variable_ = nullptr; }
+
+ private:
+  TensorObject* variable_;
+  bool owns_ = false;
+};
+
+void accumulate_grad(TensorObject* t, Var&& g, bool create_graph);
+
+void init_tensor_type(PyObject* module);
+PyObject* dtype_object(DType d);                  // borrowed
+bool is_dtype(PyObject* o);
+DType dtype_from(PyObject* o);                    // throws TypeError
+void init_dtype(PyObject* module);
+PyObject* size_object(std::span<const int64_t> sizes);  // a new torch.Size
+void set_size_class(PyObject* cls);
+
+// Attribute tables contributed by the other binding files.
+extern PyGetSetDef tensor_getset[];
+extern PyMethodDef data_methods[];
+extern PyMethodDef tape_methods[];
+void fill_number_slots(std::vector<PyType_Slot>& slots);
+void fill_index_slots(std::vector<PyType_Slot>& slots);
+Py_hash_t tensor_hash(PyObject* self);
+PyObject* tensor_iter(PyObject* self);
+
+bool scalar_from(PyObject* o, Scalar& s);          // Python and NumPy numbers; false: not a number
+PyObject* scalar_object(const Scalar& s);          // new reference
+
+}  // namespace pb::py

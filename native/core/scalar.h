@@ -1,0 +1,41 @@
+// A Python number: its value and its kind, which takes part in type promotion.
+#pragma once
+#include <cstdint>
+
+#include "core/dtype.h"
+
+namespace pb {
+
+struct Scalar {
+  enum class Kind : uint8_t { Bool, Int, Float };
+  Kind kind = Kind::Int;
+  union {
+    int64_t i = 0;
+    double d;
+  };
+
+  static Scalar of_int(int64_t v) {
+    Scalar s;
+    s.i = v;
+    return s;
+  }
+  static Scalar of_bool(bool v) {
+    Scalar s = of_int(v);
+    s.kind = Kind::Bool;
+    return s;
+  }
+  static Scalar of_float(double v) {
+    Scalar s;
+    s.kind = Kind::Float;
+    s.d = v;
+    return s;
+  }
+  double as_double() const { return kind == Kind::Float ? d : static_cast<double>(i); }
+  Category category() const { return static_cast<Category>(kind); }
+};
+
+// Writes the scalar as one element of type d (integers wrap, as in torch).
+void store_scalar(const Scalar& s, DType d, void* to);
+Scalar load_scalar(DType d, const void* from);
+
+}  // namespace pb

@@ -1,0 +1,60 @@
+#include "core/storage.h"
+
+#include <new>
+
+#include "core/error.h"
+#include "runtime/allocator.h"
+
+namespace pb {
+namespace {
+
+constexpr size_t kHeader = 64;  // keeps the data of a small storage, which follows its header, aligned
+static_assert(sizeof(Storage) <= kHeader);
+
+void release_alias(void* owner) { static_cast<Storage*>(owner)->release(); }
+
+}  // namespace
+
+Ref<Storage> Storage::allocate(size_t bytes) {
+  void* block = bytes < (size_t{1} << 62) ? pb::allocate(kHeader + bytes) : nullptr;
+  if (!block) {
+    fail(ErrorKind::Memory, "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to ",
+         "allocate ", bytes, " bytes.\nThe machine refused this size. Use a smaller tensor, a smaller batch, or free ",
+         "tensors that are no longer needed.");
+  }
+  Storage* s = new (block) Storage();
+  s->data_ = static_cast<char*>(block) + kHeader;
+  s->bytes_ = bytes;
+  return Ref<Storage>(s);
+}
+
+Ref<Storage> Storage::borrow(void* data, size_t bytes, void* owner, ReleaseOwner release_owner) {
+  void* block = pb::allocate(kHeader);
+  if (!block) fail(ErrorKind::Memory, "can't allocate memory");
+  Storage* s = new (block) Storage();
+  s->data_ = data;
+  s->bytes_ = bytes;
+  s->owner_ = owner;
+  s->release_owner_ = release_owner;
+  return Ref<Storage>(s);
+}
+
+Ref<Storage> Storage::alias(const Ref<Storage>& of) {
+  of->retain();
+  return borrow(of->data_, of->bytes_, of.get(), release_alias);
+}
+
+const Storage* Storage::root() const {
+  const Storage* s = this;
+  while (s->release_owner_ == release_alias) s = static_cast<const Storage*>(s->owner_);
+  return s;
+}
+
+void Storage::dispose() {
+  const size_t size = release_owner_ ? kHeader : kHeader + bytes_;
+  if (release_owner_) release_owner_(owner_);
+  this->~Storage();
+  pb::deallocate(this, size);
+}
+
+}  // namespace pb

@@ -1,0 +1,45 @@
+// Reference-counted bytes with a version counter: owned, or borrowed from somebody else.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "core/ref.h"
+
+namespace pb {
+
+class Storage {
+ public:
+  using ReleaseOwner = void (*)(void* owner);
+
+  static Ref<Storage> allocate(size_t bytes);
+  // Bytes that `owner` keeps alive; release_owner(owner) runs when the storage dies.
+  static Ref<Storage> borrow(void* data, size_t bytes, void* owner, ReleaseOwner release_owner);
+  // The same bytes under a version counter of its own (Tensor.data).
+  static Ref<Storage> alias(const Ref<Storage>& of);
+
+  void* data() const { return data_; }
+  size_t bytes() const { return bytes_; }
+  bool unique() const { return refs_ == 1 && !release_owner_; }
+  bool borrowed() const { return release_owner_ != nullptr; }
+  // The storage whose bytes these are: aliases lead to the same one.
+  const Storage* root() const;
+
+  void retain() { ++refs_; }
+  void release() {
+    if (--refs_ == 0) dispose();
+  }
+
+  uint32_t version = 0;
+
+ private:
+  Storage() = default;
+  void dispose();
+
+  uint32_t refs_ = 0;
+  void* data_ = nullptr;
+  size_t bytes_ = 0;
+  void* owner_ = nullptr;
+  ReleaseOwner release_owner_ = nullptr;
+};
+
+}  // namespace pb

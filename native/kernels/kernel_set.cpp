@@ -1,0 +1,37 @@
+// The choice of an instruction set, made once.
+#include <cstdlib>
+#include <cstring>
+
+#include "kernels/table.h"
+
+namespace pb {
+
+namespace baseline {
+std::span<const BlockRow> elementwise_rows();
+BlockFn cast_row(DType from, DType to);
+}  // namespace baseline
+
+#if defined(__x86_64__)
+namespace avx2 {
+std::span<const BlockRow> elementwise_rows();
+BlockFn cast_row(DType from, DType to);
+}  // namespace avx2
+#endif
+
+static KernelSet choose() {
+#if defined(__x86_64__)
+  const char* forced = std::getenv("PULLBACK_ISA");
+  bool plain = forced != nullptr && std::strcmp(forced, "baseline") == 0;
+  if (!plain && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    return {"avx2", avx2::elementwise_rows(), avx2::cast_row};
+  }
+#endif
+  return {"baseline", baseline::elementwise_rows(), baseline::cast_row};
+}
+
+const KernelSet& kernels() {
+  static const KernelSet set = choose();
+  return set;
+}
+
+}  // namespace pb

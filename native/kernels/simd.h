@@ -1,0 +1,118 @@
+// Vectors for the matrix kernels, in GCC's and Clang's own vector types: the same source becomes AVX-512 or
+// AVX2 with fused multiply-add, or pairs of SSE2 or NEON registers. Include only from files compiled once
+// per ISA.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
+#endif
+
+namespace pb::PB_ISA {
+
+#if defined(__AVX512F__)
+inline constexpr int kBytes = 64;
+#else
+inline constexpr int kBytes = 32;
+#endif
+
+template <class T> struct Simd;
+template <> struct Simd<float> { typedef float V __attribute__((vector_size(kBytes))); };
+template <> struct Simd<double> { typedef double V __attribute__((vector_size(kBytes))); };
+template <class T> using Vec = typename Simd<T>::V;
+template <class T> inline constexpr int kWidth = kBytes / static_cast<int>(sizeof(T));
+
+template <class T> inline Vec<T> load(const T* p) {
+  Vec<T> v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+template <class T> inline void store(T* p, Vec<T> v) { std::memcpy(p, &v, sizeof v); }
+
+template <class T> inline Vec<T> broadcast(T x) { return x - Vec<T>{}; }  // x - 0 keeps the sign of a zero
+
+#if defined(__AVX512F__)
+inline Vec<float> madd(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return Vec<float>(_mm512_fmadd_ps(__m512(a), __m512(b), __m512(c)));
+}
+inline Vec<double> madd(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return Vec<double>(_mm512_fmadd_pd(__m512d(a), __m512d(b), __m512d(c)));
+}
+inline float madd(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+inline double madd(double a, double b, double c) { return __builtin_fma(a, b, c); }
+#elif defined(__AVX2__) && defined(__FMA__)
+inline Vec<float> madd(Vec<float> a, Vec<float> b, Vec<float> c) {
+  return Vec<float>(_mm256_fmadd_ps(__m256(a), __m256(b), __m256(c)));
+}
+inline Vec<double> madd(Vec<double> a, Vec<double> b, Vec<double> c) {
+  return Vec<double>(_mm256_fmadd_pd(__m256d(a), __m256d(b), __m256d(c)));
+}
+inline float madd(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+inline double madd(double a, double b, double c) { return __builtin_fma(a, b, c); }
+#else
+// Without the instruction a fused multiply-add would be a library call for each element.
+template <class V> inline V madd(V a, V b, V c) { return c + a * b; }
+#endif
+
+// 64 bytes: the lanes in which long dot products are summed, however wide the machine's vectors are.
+template <class T> struct Lanes {
+  static constexpr int kCount = 64 / static_cast<int>(sizeof(T));
+  static constexpr int kParts = 64 / kBytes;
+  Vec<T> part[kParts] = {};
+
+  void madd(const T* a, const T* b) {
+    for (int i = 0; i < kParts; ++i) {
+      part[i] = PB_ISA::madd(load(a + i * kWidth<T>), load(b + i * kWidth<T>), part[i]);
+    }
+  }
+  Lanes operator+(const Lanes& o) const {
+    Lanes sum;
+    for (int i = 0; i < kParts; ++i) sum.part[i] = part[i] + o.part[i];
+    return sum;
+  }
+
+  // Halves onto halves: with 16 lanes, lane i with lane i + 8, then + 4, + 2, + 1.
+  T sum_halves() const {
+    T v[kCount];
+    fold_to(1, v);
+    return v[0];
+  }
+  // As above down to four lanes, then neighbours.
+  T sum_neighbours() const {
+    T v[kCount];
+    fold_to(4, v);
+    return (v[0] + v[1]) + (v[2] + v[3]);
+  }
+  // Four lanes onto the first four, again and again, then neighbours.
+  T sum_quarters() const {
+    T v[kCount];
+    write(v);
+    for (int q = 4; q < kCount; q += 4) {
+      for (int i = 0; i < 4; ++i) v[i] = v[i] + v[q + i];
+    }
+    return (v[0] + v[1]) + (v[2] + v[3]);
+  }
+  // Neighbouring pairs of pairs: (0 + 2) + (1 + 3) in each four lanes, then these in order.
+  T sum_fours() const {
+    T v[kCount];
+    write(v);
+    T sum = (v[0] + v[2]) + (v[1] + v[3]);
+    for (int q = 4; q < kCount; q += 4) sum = sum + ((v[q] + v[q + 2]) + (v[q + 1] + v[q + 3]));
+    return sum;
+  }
+
+ private:
+  void write(T* v) const {
+    for (int i = 0; i < kParts; ++i) store(v + i * kWidth<T>, part[i]);
+  }
+  void fold_to(int lanes, T* v) const {
+    write(v);
+    for (int half = kCount / 2; half >= lanes; half /= 2) {
+      for (int i = 0; i < half; ++i) v[i] = v[i] + v[i + half];
+    }
+  }
+};
+
+}  // namespace pb::PB_ISA

@@ -1,0 +1,328 @@
+#include <algorithm>
+
+#include "program/binder.h"
+#include "core/shape.h"
+
+namespace pb {
+
+Array Array::allocate(Ref<Meta> meta) {
+  Array a;
+  a.storage = Storage::allocate(static_cast<size_t>(meta->bytes()));
+  a.meta = std::move(meta);
+  return a;
+}
+
+Ref<Bound> Bound::bind(Ref<Program> program, std::span<const Meta* const> inputs, std::span<const int64_t> params) {
+  return Binder(std::move(program), inputs, params).bind();
+}
+
+Binder::Binder(Ref<Program> program, std::span<const Meta* const> inputs, std::span<const int64_t> params)
+    : bound_(new Bound()), p_(*program), input_metas_(inputs), params_(params) {
+  bound_->program_ = std::move(program);
+  metas_.resize(p_.values.size());
+  locations_.assign(p_.values.size(), -1);
+  consumers_.resize(p_.values.size());
+  same_as_.resize(p_.values.size());
+  for (size_t v = 0; v < p_.values.size(); ++v) same_as_[v] = static_cast<int32_t>(v);
+  find_live();
+  for (size_t k = 0; k < p_.instructions.size(); ++k) {
+    if (!live_[k]) continue;
+    for (int32_t v : p_.instructions[k].in) consumers_[v].push_back(static_cast<int32_t>(k));
+  }
+  // An in-place output is read by a store of its own, which counts as an instruction after the last one.
+  const auto count = static_cast<int32_t>(p_.instructions.size());
+  for (size_t k = 0; k < p_.outputs.size(); ++k) {
+    const bool store = !p_.in_place.empty() && p_.in_place[k] >= 0;
+    consumers_[p_.outputs[k]].push_back(store ? count + static_cast<int32_t>(k) : -1);
+  }
+  group_of_.assign(p_.instructions.size() + p_.outputs.size(), 0);
+}
+
+// An instruction that is there for its shape alone (a size of its result is asked for) is not run.
+void Binder::find_live() {
+  std::vector<bool> read(p_.values.size(), false);
+  for (int32_t v : p_.outputs) read[v] = true;
+  live_.assign(p_.instructions.size(), false);
+  for (size_t k = p_.instructions.size(); k-- > 0;) {
+    const Instruction& i = p_.instructions[k];
+    for (int32_t o = 0; o < i.outputs; ++o) live_[k] = live_[k] || read[i.first_out + o];
+    if (!live_[k]) continue;
+    for (int32_t v : i.in) read[v] = true;
+  }
+}
+
+std::vector<int32_t> Binder::resolved(const std::vector<int32_t>& values) const {
+  std::vector<int32_t> out;
+  out.reserve(values.size());
+  for (int32_t v : values) out.push_back(same_as_[v]);
+  return out;
+}
+
+// An op that changes nothing for these sizes: its result is its input, and whoever reads it reads the input.
+bool Binder::bind_identity(const Instruction& i, std::span<const int64_t> ints) {
+  if (!i.op->kernel->is_identity || !i.op->kernel->is_identity(*metas_[same_as_[i.in[0]]], Ints(ints))) return false;
+  const int32_t source = same_as_[i.in[0]], result = i.first_out;
+  same_as_[result] = source;
+  metas_[result] = metas_[source];
+  locations_[result] = locations_[source];
+  auto& readers = consumers_[source];
+  std::erase(readers, current_);
+  readers.insert(readers.end(), consumers_[result].begin(), consumers_[result].end());
+  return true;
+}
+
+Ref<Bound> Binder::bind() {
+  for (size_t v = 0; v < p_.values.size(); ++v) {
+    const Value& value = p_.values[v];
+    if (value.kind != Value::Kind::Input) continue;
+    const Meta* meta = input_metas_[value.index];
+    if (!meta) continue;
+    bound_->buffers_.push_back({Buffer::Kind::Input, value.index, 0, 0});
+    metas_[v] = Ref<Meta>(const_cast<Meta*>(meta));
+    locations_[v] = add_location(static_cast<int32_t>(bound_->buffers_.size()) - 1, 0, metas_[v]);
+  }
+  for (size_t k = 0; k < p_.instructions.size(); ++k) {
+    current_ = static_cast<int32_t>(k);
+    bind_instruction(p_.instructions[k]);
+  }
+  for (const Guard& g : p_.guards) {
+    const int64_t a = evaluate(g.lhs), b = evaluate(g.rhs);
+    bool holds = false;
+    switch (g.relation) {
+      case Guard::Relation::Eq: holds = a == b; break;
+      case Guard::Relation::Ne: holds = a != b; break;
+      case Guard::Relation::Lt: holds = a < b; break;
+      case Guard::Relation::Le: holds = a <= b; break;
+    }
+    if (holds != g.expected) return nullptr;
+  }
+  store_in_place();
+  close_group();
+  finish_outputs();
+  for (size_t e = 0; e < p_.ints.size(); ++e) bound_->sizes_.push_back(evaluate(static_cast<int32_t>(e)));
+  plan_arena();
+  return bound_;
+}
+
+int64_t Binder::evaluate(int32_t expression) const {
+  const IntExpr& e = p_.ints[expression];
+  using K = IntExpr::Kind;
+  switch (e.kind) {
+    case K::Const: return e.a;
+    case K::Size: return metas_[e.a] ? metas_[e.a]->size(static_cast<int>(e.b)) : 0;
+    case K::Numel: return metas_[e.a] ? metas_[e.a]->numel : 0;
+    case K::Param: return params_[e.a];
+    default: break;
+  }
+  const int64_t a = evaluate(static_cast<int32_t>(e.a)), b = evaluate(static_cast<int32_t>(e.b));
+  switch (e.kind) {
+    case K::Add: return a + b;
+    case K::Sub: return a - b;
+    case K::Mul: return a * b;
+    case K::FloorDiv: {
+      if (b == 0) return 0;
+      const int64_t q = a / b;
+      return q - ((a % b != 0) && ((a < 0) != (b < 0)));
+    }
+    case K::Min: return std::min(a, b);
+    default: return std::max(a, b);
+  }
+}
+
+std::vector<int64_t> Binder::evaluate(const std::vector<Param>& params) const {
+  std::vector<int64_t> out;
+  out.reserve(params.size());
+  for (const Param& p : params) out.push_back(p.symbolic ? evaluate(static_cast<int32_t>(p.value)) : p.value);
+  return out;
+}
+
+Operand Binder::operand(int32_t value) const {
+  const Value& v = p_.values[value];
+  if (v.kind == Value::Kind::Number) return {nullptr, p_.numbers[v.index].constant.kind};
+  if (!metas_[value]) fail(ErrorKind::Runtime, "program: input ", v.index, " has no meta");
+  return {metas_[value].get(), Scalar::Kind::Int};
+}
+
+bool Binder::in_group(int32_t value) const {
+  const Value& v = p_.values[value];
+  return v.kind == Value::Kind::Result && group_of_[v.index];
+}
+
+// A result of the open group is stored if anything outside the group reads it.
+bool Binder::needs_memory(int32_t value) const {
+  return std::any_of(consumers_[value].begin(), consumers_[value].end(),
+                     [&](int32_t k) { return k < 0 || !group_of_[k]; });
+}
+
+const Location& Binder::location_of(int32_t value) {
+  if (in_group(value)) close_group();
+  return bound_->locations_[locations_[value]];
+}
+
+void Binder::bind_instruction(const Instruction& i) {
+  switch (i.op->family) {
+    case Family::Elementwise: return bind_elementwise(i);
+    case Family::View: return bind_view(i);
+    case Family::Kernel: return bind_kernel(i);
+    case Family::Composite: fail(ErrorKind::Runtime, "program: composite '", i.op->name, "' was not traced through");
+  }
+}
+
+void Binder::bind_elementwise(const Instruction& i) {
+  std::vector<Operand> in;
+  for (int32_t v : i.in) in.push_back(operand(v));
+  const std::vector<int64_t> ints = evaluate(i.params);
+  Metas out;
+  infer(*i.op, in, ints, out);
+  metas_[i.first_out] = out[0];
+  if (!live_[current_]) return;
+  join({i.op, resolved(i.in), i.first_out, elementwise_types(*i.op, in, ints), out[0]});
+}
+
+// The open group takes one more member if it has the same shape; otherwise it is closed first.
+void Binder::join(Member m) {
+  if (!group_.empty()) {
+    const Meta& have = *group_.front().meta;
+    if (!(Dims(have.shape()) == Dims(m.meta->shape())) || group_.size() >= 48) close_group();
+  }
+  group_of_[current_] = 1;
+  group_.push_back(std::move(m));
+}
+
+void Binder::bind_view(const Instruction& i) {
+  const int32_t source = same_as_[i.in[0]];
+  const std::vector<int64_t> ints = evaluate(i.params);
+  Ref<Meta> meta;
+  int64_t offset = 0;
+  if (!live_[current_]) {
+    const Operand in[1] = {operand(source)};
+    Metas out;
+    infer(*i.op, in, ints, out);
+    metas_[i.first_out] = out[0];
+    return;
+  }
+  Location from = location_of(source);
+  if (!i.op->view->view(*from.meta, Ints(ints), meta, offset)) {
+    from = bound_->locations_[packed(locations_[source])];
+    i.op->view->view(*from.meta, Ints(ints), meta, offset);
+  }
+  metas_[i.first_out] = meta;
+  locations_[i.first_out] = add_location(from.buffer, from.offset + offset, meta);
+}
+
+void Binder::bind_kernel(const Instruction& i) {
+  KernelStep step;
+  step.op = i.op;
+  std::vector<Operand> in;
+  for (int32_t v : i.in) in.push_back(operand(v));
+  step.ints = evaluate(i.params);
+  if (live_[current_] && bind_identity(i, step.ints)) return;
+  Metas out;
+  infer(*i.op, in, step.ints, out);
+  if (!live_[current_]) {
+    for (int32_t k = 0; k < i.outputs; ++k) metas_[i.first_out + k] = out[k];
+    return;
+  }
+  for (int32_t v : resolved(i.in)) {
+    if (p_.values[v].kind == Value::Kind::Number) {
+      step.numbers.push_back(p_.values[v].index);
+      continue;
+    }
+    location_of(v);
+    step.in.push_back(i.op->kernel->contiguous_inputs ? packed(locations_[v]) : locations_[v]);
+  }
+  for (int32_t k = 0; k < i.outputs; ++k) {
+    metas_[i.first_out + k] = out[k];
+    step.out.push_back(locations_[i.first_out + k] = new_location(out[k]));
+  }
+  bound_->steps_.push_back({-1, static_cast<int32_t>(bound_->kernels_.size())});
+  bound_->kernels_.push_back(std::move(step));
+}
+
+int32_t Binder::add_location(int32_t buffer, int64_t offset, Ref<Meta> meta) {
+  bound_->locations_.push_back({buffer, offset, std::move(meta)});
+  return static_cast<int32_t>(bound_->locations_.size()) - 1;
+}
+
+int32_t Binder::new_location(Ref<Meta> meta) {
+  bound_->buffers_.push_back({Buffer::Kind::Temp, 0, meta->bytes(), 0});
+  return add_location(static_cast<int32_t>(bound_->buffers_.size()) - 1, 0, std::move(meta));
+}
+
+// Outputs that lie in temporary memory get a storage of their own; outputs that are views share theirs.
+void Binder::finish_outputs() {
+  for (size_t k = 0; k < p_.outputs.size(); ++k) {
+    Bound::Result r;
+    if (!p_.in_place.empty() && p_.in_place[k] >= 0) {
+      r.input = p_.in_place[k];
+      for (size_t v = 0; v < p_.values.size(); ++v) {
+        if (p_.values[v].kind == Value::Kind::Input && p_.values[v].index == r.input) r.location = locations_[v];
+      }
+      bound_->results_.push_back(r);
+      continue;
+    }
+    r.location = locations_[same_as_[p_.outputs[k]]];
+    Buffer& b = bound_->buffers_[bound_->locations_[r.location].buffer];
+    if (b.kind == Buffer::Kind::Input) {
+      r.input = b.index;
+    } else {
+      if (b.kind == Buffer::Kind::Temp) {
+        b.kind = Buffer::Kind::Output;
+        b.index = static_cast<int32_t>(bound_->new_storages_.size());
+        bound_->new_storages_.push_back(bound_->locations_[r.location].buffer);
+      }
+      r.storage = b.index;
+    }
+    bound_->results_.push_back(r);
+  }
+}
+
+// Temporaries get places in one arena; a place is free again after the last step that touches it.
+void Binder::plan_arena() {
+  const size_t n = bound_->buffers_.size();
+  std::vector<int32_t> first(n, -1), last(n, -1);
+  for (size_t s = 0; s < bound_->steps_.size(); ++s) {
+    auto touch = [&](int32_t location) {
+      if (location < 0) return;
+      const int32_t b = bound_->locations_[location].buffer;
+      if (first[b] < 0) first[b] = static_cast<int32_t>(s);
+      last[b] = static_cast<int32_t>(s);
+    };
+    if (const Step& step = bound_->steps_[s]; step.kernel >= 0) {
+      for (int32_t l : bound_->kernels_[step.kernel].in) touch(l);
+      for (int32_t l : bound_->kernels_[step.kernel].out) touch(l);
+    } else {
+      const ElementwiseStep& e = bound_->elementwise_[step.elementwise];
+      for (const Register& r : e.registers)
+        if (r.kind != Register::Kind::Number && r.source >= 0) touch(r.source);
+      for (const StoreInstruction& st : e.stores) touch(st.location);
+    }
+  }
+  struct Free {
+    int64_t offset, bytes;
+  };
+  std::vector<Free> free;
+  for (size_t s = 0; s < bound_->steps_.size(); ++s) {
+    for (size_t b = 0; b < n; ++b) {
+      Buffer& buffer = bound_->buffers_[b];
+      if (buffer.kind != Buffer::Kind::Temp || first[b] != static_cast<int32_t>(s)) continue;
+      const int64_t need = (buffer.bytes + 63) / 64 * 64;
+      auto fit = std::find_if(free.begin(), free.end(), [&](const Free& f) { return f.bytes >= need; });
+      if (fit != free.end()) {
+        buffer.offset = fit->offset;
+        fit->offset += need;
+        fit->bytes -= need;
+      } else {
+        buffer.offset = bound_->arena_bytes_;
+        bound_->arena_bytes_ += need;
+      }
+    }
+    for (size_t b = 0; b < n; ++b) {
+      const Buffer& buffer = bound_->buffers_[b];
+      if (buffer.kind == Buffer::Kind::Temp && last[b] == static_cast<int32_t>(s))
+        free.push_back({buffer.offset, (buffer.bytes + 63) / 64 * 64});
+    }
+  }
+}
+
+}  // namespace pb

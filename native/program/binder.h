@@ -1,0 +1,63 @@
+// Works out shapes, forms fused elementwise groups and plans memory: the making of a Bound.
+#pragma once
+#include "program/bound.h"
+
+namespace pb {
+
+class Binder {
+ public:
+  Binder(Ref<Program> program, std::span<const Meta* const> inputs, std::span<const int64_t> params);
+  Ref<Bound> bind();  // null if a guard does not hold
+
+ private:
+  struct Member {        // an elementwise instruction of the open group
+    const Op* op;
+    std::vector<int32_t> in;  // values
+    int32_t value;            // its result; -1 for a store
+    ElementwiseTypes types;
+    Ref<Meta> meta;
+    int32_t store_to = -1;    // location that takes the result in place
+  };
+  struct Lowering;       // the open group turned into a step (group.cpp)
+
+  int64_t evaluate(int32_t expression) const;
+  std::vector<int64_t> evaluate(const std::vector<Param>& params) const;
+  Operand operand(int32_t value) const;
+  bool in_group(int32_t value) const;
+  bool needs_memory(int32_t value) const;
+  const Location& location_of(int32_t value);
+
+  void find_live();
+  std::vector<int32_t> resolved(const std::vector<int32_t>& values) const;
+  bool bind_identity(const Instruction& i, std::span<const int64_t> ints);
+  void bind_instruction(const Instruction& i);
+  void bind_elementwise(const Instruction& i);
+  void bind_view(const Instruction& i);
+  void bind_kernel(const Instruction& i);
+  void join(Member m);
+  void store_in_place();
+  void close_group();
+  void emit_group(std::span<const Member> members);
+  bool reads_target_otherwise(const Member& store) const;
+
+  int32_t add_location(int32_t buffer, int64_t offset, Ref<Meta> meta);
+  int32_t new_location(Ref<Meta> meta);                  // in a buffer of its own
+  int32_t packed(int32_t location);                      // a contiguous copy, if it is not contiguous already
+  void finish_outputs();
+  void plan_arena();
+
+  Ref<Bound> bound_;
+  const Program& p_;
+  std::span<const Meta* const> input_metas_;
+  std::span<const int64_t> params_;
+  std::vector<Ref<Meta>> metas_;        // of each value, once known
+  std::vector<int32_t> locations_;      // of each value with memory, else -1
+  std::vector<int32_t> same_as_;        // a value that is another one unchanged; else itself
+  std::vector<bool> live_;              // instructions whose elements somebody reads; of the others only the shapes matter
+  std::vector<std::vector<int32_t>> consumers_;  // instructions that read a value; -1: it is an output
+  std::vector<Member> group_;
+  std::vector<int32_t> group_of_;       // instruction -> 1 while its result is in the open group
+  int32_t current_ = 0;
+};
+
+}  // namespace pb

@@ -1,0 +1,129 @@
+// A program bound to the metas of its inputs: shapes worked out, elementwise runs fused, memory planned.
+#pragma once
+#include <vector>
+
+#include "core/storage.h"
+#include "program/program.h"
+
+namespace pb {
+
+struct Array {  // a view of a storage: what a tensor holds
+  Ref<Storage> storage;
+  Ref<Meta> meta;
+  int64_t offset = 0;  // elements
+
+  void* data() const { return static_cast<char*>(storage->data()) + offset * size_of(meta->dtype); }
+  Placed placed() const { return {data(), meta.get()}; }
+  static Array allocate(Ref<Meta> meta);
+};
+
+struct Location {  // where a value lies
+  int32_t buffer = -1;
+  int64_t offset = 0;  // elements
+  Ref<Meta> meta;
+};
+
+struct Buffer {
+  enum class Kind : uint8_t { Input, Output, Temp };
+  Kind kind;
+  int32_t index = 0;    // Input: position; Output: number of the new storage
+  int64_t bytes = 0;
+  int64_t offset = 0;   // Temp: bytes from the start of the arena
+};
+
+struct Register {
+  enum class Kind : uint8_t {
+    Block,    // lives in scratch, one block at a time
+    Linear,   // memory in the order of the iteration
+    Strided,  // loaded (or stored) block by block through strides
+    Spread,   // one element of memory, the same for the whole iteration
+    Number    // a scalar expression
+  };
+  Kind kind;
+  DType dtype;
+  int32_t source = -1;    // Linear, Strided, Spread: location; Number: scalar expression
+  int32_t scratch = -1;   // all but Linear: number of the scratch block
+  int32_t strides = -1;   // Strided: index into ElementwiseStep::strides
+};
+
+struct BlockInstruction {
+  BlockFn fn;
+  uint16_t out, a, b, c;
+};
+
+struct StoreInstruction {  // a block register written to memory through strides at the end of a block
+  uint16_t from;
+  int32_t location;
+  int32_t strides;  // -1: linear
+};
+
+struct ElementwiseStep {
+  Dims shape;               // collapsed iteration space, outermost first
+  int64_t count = 0;
+  int32_t cost = 0;         // of one element
+  int32_t scratch_blocks = 0;
+  int32_t widest = 4;       // bytes of the widest register
+  bool simple = false;      // one instruction, everything linear
+  std::vector<Register> registers;
+  std::vector<BlockInstruction> body;
+  std::vector<StoreInstruction> stores;
+  std::vector<Dims> strides;
+};
+
+struct KernelStep {
+  const Op* op;
+  std::vector<int32_t> in, out;      // locations; -1 in `in`: a scalar
+  std::vector<int32_t> numbers;      // scalar expressions, in order
+  std::vector<int64_t> ints;
+};
+
+struct Step {
+  int32_t elementwise = -1, kernel = -1;  // one of the two
+};
+
+class Bound {
+ public:
+  struct Result {
+    int32_t location;
+    int32_t input = -1;    // the elements are those of this input
+    int32_t storage = -1;  // or: number of the new storage
+  };
+
+  // Throws torch's shape and dtype errors. Guards must have been checked before.
+  static Ref<Bound> bind(Ref<Program> program, std::span<const Meta* const> inputs, std::span<const int64_t> params);
+
+  // `inputs` must have the metas that were bound; elements of inputs that the program does not read may be absent.
+  // New arrays are appended to `out`, except in-place results, which are the input arrays themselves.
+  void run(std::span<const Array* const> inputs, std::span<const Scalar> scalars, std::span<Array> out) const;
+
+  const Program& program() const { return *program_; }
+  const std::vector<Result>& results() const { return results_; }
+  const Meta* result_meta(int i) const { return locations_[results_[i].location].meta.get(); }
+
+  void retain() { ++refs_; }
+  void release() {
+    if (--refs_ == 0) delete this;
+  }
+
+ private:
+  friend class Binder;
+  uint32_t refs_ = 0;
+  Ref<Program> program_;
+  std::vector<Location> locations_;
+  std::vector<Buffer> buffers_;
+  std::vector<int32_t> new_storages_;  // buffer of each new storage
+  std::vector<Step> steps_;
+  std::vector<ElementwiseStep> elementwise_;
+  std::vector<KernelStep> kernels_;
+  std::vector<Result> results_;
+  std::vector<int64_t> sizes_;         // values of the program's int expressions
+  int64_t arena_bytes_ = 0;
+};
+
+// Values of the int expressions under the given inputs (results' metas are not needed before binding).
+bool guards_hold(const Program& p, std::span<const Meta* const> inputs, std::span<const int64_t> params);
+
+void copy_elements(const Array& to, const Array& from);  // converts; same shape
+void fill_elements(const Array& to, const Scalar& value);
+
+}  // namespace pb

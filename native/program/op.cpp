@@ -1,0 +1,118 @@
+#include "program/op.h"
+
+#include <optional>
+
+#include "core/shape.h"
+
+namespace pb {
+namespace {
+
+DType g_default_dtype = DType::Float32;
+
+DType dtype_of_kind(Scalar::Kind kind) {
+  switch (kind) {
+    case Scalar::Kind::Bool: return DType::Bool;
+    case Scalar::Kind::Int: return DType::Int64;
+    default: return g_default_dtype;
+  }
+}
+
+// The layout of an elementwise result: that of the first operand which fills the whole shape densely.
+Ref<Meta> result_meta(DType dtype, std::span<const Operand> in, const Dims& shape) {
+  for (const Operand& o : in) {
+    if (!o.meta || o.meta->ndim != shape.n || !o.meta->is_dense) continue;
+    if (!(Dims(o.meta->shape()) == shape)) continue;
+    if (o.meta->is_contiguous) break;
+    return Meta::intern(dtype, shape, strides_in_order_of(shape, o.meta->strides()));
+  }
+  return Meta::contiguous(dtype, shape);
+}
+
+}  // namespace
+
+DType default_dtype() { return g_default_dtype; }
+void set_default_dtype(DType d) { g_default_dtype = d; }
+
+DType common_dtype(std::span<const Operand> in) {
+  std::optional<DType> axes, zero_dim, number;
+  auto join = [](std::optional<DType>& into, DType d) { into = into ? promote(*into, d) : d; };
+  for (const Operand& o : in) {
+    if (!o.meta) join(number, dtype_of_kind(o.kind));
+    else if (o.meta->ndim == 0) join(zero_dim, o.meta->dtype);
+    else join(axes, o.meta->dtype);
+  }
+  std::optional<DType> result = axes;
+  for (const auto& lower : {zero_dim, number}) {
+    if (!lower) continue;
+    if (!result) result = lower;
+    else if (info(*lower).category > info(*result).category) result = lower;
+  }
+  return result.value_or(g_default_dtype);
+}
+
+ElementwiseTypes elementwise_types(const Op& op, std::span<const Operand> in, std::span<const int64_t> ints) {
+  switch (op.typing) {
+    case Typing::Same: {
+      const DType d = common_dtype(in);
+      return {d, d};
+    }
+    case Typing::Float: {
+      DType d = common_dtype(in);
+      if (!is_float(d)) d = g_default_dtype;
+      return {d, d};
+    }
+    case Typing::Compare: return {common_dtype(in), DType::Bool};
+    case Typing::Logical: return {common_dtype(in), DType::Bool};
+    case Typing::Where: {
+      const DType d = common_dtype(in.subspan(1));
+      return {d, d};
+    }
+    case Typing::Cast: {
+      const DType d = static_cast<DType>(ints.back());
+      return {d, d};
+    }
+  }
+  return {DType::Float32, DType::Float32};
+}
+
+void infer(const Op& op, std::span<const Operand> in, std::span<const int64_t> ints, Metas& out) {
+  if (op.family == Family::View) {
+    Ref<Meta> meta;
+    int64_t offset = 0;
+    if (!op.view->view(*in[0].meta, Ints(ints), meta, offset)) {
+      Ref<Meta> packed = Meta::contiguous(in[0].meta->dtype, in[0].meta->shape());
+      op.view->view(*packed, Ints(ints), meta, offset);
+    }
+    out.push_back(std::move(meta));
+    return;
+  }
+  if (op.family == Family::Kernel) {
+    op.kernel->infer(in, Ints(ints), out);
+    return;
+  }
+  Dims shape;
+  int64_t seen = -1;
+  for (size_t k = 0; k < in.size(); ++k) {
+    if (!in[k].meta) continue;
+    int axis = 0;
+    const Dims before = shape;
+    if (!broadcast_into(shape, in[k].meta->shape(), &axis)) {
+      const int shift = shape.n - in[k].meta->ndim;
+      fail(ErrorKind::Shape, "The size of tensor a (", shape[axis], ") must match the size of tensor b (",
+           in[k].meta->size(axis - shift), ") at non-singleton dimension ", axis, "\n", op.name, ": the shapes ",
+           shape_text(before), " and ", shape_text(in[k].meta->shape()),
+           " do not broadcast: counted from the right, sizes must be equal or one of them 1. ",
+           "Use reshape, unsqueeze or transpose on one of them.");
+    }
+    seen = static_cast<int64_t>(k);
+  }
+  (void)seen;
+  const ElementwiseTypes types = elementwise_types(op, in, ints);
+  if (op.block && op.typing != Typing::Cast && !op.block->fn[static_cast<int>(types.compute)]) {
+    fail(ErrorKind::Dtype, "\"", op.name, "_cpu\" not implemented for '", info(types.compute).scalar_name,
+         "'\nConvert the tensor first, for example with .float().");
+  }
+  out.push_back(result_meta(types.out, in, shape));
+}
+
+}  // namespace pb

@@ -1,0 +1,264 @@
+#include "tape/engine.h"
+
+#include <algorithm>
+
+#include "runtime/threads.h"
+
+namespace pb {
+namespace {
+
+// Everything about one node during one run. Nothing is kept on the node, so runs may nest and interleave.
+struct Task {
+  Node* node;
+  int32_t waiting = 0;     // edges into this node that have not delivered yet
+  bool wanted = true;      // leads to a target
+  int32_t first_target = -1;
+  Var first;               // cotangent of output 0, the usual case
+  std::vector<Var> others; // of outputs 1, 2, ...
+
+  Var& cotangent(uint32_t nr) {
+    if (nr == 0) return first;
+    if (others.size() < nr) others.resize(nr);
+    return others[nr - 1];
+  }
+};
+
+// From node to task: open addressing, because it is looked into once an edge.
+class TaskMap {
+ public:
+  TaskMap() : slots_(64, -1) {}
+
+  int32_t find(const Node* n) const {
+    for (size_t i = home(n);; i = (i + 1) & (slots_.size() - 1)) {
+      if (slots_[i] < 0 || tasks[slots_[i]].node == n) return slots_[i];
+    }
+  }
+  int32_t find_or_add(Node* n, bool& added) {
+    if ((tasks.size() + 1) * 2 > slots_.size()) grow();
+    size_t i = home(n);
+    for (; slots_[i] >= 0; i = (i + 1) & (slots_.size() - 1)) {
+      if (tasks[slots_[i]].node == n) {
+        added = false;
+        return slots_[i];
+      }
+    }
+    added = true;
+    slots_[i] = static_cast<int32_t>(tasks.size());
+    tasks.push_back(Task{n, 0, true, -1, {}, {}});
+    return slots_[i];
+  }
+  std::vector<Task> tasks;
+
+ private:
+  size_t home(const Node* n) const {
+    return (reinterpret_cast<uintptr_t>(n) * 0x9E3779B97F4A7C15ull >> 32) & (slots_.size() - 1);
+  }
+  void grow() {
+    slots_.assign(slots_.size() * 2, -1);
+    for (size_t t = 0; t < tasks.size(); ++t) {
+      size_t i = home(tasks[t].node);
+      while (slots_[i] >= 0) i = (i + 1) & (slots_.size() - 1);
+      slots_[i] = static_cast<int32_t>(t);
+    }
+  }
+  std::vector<int32_t> slots_;
+};
+
+struct Ready {
+  uint64_t sequence;
+  int32_t task;
+  friend bool operator<(const Ready& a, const Ready& b) { return a.sequence < b.sequence; }
+};
+
+class Run {
+ public:
+  explicit Run(BackwardRequest& r) : request_(r) {}
+
+  void operator()() {
+    discover();
+    if (request_.targets) mark_targets();
+    for (Root& r : request_.roots) deliver(map_.find(r.node.get()), r.nr, std::move(r.cotangent));
+    // A root that another root leads to waits for it.
+    for (Root& r : request_.roots) {
+      const int32_t t = map_.find(r.node.get());
+      if (map_.tasks[t].waiting == 0) make_ready_once(t);
+    }
+    while (!ready_.empty()) {
+      std::pop_heap(ready_.begin(), ready_.end());
+      const int32_t t = ready_.back().task;
+      ready_.pop_back();
+      execute(t);
+    }
+  }
+
+ private:
+  void discover() {
+    std::vector<int32_t> stack;
+    bool added = false;
+    for (Root& r : request_.roots) {
+      const int32_t t = map_.find_or_add(r.node.get(), added);
+      if (added) stack.push_back(t);
+    }
+    while (!stack.empty()) {
+      Node* n = map_.tasks[stack.back()].node;
+      stack.pop_back();
+      for (size_t i = 0; i < n->edge_count(); ++i) {
+        Node* next = n->edge(i).node.get();
+        if (!next) continue;
+        const int32_t t = map_.find_or_add(next, added);
+        ++map_.tasks[t].waiting;
+        if (added) stack.push_back(t);
+      }
+    }
+  }
+
+  // Only nodes from which a target can be reached need to run.
+  void mark_targets() {
+    for (Task& t : map_.tasks) t.wanted = false;
+    auto& targets = *request_.targets;
+    next_target_.assign(targets.size(), -1);
+    for (size_t k = 0; k < targets.size(); ++k) {
+      const int32_t t = targets[k].node ? map_.find(targets[k].node.get()) : -1;
+      if (t < 0) continue;
+      next_target_[k] = map_.tasks[t].first_target;
+      map_.tasks[t].first_target = static_cast<int32_t>(k);
+    }
+    // Children before parents: an explicit depth-first walk in two visits.
+    std::vector<std::pair<int32_t, bool>> stack;
+    std::vector<char> seen(map_.tasks.size(), 0);
+    for (const Root& r : request_.roots) stack.push_back({map_.find(r.node.get()), false});
+    while (!stack.empty()) {
+      auto [t, done] = stack.back();
+      stack.pop_back();
+      Node* n = map_.tasks[t].node;
+      if (done) {
+        bool wanted = map_.tasks[t].first_target >= 0;
+        for (size_t i = 0; i < n->edge_count() && !wanted; ++i)
+          if (Node* next = n->edge(i).node.get()) wanted = map_.tasks[map_.find(next)].wanted;
+        map_.tasks[t].wanted = wanted;
+        continue;
+      }
+      if (seen[t]) continue;
+      seen[t] = 1;
+      stack.push_back({t, true});
+      for (size_t i = 0; i < n->edge_count(); ++i) {
+        Node* next = n->edge(i).node.get();
+        if (!next) continue;
+        const int32_t c = map_.find(next);
+        if (!seen[c]) stack.push_back({c, false});
+      }
+    }
+  }
+
+  void make_ready_once(int32_t t) {
+    map_.tasks[t].waiting = -1;
+    ready_.push_back({map_.tasks[t].node->sequence, t});
+    std::push_heap(ready_.begin(), ready_.end());
+  }
+
+  void deliver(int32_t t, uint32_t nr, Var&& g) {
+    if (!g.array.storage) return;
+    Var& slot = map_.tasks[t].cotangent(nr);
+    if (!slot.array.storage) slot = std::move(g);
+    else accumulate(slot, std::move(g), request_.mode.create_graph);
+  }
+
+  void execute(int32_t t) {
+    Task task = std::move(map_.tasks[t]);
+    map_.tasks[t].node = task.node;
+    Ref<Node> hold(task.node);
+    Node& n = *task.node;
+    const bool any = task.first.array.storage ||
+                     std::any_of(task.others.begin(), task.others.end(), [](const Var& v) { return !!v.array.storage; });
+    cotangents_.clear();
+    const uint32_t outputs = std::max<uint32_t>(1, static_cast<uint32_t>(task.others.size()) + 1);
+    cotangents_.reserve(outputs);
+    std::vector<Var> cotangents;
+    cotangents.swap(cotangents_);
+    cotangents.push_back(std::move(task.first));
+    for (Var& v : task.others) cotangents.push_back(std::move(v));
+    if (any && request_.observer && n.extras) request_.observer->before(n, cotangents);
+    capture(task, cotangents);
+    std::vector<Var> gradients;
+    const size_t edges = n.edge_count();
+    const bool run = any && task.wanted && !(n.is_leaf() && request_.targets);
+    // A target above which nothing else is wanted has done its part.
+    if (run && (!request_.targets || leads_on(n))) {
+      gradients_.resize(edges);
+      gradients.swap(gradients_);
+      const GradMode mode(request_.mode.create_graph);
+      n.run(cotangents, gradients, request_.mode);
+      if (request_.observer && n.extras) request_.observer->after(n, cotangents, gradients);
+      if (!request_.mode.keep_graph) n.release_saved();
+    }
+    cotangents.clear();
+    cotangents_.swap(cotangents);
+    for (size_t i = 0; i < edges; ++i) {
+      const Edge& e = n.edge(i);
+      if (!e.node) continue;
+      const int32_t next = map_.find(e.node.get());
+      if (!gradients.empty()) deliver(next, e.nr, std::move(gradients[i]));
+      if (--map_.tasks[next].waiting == 0) make_ready_once(next);
+    }
+    gradients.clear();
+    gradients_.swap(gradients);
+  }
+
+  bool leads_on(Node& n) {
+    for (size_t i = 0; i < n.edge_count(); ++i)
+      if (Node* next = n.edge(i).node.get(); next && map_.tasks[map_.find(next)].wanted) return true;
+    return false;
+  }
+
+  void capture(const Task& task, std::span<Var> cotangents) {
+    for (int32_t k = task.first_target; k >= 0; k = next_target_[k]) {
+      Target& target = (*request_.targets)[k];
+      if (target.nr < cotangents.size()) target.gradient = cotangents[target.nr];
+    }
+  }
+
+  BackwardRequest& request_;
+  TaskMap map_;
+  std::vector<Ready> ready_;
+  std::vector<int32_t> next_target_;
+  std::vector<Var> cotangents_, gradients_;
+};
+
+const Op* add_op() {
+  static const Op* op = find_op("add");
+  return op;
+}
+
+}  // namespace
+
+void accumulate(Var& into, Var&& g, bool create_graph) {
+  if (!create_graph) {
+    const Array &a = into.array, &b = g.array;
+    const bool same = a.meta.get() == b.meta.get() && a.meta->is_dense;
+    if (same && (a.storage->unique() || b.storage->unique())) {
+      const GradMode off(false);
+      Var& kept = a.storage->unique() ? into : g;
+      const Argument args[2] = {{&into, {}}, {&g, {}}};
+      Plan& p = find_plan({add_op(), args, {}, 0}, 0);
+      BlockFn add = p.direct ? p.direct : add_op()->block->fn[static_cast<int>(a.meta->dtype)];
+      char* to = static_cast<char*>(kept.array.data());
+      const char *x = static_cast<const char*>(a.data()), *y = static_cast<const char*>(b.data());
+      const int64_t width = size_of(a.meta->dtype);
+      parallel_chunks(a.meta->numel, 1 << 16, [&](int64_t i, int64_t end) {
+        add(to + i * width, x + i * width, y + i * width, nullptr, end - i);
+      });
+      if (&kept == &g) into = std::move(g);
+      return;
+    }
+  }
+  const GradMode mode(create_graph);
+  const Argument args[2] = {{&into, {}}, {&g, {}}};
+  into = apply_one({add_op(), args, {}, 0});
+}
+
+void run_backward(BackwardRequest& request) {
+  Run run(request);
+  run();
+}
+
+}  // namespace pb

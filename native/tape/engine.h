@@ -1,0 +1,44 @@
+// The way back: from roots to leaves, in order of dependence and of creation.
+#pragma once
+#include <functional>
+
+#include "tape/tape.h"
+
+namespace pb {
+
+struct Root {
+  Ref<Node> node;
+  uint32_t nr;
+  Var cotangent;
+};
+
+// What Python asks to see on the way: hooks, anomaly mode, retained gradients.
+class EngineObserver {
+ public:
+  virtual ~EngineObserver() = default;
+  // Before a node runs: tensor hooks of its outputs, then the node's own pre-hooks.
+  virtual void before(Node& n, std::span<Var> cotangents) = 0;
+  // After it ran: the node's hooks.
+  virtual void after(Node& n, std::span<Var> cotangents, std::span<Var> gradients) = 0;
+};
+
+struct Target {  // a gradient that autograd.grad asks for
+  Ref<Node> node;
+  uint32_t nr;
+  Var gradient;  // filled in; no storage if nothing arrived
+};
+
+struct BackwardRequest {
+  std::vector<Root> roots;
+  std::vector<Target>* targets = nullptr;  // null: accumulate into leaves
+  bool accumulate_into_targets_only = false;  // backward(inputs=...)
+  BackwardMode mode;
+  EngineObserver* observer = nullptr;
+};
+
+void run_backward(BackwardRequest& request);
+
+// into += g; a buffer that nobody else holds is reused.
+void accumulate(Var& into, Var&& g, bool create_graph);
+
+}  // namespace pb

@@ -1,0 +1,83 @@
+// The tape: nodes, their edges, and what they keep for the way back.
+#pragma once
+#include <memory>
+#include <vector>
+
+#include "program/bound.h"
+
+namespace pb {
+
+class Node;
+
+// A value on the tape: an array, and where its gradient goes (null: nowhere).
+struct Var {
+  Array array;
+  Ref<Node> node;
+  uint32_t nr = 0;  // which output of the node
+};
+
+struct Edge {
+  Ref<Node> node;
+  uint32_t nr = 0;
+};
+
+// Python's view of a node: hooks, and the object handed out as grad_fn. Made on first use.
+struct NodeExtras {
+  virtual ~NodeExtras() = default;
+};
+
+struct BackwardMode {
+  bool keep_graph = false;
+  bool create_graph = false;
+};
+
+class Node {
+ public:
+  virtual ~Node() = default;
+  virtual const std::string& name() const = 0;
+  virtual size_t edge_count() const = 0;
+  virtual Edge& edge(size_t i) = 0;
+  virtual uint32_t outputs() const = 0;
+  virtual bool is_leaf() const { return false; }
+  // Cotangents of the outputs in (undefined ones have no storage), of the edges out. Sets what is needed only.
+  virtual void run(std::span<Var> cotangents, std::span<Var> out, const BackwardMode& mode) = 0;
+  virtual void release_saved() {}
+  // Meta of an output, if it is known: for zeros and for checks.
+  virtual const Meta* output_meta(uint32_t) const { return nullptr; }
+  virtual void destroy() { delete this; }  // frees the memory as it was allocated
+
+  void retain() { ++refs_; }
+  void release() {
+    if (--refs_ == 0) dispose(this);
+  }
+  uint32_t refs() const { return refs_; }
+
+  uint64_t sequence = 0;  // creation number in its thread; leaves come first on the way back
+  std::unique_ptr<NodeExtras> extras;
+
+ private:
+  static void dispose(Node* first);  // without recursion over the graph
+  uint32_t refs_ = 0;
+};
+
+inline constexpr uint64_t kLeafSequence = UINT64_MAX;
+
+uint64_t next_sequence();
+uint64_t peek_sequence();
+
+bool grad_enabled();
+void set_grad_enabled(bool on);
+
+// Restores the mode on every path.
+class GradMode {
+ public:
+  explicit GradMode(bool on) : before_(grad_enabled()) { set_grad_enabled(on); }
+  ~GradMode() { set_grad_enabled(before_); }
+  GradMode(const GradMode&) = delete;
+  GradMode& operator=(const GradMode&) = delete;
+
+ private:
+  bool before_;
+};
+
+}  // namespace pb

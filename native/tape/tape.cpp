@@ -1,0 +1,425 @@
+#include "tape/tape.h"
+
+#include <algorithm>
+#include <new>
+#include <unordered_map>
+
+#include "core/shape.h"
+#include "runtime/allocator.h"
+
+namespace pb {
+namespace {
+
+thread_local bool t_grad_enabled = true;
+thread_local uint64_t t_sequence = 0;
+
+constexpr int64_t kDirectBlock = 512;
+
+uint64_t needed(const Application& a) {
+  if (!t_grad_enabled || !a.op->differentiable) return 0;
+  uint64_t mask = 0;
+  for (size_t i = 0; i < a.args.size(); ++i)
+    if (a.args[i].var && a.args[i].var->node) mask |= uint64_t{1} << (i < 63 ? i : 63);
+  return mask;
+}
+
+// Same-shape contiguous operands: the kernel itself, with numbers spread over a block on the stack.
+void run_direct(const Plan& p, const Application& a, void* out) {
+  const int64_t n = p.out[0]->numel;
+  if (n == 0) return;
+  const void* in[3] = {nullptr, nullptr, nullptr};
+  int number = -1;
+  for (size_t i = 0; i < a.args.size(); ++i) {
+    if (a.args[i].var) in[i] = a.args[i].var->array.data();
+    else number = static_cast<int>(i);
+  }
+  if (number < 0) return p.direct(out, in[0], in[1], in[2], n);
+  alignas(64) char block[kDirectBlock * 8];
+  const DType d = p.in[number == 0 ? 1 : 0]->dtype;
+  const int64_t width = size_of(d);
+  store_scalar(a.args[number].scalar, d, block);
+  const int64_t m = std::min(n, kDirectBlock);
+  if (width == 4) std::fill_n(reinterpret_cast<uint32_t*>(block) + 1, m - 1, *reinterpret_cast<uint32_t*>(block));
+  else if (width == 8) std::fill_n(reinterpret_cast<uint64_t*>(block) + 1, m - 1, *reinterpret_cast<uint64_t*>(block));
+  else std::fill_n(block + 1, m - 1, block[0]);
+  const int64_t out_width = size_of(p.out[0]->dtype);
+  for (int64_t i = 0; i < n; i += kDirectBlock) {
+    const int64_t count = std::min(kDirectBlock, n - i);
+    const char* t = static_cast<const char*>(in[number == 0 ? 1 : 0]) + i * width;
+    p.direct(static_cast<char*>(out) + i * out_width, number == 0 ? block : t, number == 0 ? t : block, nullptr, count);
+  }
+}
+
+void run_bound(const Plan& p, const Application& a, std::span<Array> results) {
+  const Array* in[64];
+  std::vector<const Array*> many;
+  const Array** inputs = in;
+  if (p.arguments.size() > 64) {
+    many.resize(p.arguments.size());
+    inputs = many.data();
+  }
+  for (size_t k = 0; k < p.arguments.size(); ++k) inputs[k] = &a.args[p.arguments[k]].var->array;
+  Scalar scalars[16];
+  size_t n = 0;
+  for (const Argument& x : a.args)
+    if (!x.var && n < 16) scalars[n++] = x.scalar;
+  p.forward->run({inputs, p.arguments.size()}, {scalars, n}, results);
+}
+
+}  // namespace
+
+bool grad_enabled() { return t_grad_enabled; }
+void set_grad_enabled(bool on) { t_grad_enabled = on; }
+uint64_t next_sequence() { return t_sequence++; }
+uint64_t peek_sequence() { return t_sequence; }
+
+// A node that dies may be the last to hold those before it; a worklist keeps the stack flat.
+void Node::dispose(Node* first) {
+  static thread_local std::vector<Node*> work;
+  static thread_local bool running = false;
+  work.push_back(first);
+  if (running) return;
+  running = true;
+  while (!work.empty()) {
+    Node* n = work.back();
+    work.pop_back();
+    n->destroy();  // edges that reach zero come back here through release()
+  }
+  running = false;
+}
+
+void apply(const Application& a, std::vector<Var>& out) {
+  const uint64_t need = needed(a);
+  Plan& p = find_plan(a, need);
+  if (p.direct) {
+    Array result = Array::allocate(p.out[0]);
+    run_direct(p, a, result.data());
+    Var v{std::move(result), nullptr, 0};
+    if (need) {
+      Ref<OperationNode> node = OperationNode::make(Ref<Plan>(&p), a);
+      node->save(a, {&v.array, 1});
+      v.node = Ref<Node>(node.get());
+    }
+    out.push_back(std::move(v));
+    return;
+  }
+  Array one[4];
+  std::vector<Array> many;
+  std::span<Array> results(one, p.out.size());
+  if (p.out.size() > 4) {
+    many.resize(p.out.size());
+    results = many;
+  }
+  Ref<Plan> hold(&p);  // a kernel may let another thread run, and that may push the plan out
+  if (p.view) {
+    const Array& from = a.args[0].var->array;
+    int64_t offset = 0;
+    Ref<Meta> meta;
+    p.op->view->view(*from.meta, Ints(a.ints), meta, offset);
+    results[0] = {from.storage, p.out[0], from.offset + offset};
+  } else {
+    run_bound(p, a, results);
+  }
+  Ref<OperationNode> node;
+  if (need) {
+    node = OperationNode::make(hold, a);
+    node->save(a, results);
+  }
+  for (int32_t k = 0; k < p.rule->visible; ++k) {
+    Var v{std::move(results[k]), nullptr, static_cast<uint32_t>(k)};
+    // Integer and boolean results take no part in differentiation.
+    if (node && is_float(v.array.meta->dtype)) v.node = Ref<Node>(node.get());
+    out.push_back(std::move(v));
+  }
+}
+
+Var apply_one(const Application& a) {
+  std::vector<Var> out;
+  apply(a, out);
+  return std::move(out[0]);
+}
+
+Ref<Node> record(const Application& a) {
+  const uint64_t need = needed(a);
+  if (!need) return nullptr;
+  Plan& p = find_plan(a, need);
+  Ref<OperationNode> node = OperationNode::make(Ref<Plan>(&p), a);
+  for (const Save& s : p.rule->saves)
+    if (s.output) fail(ErrorKind::Runtime, p.op->name, ": its backward reads its output; it cannot be recorded alone");
+  node->save(a, {});
+  return Ref<Node>(node.get());
+}
+
+// ---- OperationNode -----------------------------------------------------------------------------------------
+
+Ref<OperationNode> OperationNode::make(Ref<Plan> plan, const Application& a) {
+  const size_t edges = plan->arguments.size(), saves = plan->rule->saves.size();
+  const size_t scalars = a.args.size() - edges;
+  const size_t bytes = sizeof(OperationNode) + edges * sizeof(Edge) + saves * sizeof(Saved) + scalars * sizeof(Scalar);
+  void* block = pb::allocate(bytes);
+  if (!block) fail(ErrorKind::Memory, "can't allocate memory for a node of the graph");
+  auto* n = new (block) OperationNode();
+  n->edge_count_ = static_cast<uint16_t>(edges);
+  n->saved_capacity_ = static_cast<uint16_t>(saves);
+  n->scalar_count_ = static_cast<uint16_t>(scalars);
+  n->sequence = next_sequence();
+  for (size_t k = 0; k < edges; ++k) {
+    const Var* v = a.args[plan->arguments[k]].var;
+    new (n->edges() + k) Edge{needs(plan->need, plan->arguments[k]) ? v->node : Ref<Node>(), v->nr};
+  }
+  for (size_t k = 0; k < saves; ++k) new (n->saved_begin() + k) Saved();
+  size_t s = 0;
+  for (const Argument& x : a.args)
+    if (!x.var) new (n->scalars_begin() + s++) Scalar(x.scalar);
+  n->plan_ = std::move(plan);
+  return Ref<OperationNode>(n);
+}
+
+void OperationNode::save(const Application& a, std::span<const Array> outputs) {
+  const auto& saves = plan_->rule->saves;
+  for (size_t k = 0; k < saves.size(); ++k) {
+    const Save& s = saves[k];
+    const Array& from = s.output ? outputs[s.index] : a.args[plan_->arguments[s.index]].var->array;
+    saved_begin()[k] = {from, from.storage->version};
+  }
+  saved_count_ = static_cast<uint16_t>(saves.size());
+}
+
+void OperationNode::release_saved() {
+  for (Saved& s : saved()) s = Saved();
+  saved_count_ = 0;
+  released_ = true;
+}
+
+void OperationNode::destroy() {
+  const size_t bytes = sizeof(OperationNode) + edge_count_ * sizeof(Edge) + saved_capacity_ * sizeof(Saved) +
+                       scalar_count_ * sizeof(Scalar);
+  for (size_t k = 0; k < saved_capacity_; ++k) saved_begin()[k].~Saved();
+  for (size_t k = 0; k < edge_count_; ++k) edges()[k].~Edge();
+  this->~OperationNode();
+  pb::deallocate(this, bytes);
+}
+
+void OperationNode::check_saved(const Saved& s, size_t k) const {
+  if (s.array.storage->version == s.version) return;
+  const Save& source = plan_->rule->saves[k];
+  const Meta& m = *s.array.meta;
+  fail(ErrorKind::Inplace, "one of the variables needed for gradient computation has been modified by an inplace ",
+       "operation: [torch.", info(m.dtype).legacy, " ", shape_text(m.shape()), "], which is output 0 of ",
+       source.output ? name() : std::string("an input of ") + name(), ", is at version ", s.array.storage->version,
+       "; expected version ", s.version, " instead. Hint: ", plan_->op->name, " keeps its ",
+       source.output ? "output" : "input", " for the backward pass; change a clone of it, or change it after backward().");
+}
+
+void OperationNode::run(std::span<Var> cotangents, std::span<Var> out, const BackwardMode& mode) {
+  const RuleProgram& rule = *plan_->rule;
+  if (released_) {
+    fail(ErrorKind::Grad, "Trying to backward through the graph a second time (or directly access saved tensors after ",
+         "they have already been freed). Saved intermediate values of the graph are freed when you call .backward() or ",
+         "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if you ",
+         "need to access saved tensors after calling backward.");
+  }
+  uint64_t mask = 0;
+  const Array* in[96];
+  const Meta* metas[64];
+  size_t n = 0;
+  for (size_t i = 0; i < cotangents.size() && i < 64; ++i) {
+    if (!cotangents[i].array.storage) continue;
+    mask |= uint64_t{1} << i;
+    metas[n] = cotangents[i].array.meta.get();
+    in[n++] = &cotangents[i].array;
+  }
+  for (size_t k = 0; k < saved_count_; ++k) check_saved(saved()[k], k);
+  if (mode.create_graph) return run_recorded(cotangents, mask, out, mode);
+  const size_t values = plan_->arguments.size() + plan_->out.size();
+  std::vector<const Array*> many;
+  const Array** inputs = in;
+  if (n + values > 96) {
+    many.assign(in, in + n);
+    many.resize(n + values);
+    inputs = many.data();
+  }
+  std::fill_n(inputs + n, values, nullptr);
+  for (size_t k = 0; k < saved_count_; ++k) {
+    const Save& s = rule.saves[k];
+    inputs[n + (s.output ? plan_->arguments.size() + s.index : s.index)] = &saved()[k].array;
+  }
+  Ref<Bound> bound(const_cast<Bound*>(&plan_->backward(mask, {metas, n})));
+  const size_t results = bound->results().size();
+  Array few[8];
+  std::vector<Array> more;
+  std::span<Array> arrays(few, std::min<size_t>(results, 8));
+  if (results > 8) {
+    more.resize(results);
+    arrays = more;
+  }
+  bound->run({inputs, n + values}, scalars(), arrays);
+  collect_outputs(arrays, out);
+}
+
+// The program returns the gradients of the inputs that need one, in order.
+void OperationNode::collect_outputs(std::span<const Array> results, std::span<Var> out) const {
+  size_t at = 0;
+  for (size_t k = 0; k < edge_count_; ++k) {
+    if (!needs(plan_->need, plan_->arguments[k])) continue;
+    if (at < results.size()) out[k].array = results[at];
+    ++at;
+  }
+}
+
+// A saved value as it stood on the tape: an input on its own edge, an output on this node.
+Var OperationNode::reattach(size_t k) {
+  const Save& s = plan_->rule->saves[k];
+  Var v{saved()[k].array, nullptr, 0};
+  if (s.output) {
+    if (is_float(v.array.meta->dtype)) v.node = Ref<Node>(this), v.nr = static_cast<uint32_t>(s.index);
+  } else {
+    v.node = edges()[s.index].node;
+    v.nr = edges()[s.index].nr;
+  }
+  return v;
+}
+
+// With create_graph the same backward program runs as an op of its own, and is recorded in its turn.
+void OperationNode::run_recorded(std::span<Var> cotangents, uint64_t mask, std::span<Var> out, const BackwardMode&) {
+  Ref<Plan> plan = plan_;
+  const size_t inputs = plan->arguments.size();
+  std::vector<Var> values(inputs + plan->out.size());
+  for (size_t k = 0; k < inputs; ++k) values[k].array.meta = plan->in[plan->arguments[k]];
+  for (size_t k = 0; k < plan->out.size(); ++k) values[inputs + k].array.meta = plan->out[k];
+  for (size_t k = 0; k < saved_count_; ++k) {
+    const Save& s = plan->rule->saves[k];
+    values[s.output ? inputs + s.index : s.index] = reattach(k);
+  }
+  std::vector<Argument> args;
+  for (size_t i = 0; i < cotangents.size() && i < 64; ++i)
+    if (mask >> i & 1) args.push_back({&cotangents[i], {}});
+  for (const Var& v : values) args.push_back({&v, {}});
+  for (const Scalar& s : scalars()) args.push_back({nullptr, s});
+  std::vector<Var> results;
+  apply({plan->rule->backward_op(mask), args, plan->ints, plan->symbolic}, results);
+  size_t at = 0;
+  for (size_t k = 0; k < edge_count_; ++k) {
+    if (!needs(plan->need, plan->arguments[k])) continue;
+    if (at < results.size()) out[k] = std::move(results[at]);
+    ++at;
+  }
+}
+
+// ---- in place ----------------------------------------------------------------------------------------------
+
+bool same_memory(const Array& a, const Array& b) { return a.storage->root() == b.storage->root(); }
+
+void check_no_internal_overlap(const Array& a) {
+  for (int i = 0; i < a.meta->ndim; ++i) {
+    if (a.meta->size(i) > 1 && a.meta->stride(i) == 0) {
+      fail(ErrorKind::Runtime, "unsupported operation: more than one element of the written-to tensor refers to a ",
+           "single memory location. Please clone() the tensor before performing the operation.");
+    }
+  }
+}
+
+void check_no_partial_overlap(const Array& a, const Array& b) {
+  if (!same_memory(a, b) || !a.meta->is_dense || !b.meta->is_dense || !a.meta->numel || !b.meta->numel) return;
+  const char* a0 = static_cast<char*>(a.data());
+  const char* b0 = static_cast<char*>(b.data());
+  const char *a1 = a0 + a.meta->bytes(), *b1 = b0 + b.meta->bytes();
+  if (a0 == b0 && a1 == b1 && std::ranges::equal(a.meta->strides(), b.meta->strides())) return;
+  if (a0 < b1 && b0 < a1) {
+    fail(ErrorKind::Runtime, "unsupported operation: some elements of the input tensor and the written-to tensor refer ",
+         "to a single memory location. Please clone() the tensor before performing the operation.");
+  }
+}
+
+namespace {
+
+void check_result_type(DType result, DType target) {
+  const auto worse = info(result).category > info(target).category;
+  if (worse) {
+    fail(ErrorKind::Dtype, "result type ", info(result).scalar_name, " can't be cast to the desired output type ",
+         info(target).scalar_name, "\nAn in-place operation keeps its tensor's type; use the form that returns a new ",
+         "tensor, or convert the tensor first.");
+  }
+}
+
+}  // namespace
+
+Ref<Node> apply_in_place(const Application& a) {
+  const Var& self = *a.args[0].var;
+  check_no_internal_overlap(self.array);
+  bool copy = false;
+  for (size_t i = 1; i < a.args.size(); ++i) {
+    if (!a.args[i].var) continue;
+    const Array& other = a.args[i].var->array;
+    check_no_partial_overlap(self.array, other);
+    copy |= same_memory(self.array, other) && other.meta.get() != self.array.meta.get();
+  }
+  (void)copy;
+  const uint64_t need = needed(a);
+  Ref<Plan> p(&find_plan(a, need));
+  const Meta& result = *p->out[0];
+  check_result_type(result.dtype, self.array.meta->dtype);
+  if (!std::ranges::equal(result.shape(), self.array.meta->shape())) {
+    fail(ErrorKind::Shape, "output with shape ", shape_text(self.array.meta->shape()),
+         " doesn't match the broadcast shape ", shape_text(result.shape()),
+         "\nAn in-place operation cannot change the shape of its tensor; use the form that returns a new one.");
+  }
+  std::vector<Array> results(p->out.size());
+  Ref<OperationNode> node;
+  const bool keeps_self = std::ranges::any_of(p->rule->saves, [](const Save& s) { return !s.output && s.index == 0; });
+  if (p->direct && p->out[0].get() == self.array.meta.get() && !keeps_self) {
+    run_direct(*p, a, self.array.data());
+    results[0] = self.array;
+  } else {
+    // The result is computed beside and copied: short, and right whatever the op reads of itself.
+    run_bound(*p, a, results);
+    copy_elements(self.array, results[0]);
+    results[0] = self.array;
+  }
+  ++self.array.storage->version;
+  if (need) {
+    node = OperationNode::make(p, a);
+    node->save(a, results);
+    if (keeps_self) {
+      // The old value is gone: its saved version is one behind, and backward says so as torch does.
+      for (size_t k = 0; k < p->rule->saves.size(); ++k) {
+        const Save& s = p->rule->saves[k];
+        if (!s.output && s.index == 0) node->saved()[k].version = self.array.storage->version - 1;
+      }
+    }
+  }
+  return Ref<Node>(node.get());
+}
+
+// ---- ops by name -------------------------------------------------------------------------------------------
+
+namespace {
+
+struct Registry {
+  std::vector<Op*> all;
+  std::unordered_map<std::string, Op*> by_name;
+};
+Registry& registry() {
+  static Registry& r = *new Registry();
+  return r;
+}
+
+}  // namespace
+
+const Op* find_op(std::string_view name) {
+  auto it = registry().by_name.find(std::string(name));
+  if (it == registry().by_name.end()) fail(ErrorKind::Runtime, "no op named '", name, "'");
+  return it->second;
+}
+
+Op* register_op(Op op) {
+  Registry& r = registry();
+  op.id = static_cast<int>(r.all.size());
+  r.all.push_back(new Op(std::move(op)));  // ops live as long as the process: plans and nodes point to them
+  r.by_name.insert_or_assign(r.all.back()->name, r.all.back());
+  return r.all.back();
+}
+
+std::span<Op* const> all_ops() { return registry().all; }
+
+}  // namespace pb

@@ -1,0 +1,73 @@
+// Applying an op: run it, and record it where a gradient is needed.
+#pragma once
+#include "tape/plan.h"
+
+namespace pb {
+
+// Results are appended to `out`: the outputs that a caller sees.
+void apply(const Application& a, std::vector<Var>& out);
+Var apply_one(const Application& a);
+
+// Records an application whose result already exists (or needs no elements), and returns its node.
+// `results` are the arrays of all outputs; null pointers where nothing is kept.
+Ref<Node> record(const Application& a);
+
+// The op's result written into args[0], which keeps its storage, its meta and its dtype.
+// Returns the node of the new value (null: no gradient). Checks overlap and dtypes as torch does.
+Ref<Node> apply_in_place(const Application& a);
+
+// In-place and mixed uses of memory that would depend on the order of elements.
+void check_no_internal_overlap(const Array& a);
+void check_no_partial_overlap(const Array& a, const Array& b);
+bool same_memory(const Array& a, const Array& b);
+
+const Op* find_op(std::string_view name);   // throws if it is not registered
+Op* register_op(Op op);                     // lives for ever
+std::span<Op* const> all_ops();
+
+class OperationNode final : public Node {
+ public:
+  static Ref<OperationNode> make(Ref<Plan> plan, const Application& a);
+
+  const std::string& name() const override { return plan_->op->node_name; }
+  size_t edge_count() const override { return edge_count_; }
+  Edge& edge(size_t i) override { return edges()[i]; }
+  uint32_t outputs() const override { return static_cast<uint32_t>(plan_->out.size()); }
+  const Meta* output_meta(uint32_t i) const override { return plan_->out[i].get(); }
+  void run(std::span<Var> cotangents, std::span<Var> out, const BackwardMode& mode) override;
+  void release_saved() override;
+  void destroy() override;
+
+  // Which argument an edge belongs to, and the other way round.
+  int32_t argument_of(size_t edge) const { return plan_->arguments[edge]; }
+  const Plan& plan() const { return *plan_; }
+  bool released() const { return released_; }
+  void save(const Application& a, std::span<const Array> outputs);
+
+  struct Saved {
+    Array array;
+    uint32_t version = 0;
+  };
+  std::span<Saved> saved() { return {saved_begin(), saved_count_}; }
+  std::span<const Scalar> scalars() const { return {scalars_begin(), scalar_count_}; }
+
+ private:
+  OperationNode() = default;
+  void check_saved(const Saved& s, size_t k) const;
+  void run_recorded(std::span<Var> cotangents, uint64_t mask, std::span<Var> out, const BackwardMode& mode);
+  void collect_outputs(std::span<const Array> results, std::span<Var> out) const;
+  Var reattach(size_t k);
+
+  Edge* edges() { return reinterpret_cast<Edge*>(this + 1); }
+  Saved* saved_begin() const {
+    return reinterpret_cast<Saved*>(const_cast<char*>(reinterpret_cast<const char*>(this + 1)) +
+                                    edge_count_ * sizeof(Edge));
+  }
+  Scalar* scalars_begin() const { return reinterpret_cast<Scalar*>(saved_begin() + saved_capacity_); }
+
+  Ref<Plan> plan_;
+  uint16_t edge_count_ = 0, saved_count_ = 0, saved_capacity_ = 0, scalar_count_ = 0;
+  bool released_ = false;
+};
+
+}  // namespace pb

@@ -1,0 +1,7 @@
+"""`python -m pullback`: the command line."""
+
+import sys
+
+from pullback.cli import main
+
+sys.exit(main())

@@ -1,0 +1,94 @@
+"""torch's module names and where pullback keeps them, and the way round what it does not have. Data only."""
+
+from __future__ import annotations
+
+TORCH_VERSION = "2.13.0"  # the release whose names, defaults and values pullback follows
+
+# Parts of torch that only tell a program that it runs on a CPU: modules of pullback.compat.surface.
+SURFACE = frozenset(
+    {"accelerator", "backends", "compiler", "cuda", "distributed", "jit", "mps", "version", "xpu"}
+)
+
+# torch's modules that have another home here; tried in order. The longest prefix wins, what follows is kept.
+MODULES: dict[str, tuple[str, ...]] = {
+    "torch": ("pullback",),
+    "torch.nn.modules": ("pullback.nn", "pullback.nn.layers"),
+    "torch.nn.modules.activation": ("pullback.nn.layers.activation", "pullback.nn"),
+    "torch.nn.modules.loss": ("pullback.nn.loss", "pullback.nn"),
+    "torch.utils.data.dataloader": ("pullback.utils.data.dataloader", "pullback.utils.data.loader"),
+    "torch.utils.data._utils.collate": ("pullback.utils.data.collate",),
+    "torch.torch_version": ("pullback.compat.surface.version",),
+    **{f"torch.{name}": (f"pullback.compat.surface.{name}",) for name in SURFACE},
+}
+
+# Modules of pullback that are its own affair: `torch.trace` is a function, not our tracer.
+INTERNAL = frozenset({"cli", "compat", "composites", "explain", "primitives", "tensor", "trace"})
+
+_CPU = "pullback runs on CPUs; leave the device out, or ask torch.cuda.is_available() first, it says False"
+_EAGER = "pullback runs eagerly and fuses by itself; leave the call out, the values are the same"
+_FLOAT32 = "there is no reduced precision yet; compute in float32 and leave autocast out"
+_REAL = "complex tensors are not offered yet; keep real and imaginary parts apart"
+_QUANTISED = "there are no quantised tensors; compute in float32"
+_DENSE = "there are no sparse tensors; use dense ones, or index_add and gather"
+
+# The way round a name that pullback does not offer, by torch's full name.
+WAY_ROUND: dict[str, str] = {
+    "torch._C": "pullback has its own core and offers no torch._C; use the public names",
+    "torch._dynamo": _EAGER,
+    "torch._inductor": _EAGER,
+    "torch.amp": _FLOAT32,
+    "torch.autocast": _FLOAT32,
+    "torch.compile": "torch.compile is not offered yet; " + _EAGER,
+    "torch.complex64": _REAL,
+    "torch.complex128": _REAL,
+    "torch.export": "graphs are not exported; keep the Python program and its state_dict()",
+    "torch.fx": "graphs of a program are not offered; torch.func differentiates and batches functions",
+    "torch.hub": "models are not downloaded; build the module and load its state_dict()",
+    "torch.load": "files are not read yet; keep arrays with numpy.savez and torch.from_numpy",
+    "torch.multiprocessing": "use Python's own multiprocessing, and NumPy arrays between processes",
+    "torch.onnx": "ONNX is not written; keep the Python program and its state_dict()",
+    "torch.profiler": "use Python's cProfile, or time the call",
+    "torch.quantization": _QUANTISED,
+    "torch.ao": _QUANTISED,
+    "torch.save": "files are not written yet; keep arrays with tensor.numpy() and numpy.savez",
+    "torch.sparse": _DENSE,
+    "torch.sparse_coo_tensor": _DENSE,
+    "torch.utils.cpp_extension": "C++ extensions of torch cannot be loaded; write the function in Python",
+    "torch.utils.tensorboard": "log the numbers with loss.item(), or use tensorboardX",
+    "torch.cuda.amp": _CPU,
+    "torch.nn.DataParallel": _CPU,
+    "torch.nn.parallel": "use one process, or distribute NumPy arrays by hand",
+}
+
+
+def _way_round(name: str) -> str:
+    """The table's line for this name or for the module that holds it, as a second line of a message."""
+    while name != "torch" and name:
+        if name in WAY_ROUND:
+            return f"\npullback: {WAY_ROUND[name]}."
+        name = name.rpartition(".")[0]
+    return ""
+
+
+def way_round(name: str) -> str | None:
+    """What to do instead of this torch name, if the table knows."""
+    return _way_round(name).partition("pullback: ")[2] or None
+
+
+def missing_attribute(module: str, name: str) -> str:
+    """The text of an AttributeError: torch's words, then the way round."""
+    hint = _way_round(f"{module}.{name}")
+    return f"module '{module}' has no attribute '{name}'" + (hint or "\npullback: not offered yet.")
+
+
+def missing_module(name: str) -> str:
+    """The text of an ImportError: Python's words, then the way round."""
+    return f"No module named '{name}'" + (_way_round(name) or "\npullback: not offered yet.")
+
+
+def homes(name: str) -> list[str]:
+    """Where pullback may keep the torch module of this name, most likely first."""
+    prefix = name
+    while prefix not in MODULES:
+        prefix = prefix.rpartition(".")[0]
+    return [home + name[len(prefix) :] for home in MODULES[prefix]]

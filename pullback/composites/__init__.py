@@ -1,0 +1,1 @@
+"""Ops written in terms of primitives, and differentiated through."""

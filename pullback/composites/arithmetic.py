@@ -1,0 +1,98 @@
+"""Arithmetic with options: scaled sums, powers with a known exponent, rounding modes, clamping."""
+
+from __future__ import annotations
+
+from pullback.primitives.family import composite, elementwise
+from pullback.primitives.registry import ANY, expose, ops
+from pullback.trace.tracer import functions as f
+
+composite("add(Tensor input, Operand other, *, Scalar alpha)", lambda x, y, a: f["fma"](y, a, x), name="add_scaled",
+          node="AddBackward0!", expose_as="-", dtypes=ANY)  # fmt: skip
+composite("sub(Tensor input, Operand other, *, Scalar alpha)", lambda x, y, a: f["fma"](y, -a, x), name="sub_scaled",
+          node="SubBackward0!", expose_as="-", dtypes=ANY)  # fmt: skip
+expose("add", ops["add"], ops["add_scaled"], in_place=True)
+expose("sub", ops["sub"], ops["sub_scaled"], in_place=True)
+
+
+def _rounded_div(x, y, mode):
+    if mode == "floor":
+        return f["floor_divide"](x, y)
+    return f["trunc"](f["_div"](x, y))
+
+
+expose("_div", ops["div"])
+composite("div(Tensor input, Operand other, *, str{trunc|floor}? rounding_mode)",
+          lambda x, y, mode: f["_div"](x, y) if mode is None else _rounded_div(x, y, mode), name="div_rounded",
+          node="DivBackward0!", expose_as="-", dtypes=ANY)  # fmt: skip
+expose("div", ops["div"], ops["div_rounded"], in_place=True)
+
+# Torch computes some powers by other means than pow(); the exponent is then part of the program.
+STATIC_EXPONENTS = (0, 1, 2, 3, 0.5, -0.5, -1, -2)
+
+
+def pow_known(x, e, whole):
+    """x to a known exponent. `whole` tells that it was an int, which keeps integer tensors integer."""
+    if not x.dtype.is_floating_point and not whole:
+        from pullback import _core
+
+        x = f["_cast"](x, _core.get_default_dtype())
+    if e == 0:
+        return f["_full_like"](x, 1)
+    if e == 1:
+        return f["_clone"](x)
+    if e == 2:
+        return f["_square"](x)
+    if e == 3:
+        return f["_square"](x) * x
+    if e == 0.5:
+        return f["sqrt"](x)
+    if not x.dtype.is_floating_point:
+        return f["_pow"](x, int(e))
+    if e == -0.5:
+        return f["rsqrt"](x)
+    return f["reciprocal"](x) if e == -1 else f["reciprocal"](f["_square"](x))
+
+
+def _pow_known_vjp(g, values, out):
+    x, e, whole = values
+    if e == 0:
+        return f["_full_like"](x, 0)
+    return g * (e * _power(x, e - 1, whole))
+
+
+def _power(x, e, whole):
+    return pow_known(x, e, whole) if e in STATIC_EXPONENTS else f["_pow"](x, float(e))
+
+
+composite("pow(Tensor input, float exponent, bool whole)", pow_known, _pow_known_vjp, name="pow_known",
+          node="PowBackward0!", expose_as="_pow_known", dtypes=ANY)  # fmt: skip
+elementwise("pow(Tensor input, Scalar exponent)", lambda g, x, y, out: g * (y * f["_pow"](x, y - 1)), name="pow_number",
+            kernel="pow", node="PowBackward0!", expose_as="_pow_number")  # fmt: skip
+elementwise("pow(Scalar input, Tensor exponent)",
+            lambda g, x, y, out: (None, g * (out * f["_log_of"](x, y))), name="rpow", kernel="pow",
+            node="PowBackward2!", expose_as="_rpow")  # fmt: skip
+composite("log_of(Scalar base, Tensor like)", lambda b, like: f["log"](f["_full_like"](like, b)),
+          expose_as="_log_of")  # fmt: skip
+composite("square(Tensor input)", lambda x: f["_square"](x),
+          lambda g, values, out: g * (2 * values[0]), name="square_op", node="PowBackward0!", expose_as="square",
+          in_place=True)  # fmt: skip
+
+
+# ---- clamping: the gradient passes where the value was inside, bounds included ----
+
+
+def _clamp(x, low, high):
+    if low is not None:
+        x = f["maximum"](x, low)
+    return x if high is None else f["minimum"](x, high)
+
+
+def _clamp_vjp(g, values, out):
+    x, low, high = values
+    if low is not None:
+        g = f["where"](x >= low, g, 0.0)
+    return g if high is None else f["where"](x <= high, g, 0.0)
+
+
+composite("clamp(Tensor input, Scalar? min=None, Scalar? max=None)", _clamp, _clamp_vjp, node="ClampBackward1!",
+          in_place=True)  # fmt: skip

@@ -1,0 +1,12 @@
+"""pullback.nn.functional: the functions behind the layers, under torch's names."""
+
+from pullback.nn.functional.activation import *  # noqa: F403
+from pullback.nn.functional.activation import __all__ as _activation
+from pullback.nn.functional.dropout import *  # noqa: F403
+from pullback.nn.functional.dropout import __all__ as _dropout
+from pullback.nn.functional.linear import *  # noqa: F403
+from pullback.nn.functional.linear import __all__ as _linear
+from pullback.nn.functional.loss import *  # noqa: F403
+from pullback.nn.functional.loss import __all__ as _loss
+
+__all__ = sorted([*_activation, *_dropout, *_linear, *_loss])

@@ -1,0 +1,297 @@
+"""Losses under the names of torch.nn.functional.
+
+Where torch records one node (mse_loss, nll_loss, ...) the op comes from the core; where torch composes, so
+does this file, in torch's order, so that values and graphs agree.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+from pullback import _api as torch
+from pullback.nn.functional import reduction as _reduction
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cross_entropy",
+    "gaussian_nll_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "mse_loss",
+    "nll_loss",
+    "poisson_nll_loss",
+    "smooth_l1_loss",
+]
+
+
+def _same_size(input, target):
+    """Both operands at their common size; a warning when they had to be broadcast."""
+    if target.size() == input.size():
+        return input, target
+    warnings.warn(
+        f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
+        "This will likely lead to incorrect results due to broadcasting. Please ensure they have the "
+        "same size.",
+        stacklevel=3,
+    )
+    return torch.broadcast_tensors(input, target)
+
+
+def _weighted(loss, weight, input, reduction, *, by_weight):
+    """The reduction of ``loss * weight``; with ``by_weight`` the mean divides by the sum of the weights."""
+    if weight.size() != input.size():
+        raise ValueError("Weights and input must have the same size.")
+    weighted = loss * weight
+    if reduction == "none":
+        return weighted
+    if reduction == "sum":
+        return torch.sum(weighted)
+    if reduction == "mean":
+        return torch.sum(weighted) / torch.sum(weight) if by_weight else weighted.mean()
+    raise ValueError(f"Invalid reduction mode: {reduction}. Expected one of 'none', 'mean', 'sum'.")
+
+
+def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
+    """(input - target)^2, reduced; with ``weight`` a weighted mean."""
+    a, b = _same_size(input, target)
+    reduction = _reduction.choose(reduction, size_average, reduce)
+    if weight is None:
+        return torch.mse_loss(a, b, _reduction.code(reduction))
+    return _weighted(torch.pow(a - b, 2), weight, input, reduction, by_weight=True)
+
+
+def _absolute(a, b, kind):
+    return _reduction.apply((a - b).abs(), kind)
+
+
+def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
+    """abs(input - target), reduced; with ``weight`` a weighted mean."""
+    a, b = _same_size(input, target)
+    reduction = _reduction.choose(reduction, size_average, reduce)
+    if weight is None:
+        return _absolute(a, b, _reduction.code(reduction))
+    return _weighted(torch.abs(a - b), weight, input, reduction, by_weight=True)
+
+
+def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
+    """d^2 / (2 beta) where d = abs(input - target) is below beta, d - beta / 2 elsewhere."""
+    a, b = _same_size(input, target)
+    kind = _reduction.code(_reduction.choose(reduction, size_average, reduce))
+    if beta == 0.0:
+        return _absolute(a, b, kind)
+    return torch.smooth_l1_loss(a, b, kind, beta)
+
+
+def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
+    """d^2 / 2 where d = abs(input - target) is below delta, delta * (d - delta / 2) elsewhere."""
+    a, b = _same_size(input, target)
+    if weight is None:
+        return torch.huber_loss(a, b, _reduction.code(reduction), delta)
+    if weight.size() != input.size():
+        raise ValueError("Weights and input must have the same size.")
+    loss = torch.huber_loss(a, b, _reduction.NONE, delta)
+    return _weighted(loss, weight, input, reduction, by_weight=False)
+
+
+def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean"):
+    """-input[n, target[n]], weighted by class; the mean divides by the sum of the weights that took part.
+
+    Shapes    input (C), (N, C) or (N, C, d1, ...) of log-probabilities, target the same without C
+    """
+    kind = _reduction.code(_reduction.choose(reduction, size_average, reduce))
+    return _nll(input, target, weight, kind, ignore_index)
+
+
+def _nll(input, target, weight, kind, ignore_index):
+    if input.dim() < 1:
+        raise ValueError(f"Expected 1 or more dimensions (got {input.dim()})")
+    if input.dim() != 1 and input.size(0) != target.size(0):
+        raise ValueError(
+            f"Expected input batch_size ({input.size(0)}) to match target batch_size ({target.size(0)})."
+        )
+    return torch.nll_loss(input, target, weight, kind, ignore_index)
+
+
+def cross_entropy(
+    input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean",
+    label_smoothing=0.0,
+):  # fmt: skip
+    """-log(softmax(input)) at the target class, or averaged over the target's class probabilities.
+
+    Shapes    input (C), (N, C) or (N, C, d1, ...) of logits; target the same without C (int64 classes) or the
+    same
+              shape (probabilities)
+    """
+    kind = _reduction.code(_reduction.choose(reduction, size_average, reduce))
+    classes_axis = 0 if input.dim() == 1 else 1
+    probabilities = input.size() == target.size()
+    _check_cross_entropy(input, target, weight, classes_axis, probabilities, ignore_index, label_smoothing)
+    logs = torch.log_softmax(input, classes_axis, None)
+    if probabilities:
+        return _soft_targets(logs, target, weight, kind, classes_axis, label_smoothing)
+    if label_smoothing > 0.0:
+        return _smoothed(logs, target, weight, kind, ignore_index, classes_axis, label_smoothing)
+    return _nll(logs, target, weight, kind, ignore_index)
+
+
+def _check_cross_entropy(input, target, weight, axis, probabilities, ignore_index, label_smoothing):
+    if probabilities:
+        if not target.is_floating_point():
+            raise RuntimeError(
+                "Expected floating point type for target with class probabilities, got "
+                f"{_scalar_name(target.dtype)}"
+            )
+        if ignore_index >= 0:
+            raise RuntimeError("ignore_index is not supported for floating point target")
+        if weight is not None and tuple(weight.shape) != (input.size(axis),):
+            raise RuntimeError(
+                "cross_entropy: weight tensor should be defined either for all "
+                f"{input.size(axis)} classes or no classes but got weight tensor of shape: "
+                f"{list(weight.shape)}"
+            )
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}")
+
+
+_SCALAR_NAMES = {
+    "int64": "Long",
+    "int32": "Int",
+    "int16": "Short",
+    "int8": "Char",
+    "uint8": "Byte",
+    "bool": "Bool",
+}
+
+
+def _scalar_name(dtype):
+    name = str(dtype).rpartition(".")[2]
+    return _SCALAR_NAMES.get(name, name)
+
+
+def _class_weights(weight, dimensions, axis):
+    return weight.view([-1 if i == axis else 1 for i in range(dimensions)])
+
+
+def _soft_targets(logs, target, weight, kind, axis, label_smoothing):
+    classes = logs.size(axis)
+    if label_smoothing > 0.0:
+        target = target * (1 - label_smoothing) + label_smoothing / classes
+    product = logs * target
+    if weight is not None:
+        product = product * _class_weights(weight, logs.dim(), axis)
+    if kind == _reduction.NONE:
+        return -product.sum(axis)
+    total = -product.sum()
+    if kind == _reduction.SUM:
+        return total
+    # Of an empty batch the mean is nan, as torch's is.
+    return total / (logs.numel() / classes) if logs.numel() else total / 0.0
+
+
+def _smoothed(logs, target, weight, kind, ignore_index, axis, label_smoothing):
+    hard = _nll(logs, target, weight, kind, ignore_index)
+    per_class = logs if weight is None else logs * _class_weights(weight, logs.dim(), axis)
+    ignored = target == ignore_index
+    smooth = (-per_class.sum(axis)).masked_fill(ignored, 0.0)
+    if kind == _reduction.SUM:
+        smooth = smooth.sum()
+    elif kind == _reduction.MEAN and weight is None:
+        smooth = smooth.sum() / (target.numel() - ignored.sum())
+    elif kind == _reduction.MEAN:
+        smooth = smooth.sum() / weight.gather(0, target.masked_select(~ignored).flatten()).sum()
+    return hard * (1 - label_smoothing) + smooth * (label_smoothing / logs.size(axis))
+
+
+def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
+    """-(target * log(input) + (1 - target) * log(1 - input)), each log held above -100."""
+    kind = _reduction.code(_reduction.choose(reduction, size_average, reduce))
+    if target.size() != input.size():
+        raise ValueError(
+            f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is "
+            "deprecated. Please ensure they have the same size."
+        )
+    if weight is not None and weight.size() != target.size():
+        weight = weight.expand(torch.broadcast_shapes(weight.size(), target.size()))
+    return torch.binary_cross_entropy(input, target, weight, kind)
+
+
+def binary_cross_entropy_with_logits(
+    input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
+):
+    """binary_cross_entropy of sigmoid(input), without overflow; ``pos_weight`` scales target 1."""
+    kind = _reduction.code(_reduction.choose(reduction, size_average, reduce))
+    if target.size() != input.size():
+        raise ValueError(f"Target size ({target.size()}) must be the same as input size ({input.size()})")
+    return torch.binary_cross_entropy_with_logits(input, target, weight, pos_weight, kind)
+
+
+def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
+    """target * (log(target) - input), with input (and, with ``log_target``, target) given as logarithms."""
+    if size_average is not None or reduce is not None:
+        kind = _reduction.code(_reduction.choose(reduction, size_average, reduce))
+    else:
+        if reduction == "mean":
+            warnings.warn(
+                "reduction: 'mean' divides the total loss by both the batch size and the support size."
+                "'batchmean' divides only by the batch size, and aligns with the KL div math definition."
+                "'mean' will be changed to behave the same as 'batchmean' in the next major release.",
+                stacklevel=2,
+            )
+        kind = _reduction.code("sum" if reduction == "batchmean" else reduction)
+    if log_target:
+        loss = torch.exp(target) * (target - input)
+    else:
+        loss = torch.xlogy(target, target) - target * input
+    loss = _reduction.apply(loss, kind)
+    if reduction == "batchmean" and input.dim() != 0:
+        loss = loss / input.size()[0]
+    return loss
+
+
+def poisson_nll_loss(
+    input, target, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None, reduction="mean"
+):
+    """exp(input) - target * input (or input - target * log(input + eps)); ``full`` adds Stirling's term."""
+    reduction = _reduction.choose(reduction, size_average, reduce)
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(reduction + " is not a valid value for reduction")
+    if log_input:
+        loss = torch.exp(input) - target * input
+    else:
+        loss = input - target * torch.log(input + eps)
+    if full:
+        stirling = target * torch.log(target) - target + 0.5 * torch.log(2 * math.pi * target)
+        loss = loss + stirling.masked_fill(target <= 1, 0)
+    return _reduction.apply(loss, _reduction.code(reduction))
+
+
+def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
+    """(log(var) + (input - target)^2 / var) / 2 with var held above eps; ``full`` adds log(2 pi) / 2."""
+    if isinstance(var, float):
+        negative = var < 0
+        var = var * torch.ones_like(input) if not negative else var
+    else:
+        negative = bool(torch.any(var < 0))
+    if negative:
+        raise ValueError("var has negative entry/entries")
+    if var.size() != input.size():
+        if input.size()[:-1] == var.size():
+            var = torch.unsqueeze(var, -1)
+        # One axis of var may be shared by all: then it is the only one that differs, and its size is 1.
+        elif (
+            input.ndim != var.ndim
+            or sum(v for i, v in zip(input.size(), var.size(), strict=True) if i != v) != 1
+        ):
+            raise ValueError("var is of incorrect size")
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(reduction + " is not valid")
+    var = var.clone()
+    with torch.no_grad():
+        var.clamp_(min=eps)
+    loss = 0.5 * (torch.log(var) + (input - target) ** 2 / var)
+    if full:
+        loss += 0.5 * math.log(2 * math.pi)
+    return _reduction.apply(loss, _reduction.code(reduction))

@@ -1,0 +1,204 @@
+"""Schedules of the learning rate, stepped once for each epoch (or batch).
+
+The rates follow from one another step by step, as in torch, so that schedulers can be chained and the digits
+agree.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+import warnings
+
+from pullback.optim.optimizer import Optimizer
+from pullback.tensor import Tensor
+
+__all__ = ["CosineAnnealingLR", "ExponentialLR", "LRScheduler", "LambdaLR", "MultiStepLR", "StepLR"]
+
+
+def _set_rate(group, rate):
+    """Give a group its new rate; a tensor keeps its identity."""
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate.item() if isinstance(rate, Tensor) else rate)
+    else:
+        group["lr"] = rate
+
+
+def _copy(value):
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+class LRScheduler:
+    """Base class: a subclass gives the new rates of all groups in ``get_lr``."""
+
+    def __init__(self, optimizer, last_epoch=-1):
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
+        self.optimizer = optimizer
+        for i, group in enumerate(optimizer.param_groups):
+            if last_epoch == -1:
+                group.setdefault("initial_lr", _copy(group["lr"]))
+            elif "initial_lr" not in group:
+                raise KeyError(
+                    "param 'initial_lr' is not specified in param_groups"
+                    f"[{i}] when resuming scheduler with last_epoch >= 0.\n"
+                    "This typically happens when:\n"
+                    "1. You're trying to resume training from a checkpoint but haven't properly loaded the "
+                    "optimizer state\n"
+                    "2. You're using last_epoch >= 0 for a fresh training run (not recommended)"
+                )
+        self.base_lrs = [_copy(group["initial_lr"]) for group in optimizer.param_groups]
+        self.last_epoch = last_epoch
+        self._step_count = 0
+        self._watch_steps()
+        self.step()
+
+    def _watch_steps(self):
+        # A scheduler stepped before its optimizer skips the first rate; to warn, it must see optimizer steps.
+        optimizer = self.optimizer
+        if hasattr(optimizer.step, "_watched"):
+            return
+        step = optimizer.step.__func__
+
+        def watched(self, *args, **kwargs):
+            self._opt_called = True
+            return step(self, *args, **kwargs)
+
+        watched._watched = True
+        optimizer.step = types.MethodType(watched, optimizer)
+
+    def get_lr(self):
+        """The rates of all groups for ``last_epoch``."""
+        raise NotImplementedError
+
+    def get_last_lr(self):
+        """The rates that were set last."""
+        return self._last_lr
+
+    def _rates(self):
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+    def step(self):
+        """Go to the next epoch and set its rates."""
+        self._step_count += 1
+        if self._step_count == 2 and not getattr(self.optimizer, "_opt_called", False):
+            warnings.warn(
+                "Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0 and "
+                "later, you should call them in the opposite order: `optimizer.step()` before "
+                "`lr_scheduler.step()`.  Failure to do this will result in PyTorch skipping the first value "
+                "of the learning rate schedule. See more details at "
+                "https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate",
+                UserWarning,
+                stacklevel=2,
+            )
+        self.last_epoch += 1
+        for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
+            _set_rate(group, rate)
+        self._last_lr = [_copy(rate) for rate in self._rates()]
+
+    def state_dict(self):
+        """Everything but the optimizer."""
+        return {key: value for key, value in self.__dict__.items() if key != "optimizer"}
+
+    def load_state_dict(self, state_dict):
+        """Take over what ``state_dict`` gave."""
+        self.__dict__.update(state_dict)
+
+
+class LambdaLR(LRScheduler):
+    """initial_lr * lr_lambda(epoch), with one function for all groups or one for each."""
+
+    def __init__(self, optimizer, lr_lambda, last_epoch=-1):
+        groups = len(optimizer.param_groups)
+        if not isinstance(lr_lambda, (list, tuple)):
+            self.lr_lambdas = [lr_lambda] * groups
+        elif len(lr_lambda) != groups:
+            raise ValueError(f"Expected {groups} lr_lambdas, but got {len(lr_lambda)}")
+        else:
+            self.lr_lambdas = list(lr_lambda)
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self):
+        pairs = zip(self.lr_lambdas, self.base_lrs, strict=True)
+        return [base * function(self.last_epoch) for function, base in pairs]
+
+    def state_dict(self):
+        """Everything but the optimizer; functions are left out, callable objects give their attributes."""
+        state = super().state_dict()
+        plain = (types.FunctionType, types.LambdaType)
+        state["lr_lambdas"] = [None if isinstance(f, plain) else f.__dict__.copy() for f in self.lr_lambdas]
+        return state
+
+    def load_state_dict(self, state_dict):
+        """Take over what ``state_dict`` gave."""
+        rest = {key: value for key, value in state_dict.items() if key != "lr_lambdas"}
+        super().load_state_dict(rest)
+        for function, attributes in zip(self.lr_lambdas, state_dict["lr_lambdas"], strict=True):
+            if attributes is not None:
+                function.__dict__.update(attributes)
+
+
+class StepLR(LRScheduler):
+    """Times gamma every ``step_size`` epochs."""
+
+    def __init__(self, optimizer, step_size, gamma=0.1, last_epoch=-1):
+        self.step_size = step_size
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self):
+        if self.last_epoch == 0 or self.last_epoch % self.step_size != 0:
+            return self._rates()
+        return [rate * self.gamma for rate in self._rates()]
+
+
+class MultiStepLR(LRScheduler):
+    """Times gamma at each of the milestones."""
+
+    def __init__(self, optimizer, milestones, gamma=0.1, last_epoch=-1):
+        self.milestones = list(milestones)
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self):
+        times = self.milestones.count(self.last_epoch)
+        return [rate * self.gamma**times for rate in self._rates()] if times else self._rates()
+
+
+class ExponentialLR(LRScheduler):
+    """Times gamma every epoch."""
+
+    def __init__(self, optimizer, gamma, last_epoch=-1):
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self):
+        if self.last_epoch == 0:
+            return self._rates()
+        return [rate * self.gamma for rate in self._rates()]
+
+
+class CosineAnnealingLR(LRScheduler):
+    """Half a cosine from the initial rate to ``eta_min`` in ``T_max`` epochs, and back."""
+
+    def __init__(self, optimizer, T_max, eta_min=0.0, last_epoch=-1):
+        self.T_max = T_max
+        self.eta_min = eta_min
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self):
+        epoch, period, low = self.last_epoch, self.T_max, self.eta_min
+        if epoch == 0:
+            return self._rates()
+        if self._step_count == 1:
+            return [
+                low + (base - low) * (1 + math.cos(epoch * math.pi / period)) / 2 for base in self.base_lrs
+            ]
+        if (epoch - 1 - period) % (2 * period) == 0:
+            # The rate was eta_min, from which no factor leads up again.
+            return [
+                rate + (base - low) * (1 - math.cos(math.pi / period)) / 2
+                for base, rate in zip(self.base_lrs, self._rates(), strict=True)
+            ]
+        ratio = (1 + math.cos(math.pi * epoch / period)) / (1 + math.cos(math.pi * (epoch - 1) / period))
+        return [ratio * (rate - low) + low for rate in self._rates()]

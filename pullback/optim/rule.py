@@ -1,0 +1,77 @@
+"""One body for one optimizer step.
+
+A rule is a pure function of one parameter's tensors: it takes them as positional arguments, run-time numbers
+and static flags as keywords, and returns the new tensors. ``update_rule`` turns it into a function of columns
+(the same tensor of every parameter in one list) that writes the results in place. A rule uses torch's own
+combined operations where torch does, because they round once where two operations round twice:
+
+    add(a, b, alpha=s)           fma(s, b, a)
+    lerp(a, b, w)                fma(w, b - a, a) for abs(w) < 1/2, else fma(w - 1, b - a, b)
+    addcmul(a, b, c, value=s)    fma(s * b, c, a)
+    addcdiv(a, b, c, value=s)    (s * b) / c + a
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+
+from pullback import _api as torch
+from pullback.tensor import Tensor
+
+__all__ = ["add_scaled", "number", "run_update", "update_rule"]
+
+
+def run_update(fn, columns, scalars, flags, outputs):
+    """Call ``fn`` for every row of ``columns`` and write its results to the columns numbered in ``outputs``.
+
+    ``columns`` holds lists of tensors of one length, or None for a tensor that the rule does not have;
+    ``scalars`` are numbers that change from step to step, ``flags`` are part of what the rule is.
+    """
+    rows = zip(*(itertools.repeat(None) if column is None else column for column in columns), strict=False)
+    for row in rows:
+        results = fn(*row, **scalars, **flags)
+        for index, result in zip(outputs, results, strict=True):
+            if result is not None and result is not row[index]:
+                row[index].copy_(result)
+
+
+def update_rule(*writes):
+    """Decorate a rule; ``writes`` names, in the order of the returned tuple, the arguments that it replaces.
+
+    The decorated function is called as ``rule(columns, scalars, flags)``.
+    """
+
+    def decorate(fn):
+        parameters = inspect.signature(fn).parameters.values()
+        names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+        outputs = tuple(names.index(name) for name in writes)
+
+        @functools.wraps(fn)
+        def update(columns, scalars, flags):
+            if len(columns) != len(names):
+                raise TypeError(
+                    f"{fn.__name__} takes {len(names)} columns ({', '.join(names)}), got {len(columns)}"
+                )
+            run_update(fn, columns, scalars, flags, outputs)
+
+        update.rule = fn
+        update.outputs = outputs
+        return update
+
+    return decorate
+
+
+def number(value, keep_graph=False):
+    """A run-time scalar as a Python number; with ``keep_graph`` a tensor that needs a gradient stays one."""
+    if isinstance(value, Tensor) and not (keep_graph and value.requires_grad):
+        return value.item()
+    return value
+
+
+def add_scaled(a, b, scale):
+    """a + scale * b, rounded once; ``scale`` may be a tensor whose gradient is wanted."""
+    if isinstance(scale, Tensor):
+        return torch.addcmul(a, b, scale)
+    return torch.add(a, b, alpha=scale)

@@ -1,0 +1,117 @@
+"""Stochastic gradient descent, with momentum."""
+
+from __future__ import annotations
+
+from pullback.optim.optimizer import Optimizer, check_fused, stepping
+from pullback.optim.rule import add_scaled, number, update_rule
+from pullback.tensor import Tensor
+
+__all__ = ["SGD"]
+
+
+@update_rule("p", "buf")
+def sgd(p, g, buf, *, minus_lr, momentum, undamped, weight_decay, decay, moving, first, nesterov, maximize):
+    """One step; ``decay`` and ``moving`` say whether there are weight decay and momentum, ``first`` that the
+    momentum buffer starts as the gradient."""
+    if maximize:
+        g = -g
+    if decay:
+        g = add_scaled(g, p, weight_decay)
+    if moving:
+        buf = g if first else add_scaled(buf * momentum, g, undamped)
+        g = add_scaled(g, buf, momentum) if nesterov else buf
+    return add_scaled(p, g, minus_lr), buf
+
+
+class SGD(Optimizer):
+    """p -= lr * g, or with momentum buf = momentum * buf + (1 - dampening) * g; p -= lr * buf.
+
+    ``foreach`` and ``fused`` are accepted: there is one implementation, and it is fused.
+    """
+
+    def __init__(
+        self,
+        params,
+        lr=1e-3,
+        momentum=0,
+        dampening=0,
+        weight_decay=0,
+        nesterov=False,
+        *,
+        maximize=False,
+        foreach=None,
+        differentiable=False,
+        fused=None,
+    ):
+        if isinstance(lr, Tensor) and lr.numel() != 1:
+            raise ValueError("Tensor lr must be 1-element")
+        if lr < 0.0:
+            raise ValueError(f"Invalid learning rate: {lr}")
+        if momentum < 0.0:
+            raise ValueError(f"Invalid momentum value: {momentum}")
+        if weight_decay < 0.0:
+            raise ValueError(f"Invalid weight_decay value: {weight_decay}")
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
+        }
+        super().__init__(params, defaults)
+        check_fused(fused, foreach, differentiable)
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        for group in self.param_groups:
+            group.setdefault("nesterov", False)
+            group.setdefault("maximize", False)
+            group.setdefault("foreach", None)
+            group.setdefault("differentiable", False)
+            group.setdefault("fused", False)
+
+    @stepping
+    def step(self, closure=None):
+        """Change the parameters once; ``closure`` computes the loss again and is called first."""
+        loss = self._run_closure(closure)
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            if group["momentum"] == 0:
+                self._update(group, params, None, first=False)
+                continue
+            state = self.state
+            new = [p for p in params if state[p].get("momentum_buffer") is None]
+            if new:
+                old = [p for p in params if state[p].get("momentum_buffer") is not None]
+                for p in new:
+                    # A clone has the gradient's layout; the rule overwrites its values.
+                    state[p]["momentum_buffer"] = p.grad.detach().clone()
+                self._update(group, new, [state[p]["momentum_buffer"] for p in new], first=True)
+                params = old
+            self._update(group, params, [state[p]["momentum_buffer"] for p in params], first=False)
+        return loss
+
+    def _update(self, group, params, buffers, *, first):
+        if not params:
+            return
+        weight_decay, keep = group["weight_decay"], group["differentiable"]
+        scalars = {
+            "minus_lr": number(-group["lr"], keep),
+            "momentum": group["momentum"],
+            "undamped": 1 - group["dampening"],
+            "weight_decay": number(weight_decay, keep),
+        }
+        flags = {
+            "decay": bool(weight_decay != 0),
+            "moving": buffers is not None,
+            "first": first,
+            "nesterov": bool(group["nesterov"]),
+            "maximize": bool(group["maximize"]),
+        }
+        sgd([params, [p.grad for p in params], buffers], scalars, flags)

@@ -1,0 +1,159 @@
+"""Families of primitives: from one declared derivative come vjp, jvp and vmap, here and nowhere else."""
+
+from __future__ import annotations
+
+from pullback.primitives.registry import Op, expose
+from pullback.trace.tracer import Tracer, functions
+
+
+def sum_to(g, like):
+    """The transpose of broadcasting: sums g down to the shape of `like`."""
+    if g.ndim == like.ndim == 0:
+        return g
+    return functions["_sum_to"](g, like.shape)
+
+
+def fit(g, like):
+    """A cotangent in the shape and dtype of the value that it belongs to."""
+    if g is None:
+        return None
+    g = sum_to(g, like)
+    return g if g.dtype == like.dtype else functions["_cast"](g, like.dtype)
+
+
+class Elementwise(Op):
+    """f(x, y, ...) element by element, with broadcasting.
+
+    `grad(g, x, y, ..., out)` returns one cotangent per operand, linear in g: g times the partial, written so that
+    it is right at the edges too (`where` instead of multiplying by 0). The Jacobian is diagonal, so the tangent of
+    the result is the sum of the same expressions with the operands' tangents in place of g.
+    """
+
+    family = "elementwise"
+
+    def __init__(self, signature, grad=None, *, cheap=False, **options):
+        self.grad = grad
+        self.dear = not cheap
+        super().__init__(signature, differentiable=grad is not None, **options)
+
+    def vjp(self, i, gs, need):
+        out = self.grad(gs[0], *i.operands, i.outputs[0])
+        out = out if isinstance(out, tuple) else (out,)
+        return [fit(g, x) if n and g is not None else None for g, x, n in zip(out, i.operands, need)]
+
+    def jvp(self, i, tangents):
+        total = None
+        for k, t in enumerate(tangents):
+            if t is None:
+                continue
+            out = self.grad(t, *i.operands, i.outputs[0])
+            part = (out if isinstance(out, tuple) else (out,))[k]
+            total = part if total is None else total + part
+        return [total]
+
+
+class Linear(Op):
+    """Linear in its first operand; the others (indices, masks) are constants. `transpose(g, x, *parameters)`."""
+
+    def __init__(self, signature, transpose, *, family="kernel", cheap=False, **options):
+        self.transpose = transpose
+        self.family = family
+        self.dear = not cheap
+        super().__init__(signature, differentiable=transpose is not None, **options)
+
+    def vjp(self, i, gs, need):
+        values = self.parameters(i)
+        g = self.transpose(gs[0], *values)
+        return [g if k == 0 else None for k in range(len(i.operands))]
+
+    def jvp(self, i, tangents):
+        return self.again(i, tangents[0])
+
+    def again(self, i, tangent):
+        return i.outputs[0].graph.record(self, [tangent, *i.operands[1:]], i.ints)
+
+
+class View(Linear):
+    """The same elements under another shape; `transpose` brings a cotangent back."""
+
+    def __init__(self, signature, transpose, **options):
+        super().__init__(signature, transpose, family="view", cheap=True, **options)
+
+
+class Multilinear(Op):
+    """Linear in each of several operands: transposes(g, *values) -> a cotangent for each tensor operand."""
+
+    family = "kernel"
+
+    def __init__(self, signature, transposes, **options):
+        self.transposes = transposes
+        super().__init__(signature, **options)
+
+    def vjp(self, i, gs, need):
+        out = self.transposes(gs[0], *self.parameters(i))
+        return [g if n else None for g, n in zip(out, need)]
+
+
+class Kernel(Op):
+    """A kernel with a vjp given by hand: vjp(gs, values, outputs) -> a cotangent for each tensor operand.
+
+    `gs` has one entry an output, None where no cotangent arrives. A rule of one output gets g itself.
+    """
+
+    family = "kernel"
+
+    def __init__(self, signature, vjp=None, **options):
+        self.rule = vjp
+        super().__init__(signature, differentiable=vjp is not None, **options)
+
+    def vjp(self, i, gs, need):
+        one = len(i.outputs) == 1
+        out = self.rule(gs[0] if one else gs, self.parameters(i), i.outputs[0] if one else i.outputs)
+        out = out if isinstance(out, (tuple, list)) else (out,)
+        return [g if n else None for g, n in zip(out, need)]
+
+
+class Composite(Op):
+    """A Python function over primitives. It is differentiated through, unless a vjp is given by hand."""
+
+    family = "composite"
+
+    def __init__(self, signature, function, vjp=None, **options):
+        self.function = function
+        self.custom_vjp = vjp
+        options.setdefault("differentiable", True)
+        super().__init__(signature, **options)
+
+    def vjp_of_composite(self, trace, cotangents):
+        from pullback.trace import signature as sig
+        from pullback.trace.tracer import DTYPES
+
+        values = sig.decode(self.signature, trace.operands, trace.ints, DTYPES)
+        outputs = trace.visible_outputs
+        one = len(outputs) == 1
+        out = self.custom_vjp(cotangents[0] if one else cotangents, values, outputs[0] if one else outputs)
+        out = out if isinstance(out, (tuple, list)) else (out,)
+        tensors = [k for k, o in enumerate(trace.operands) if isinstance(o, Tracer)]
+        by_operand = dict(zip((trace.operands[k] for k in tensors), (out[k] for k in range(len(tensors)))))
+        return [by_operand.get(w) for w in trace.wanted()]
+
+
+def _declare(family):
+    def declare(signature, *args, expose_as=None, **options):
+        public = {k: options.pop(k) for k in ("method", "in_place", "result", "function") if k in options}
+        op = family(signature, *args, **options)
+        name = expose_as or op.signature.name
+        if name != "-":
+            expose(name, op, **public)
+        return op
+
+    declare.__doc__ = family.__doc__
+    return declare
+
+
+elementwise = _declare(Elementwise)
+linear = _declare(Linear)
+view = _declare(View)
+multilinear = _declare(Multilinear)
+kernel = _declare(Kernel)
+composite = _declare(Composite)

@@ -1,0 +1,147 @@
+"""From a trace to a native program: what is needed for the outputs, in order, over numbered values."""
+
+from __future__ import annotations
+
+from pullback import _core
+from pullback.trace.sizes import CONST, NUMEL, PARAM, SIZE, Size
+from pullback.trace.tracer import FLOAT, N_CONST, N_INPUT, N_SIZE, Number, Tracer
+
+V_INPUT, V_RESULT, V_NUMBER = range(3)
+
+
+class Lowering:
+    """Numbers values, expressions and instructions. `inputs` are the tracers that the program is given."""
+
+    def __init__(self, inputs, scalars=0, params=0):
+        self.spec = {
+            "inputs": len(inputs), "scalars": scalars, "params": params, "ints": [], "numbers": [], "guards": [],
+            "values": [], "instructions": [], "outputs": [], "in_place": [],
+        }  # fmt: skip
+        self.value_of: dict = {}
+        self.int_of: dict = {}
+        self.number_of: dict = {}
+        for k, t in enumerate(inputs):
+            if t is not None:
+                self.value_of[t] = self._add("values", (V_INPUT, k, 0))
+
+    def _add(self, table, row) -> int:
+        self.spec[table].append(row)
+        return len(self.spec[table]) - 1
+
+    def value(self, x) -> int:
+        if isinstance(x, Number):
+            if x not in self.value_of:
+                self.value_of[x] = self._add("values", (V_NUMBER, self.number(x), 0))
+            return self.value_of[x]
+        self._ensure(x)
+        return self.value_of[x]
+
+    def _ensure(self, tracer):
+        """Writes down everything that a value needs, without recursion over the trace."""
+        stack = [tracer]
+        while stack:
+            t = stack[-1]
+            if t in self.value_of:
+                stack.pop()
+                continue
+            if t.source is None:
+                raise RuntimeError("a program reads a value that is not among its inputs")
+            missing = [d for d in dependencies(t.source) if d not in self.value_of]
+            if missing:
+                stack.extend(missing)
+                continue
+            self._instruction(t.source)
+            stack.pop()
+
+    def _instruction(self, i):
+        operands = [self.value(x) for x in i.operands]
+        params = [(True, self.integer(p)) if isinstance(p, Size) else (False, p) for p in i.ints]
+        index = len(self.spec["instructions"])
+        first = len(self.spec["values"])
+        for k, out in enumerate(i.outputs):
+            self.value_of[out] = self._add("values", (V_RESULT, index, k))
+        self.spec["instructions"].append((i.op.handle, operands, params, first, len(i.outputs)))
+
+    def integer(self, e) -> int:
+        if not isinstance(e, Size):
+            key, row = ("const", e), lambda: (CONST, e, 0)
+        elif e.kind == SIZE:
+            v = self.value(e.a)
+            key, row = (SIZE, v, e.b), lambda: (SIZE, v, e.b)
+        elif e.kind == NUMEL:
+            v = self.value(e.a)
+            key, row = (NUMEL, v), lambda: (NUMEL, v, 0)
+        elif e.kind == PARAM:
+            key, row = (PARAM, e.a), lambda: (PARAM, e.a, 0)
+        else:
+            a, b = self.integer(e.a), self.integer(e.b)
+            key, row = (e.kind, a, b), lambda: (e.kind, a, b)
+        if key not in self.int_of:
+            self.int_of[key] = self._add("ints", row())
+        return self.int_of[key]
+
+    def number(self, n) -> int:
+        if n in self.number_of:
+            return self.number_of[n]
+        example = 0.0 if n.kind == FLOAT else (False if n.kind == 0 else 0)
+        if n.op == N_CONST:
+            row = (N_CONST, 0, 0, n.value)
+        elif n.op == N_INPUT:
+            row = (N_INPUT, n.a, 0, example)
+        elif n.op == N_SIZE:
+            row = (N_SIZE, self.integer(n.a), 0, example)
+        else:
+            row = (n.op, self.number(n.a), self.number(n.b), example)
+        self.number_of[n] = self._add("numbers", row)
+        return self.number_of[n]
+
+    def finish(self, outputs, guards=(), in_place=()):
+        self.spec["outputs"] = [self.value(o) for o in outputs]
+        for relation, a, b, answer in guards:
+            self.spec["guards"].append((relation, self.integer(a), self.integer(b), answer))
+        self.spec["in_place"] = list(in_place)
+        return _core.program(self.spec)
+
+
+def _size_sources(e, found):
+    if not isinstance(e, Size):
+        return
+    if isinstance(e.a, Tracer):
+        found.append(e.a)
+    else:
+        _size_sources(e.a, found)
+        _size_sources(e.b, found)
+
+
+def _number_sources(n, found):
+    if n.op == N_SIZE:
+        _size_sources(n.a, found)
+    elif n.op not in (N_CONST, N_INPUT):
+        _number_sources(n.a, found)
+        _number_sources(n.b, found)
+
+
+def dependencies(instruction):
+    """Values whose elements or sizes an instruction needs."""
+    found = [x for x in instruction.operands if isinstance(x, Tracer)]
+    for x in instruction.operands:
+        if isinstance(x, Number):
+            _number_sources(x, found)
+    for p in instruction.ints:
+        _size_sources(p, found)
+    return found
+
+
+def element_reads(outputs, stop) -> set:
+    """The values of `stop` whose elements are needed to compute `outputs`."""
+    reads, seen, stack = set(), set(), list(outputs)
+    while stack:
+        t = stack.pop()
+        if t in seen:
+            continue
+        seen.add(t)
+        if t in stop:
+            reads.add(t)
+        elif t.source is not None:
+            stack.extend(x for x in t.source.operands if isinstance(x, Tracer))
+    return reads

@@ -1,0 +1,250 @@
+"""From a declaration to programs: the forward program, what it saves, and its backward, derived once each."""
+
+from __future__ import annotations
+
+from pullback import _core
+from pullback.trace import signature as sig
+from pullback.trace.program import Lowering, dependencies, element_reads
+from pullback.trace.sizes import PARAM, Size
+from pullback.trace.tracer import DTYPES, N_CONST, N_INPUT, N_SIZE, Graph, Number, Tracer, functions, param
+
+
+def vjp(outputs, cotangents, wanted, barrier=()):
+    """Cotangents of `wanted` from those of `outputs` (None: zero), by the rules of the instructions between.
+
+    Returns a list with None where nothing arrives. Walks instructions in reverse order of recording.
+    """
+    wanted_set = set(wanted)
+    needed = set(wanted)
+    order = []
+    graph = next(t.graph for t in outputs)
+    for i in list(graph.instructions):
+        if any(isinstance(x, Tracer) and x in needed for x in i.operands) and i.op.differentiable:
+            needed.update(o for o in i.outputs if o.dtype.is_floating_point)
+            order.append(i)
+    gradients: dict = {}
+
+    def add(t, g):
+        gradients[t] = g if t not in gradients else gradients[t] + g
+
+    for o, g in zip(outputs, cotangents):
+        if g is not None and o in needed:
+            add(o, g)
+    for i in reversed(order):
+        gs = [gradients.get(o) for o in i.outputs]
+        if all(g is None for g in gs):
+            continue
+        need = [isinstance(x, Tracer) and x in needed for x in i.operands]
+        for x, g, wants in zip(i.operands, i.op.vjp(i, gs, need), need):
+            if wants and g is not None:
+                add(x, g)
+    return [gradients.get(w) for w in wanted] if wanted_set else []
+
+
+class Trace:
+    """The programs of one symbolic key. The forward graph stays, so that any backward can be derived from it."""
+
+    def __init__(self, op, operands, ints, symbolic, need):
+        self.op, self.need = op, need
+        self.graph = g = Graph()
+        self.inputs: list[Tracer] = []  # tensor operands, in order
+        self.scalars = 0
+        self.n_ints = len(ints)
+        self.operands = []
+        for k, o in enumerate(operands):
+            if len(o) == 1:
+                self.operands.append(Number(g, N_INPUT, self.scalars, None, o[0]))
+                self.scalars += 1
+            else:
+                self.operands.append(g.input(o, k))
+                self.inputs.append(self.operands[-1])
+        self.ints = [param(g, k, v) if k < 64 and symbolic >> k & 1 else v for k, v in enumerate(ints)]
+        self.visible_outputs = self.run()
+        self.visible = len(self.visible_outputs)
+        self.hidden: list[Tracer] = []
+        self.saves: list[tuple[bool, int]] = []
+        self.programs: dict = {}
+        self.ops: dict = {}
+        if need:
+            self.find_saves()
+        self.forward = self.lower(self.outputs, self.inputs, guards=g.guards)
+
+    def run(self) -> list[Tracer]:
+        op = self.op
+        if op.family == "composite":
+            values = sig.decode(op.signature, self.operands, self.ints, DTYPES)
+            out = op.function(*values)
+            return list(out) if isinstance(out, (tuple, list)) else [out]
+        return self.graph.record(op, self.operands, self.ints)
+
+    @property
+    def outputs(self):
+        return self.visible_outputs + self.hidden
+
+    def lower(self, outputs, inputs, guards=()):
+        return Lowering(inputs, self.scalars, self.n_ints).finish(outputs, guards)
+
+    def wanted(self):
+        """Inputs that need a gradient; from the 64th tensor on they share one bit."""
+        positions = [k for k, o in enumerate(self.operands) if isinstance(o, Tracer)]
+        return [self.operands[k] for k in positions if self.need >> min(k, 63) & 1]
+
+    def derive(self, mask):
+        """Gradients of the wanted inputs from the cotangents in `mask`: (cotangent tracers, gradient tracers)."""
+        outputs = self.outputs
+        cotangents = [self.graph.input(o.meta, -1 - k) if mask >> k & 1 else None for k, o in enumerate(outputs)]
+        wanted = self.wanted()
+        rule = getattr(self.op, "custom_vjp", None)
+        if rule is not None and self.op.family == "composite":
+            gradients = self.op.vjp_of_composite(self, cotangents)
+        else:
+            gradients = vjp(outputs, cotangents, wanted)
+        finished = []
+        for w, g in zip(wanted, gradients):
+            finished.append(_zeros_like(w) if g is None else g)
+        return [c for c in cotangents if c is not None], finished
+
+    def find_saves(self):
+        """Chooses what the node keeps: inputs, outputs, and hidden outputs that are dear to compute again."""
+        while True:
+            known = set(self.inputs) | set(self.outputs)
+            mask = sum(1 << k for k, o in enumerate(self.outputs) if o.dtype.is_floating_point)
+            _, gradients = self.derive(mask)
+            forward = set(_reachable(self.outputs))
+            stop = known | {t for t in forward if t.source is not None and t.source.op.dear}
+            reads = element_reads(gradients, stop)
+            fresh = [t for t in reads if t not in known]
+            if not fresh:
+                break
+            self.hidden += sorted(fresh, key=lambda t: self.graph.instructions.index(t.source))
+        given = set(self.inputs)
+        for k, t in enumerate(self.inputs):
+            if t in reads:
+                self.saves.append((False, k))
+        for k, t in enumerate(self.outputs):
+            if t in reads and t not in given:
+                self.saves.append((True, k))
+
+    def backward(self, mask):
+        """The backward program: present cotangents, then inputs, then outputs -> gradients of the wanted inputs."""
+        if mask not in self.programs:
+            cotangents, gradients = self.derive(mask)
+            self.programs[mask] = (cotangents, gradients)
+        cotangents, gradients = self.programs[mask]
+        given = set(self.inputs)
+        outputs = [None if o in given else o for o in self.outputs]
+        return self.lower(gradients, cotangents + self.inputs + outputs)
+
+    def backward_op(self, mask):
+        """The backward program as an op that is recorded in its turn."""
+        if mask not in self.ops:
+            self.ops[mask] = BackwardOp(self, mask)
+        return self.ops[mask].handle
+
+
+class BackwardOp:
+    """A backward program as an op: traced again from the same rules whenever a symbolic key asks for it."""
+
+    family = "composite"
+    differentiable = True
+    dear = True
+
+    def __init__(self, trace: Trace, mask: int):
+        self.trace, self.mask = trace, mask
+        name = trace.op.name + "_backward"
+        node = trace.op.node_name.replace("Backward", "BackwardBackward")
+        self.name, self.node_name = name, node
+        self.handle = _core.register_op(name, node, "composite", 0, "", True, self)
+
+    def make_trace(self, operands, ints, symbolic, need):
+        return BackwardTrace(self, operands, ints, symbolic, need)
+
+
+class BackwardTrace(Trace):
+    """Replays the instructions of a backward program on fresh tracers, with every operand an input."""
+
+    def run(self):
+        outer = self.op.trace
+        outer.backward(self.op.mask)
+        cotangents, gradients = outer.programs[self.op.mask]
+        given = cotangents + outer.inputs
+        new = dict(zip(given, self.inputs))
+        for old, tracer in zip(outer.outputs, self.inputs[len(given) :]):
+            if old not in new:
+                new[old] = tracer
+        return Replay(self, new).run(gradients)
+
+
+class Replay:
+    """Copies instructions of one graph into another."""
+
+    def __init__(self, trace, new):
+        self.trace, self.new = trace, new
+
+    def run(self, outputs):
+        stack = list(reversed(outputs))
+        while stack:
+            t = stack[-1]
+            if t in self.new:
+                stack.pop()
+                continue
+            missing = [x for x in dependencies(t.source) if x not in self.new]
+            if missing:
+                stack.extend(missing)
+                continue
+            i = t.source
+            made = self.trace.graph.record(i.op, [self.operand(x) for x in i.operands], [self.integer(p) for p in i.ints])
+            self.new.update(zip(i.outputs, made))
+            stack.pop()
+        return [self.new[o] for o in outputs]
+
+    def operand(self, x):
+        if isinstance(x, Tracer):
+            return self.new[x]
+        return self.number(x)
+
+    def number(self, n):
+        g = self.trace.graph
+        if n.op == N_CONST:
+            return g.number_of(n.value)
+        if n.op == N_INPUT:
+            return [o for o in self.trace.operands if isinstance(o, Number)][n.a]
+        if n.op == N_SIZE:
+            return g.number_of(self.integer(n.a))
+        return Number(g, n.op, self.number(n.a), self.number(n.b), n.kind)
+
+    def integer(self, e):
+        if not isinstance(e, Size):
+            return e
+        if e.kind == PARAM:
+            return self.trace.ints[e.a]
+        if isinstance(e.a, Tracer):
+            return Size(self.trace.graph, e.kind, self.new[e.a], e.b, e.hint)
+        return Size(self.trace.graph, e.kind, self.integer(e.a), self.integer(e.b), e.hint)
+
+
+def _reachable(outputs):
+    seen, stack = set(), list(outputs)
+    while stack:
+        t = stack.pop()
+        if t in seen:
+            continue
+        seen.add(t)
+        if t.source is not None:
+            stack.extend(x for x in t.source.operands if isinstance(x, Tracer))
+    return seen
+
+
+def _zeros_like(t):
+    return functions["_full_like"](t, 0)
+
+
+def make_rule(declaration, operands, ints, symbolic, need):
+    """Called by the native side at the first use of a symbolic key."""
+    make = getattr(declaration, "make_trace", None)
+    if make is not None:
+        return make(operands, ints, symbolic, need)
+    return Trace(declaration, operands, ints, symbolic, need)
+
+
+_core.set_rule_maker(make_rule)

@@ -1,0 +1,119 @@
+"""Symbolic sizes: integers that a program works out when it is bound to the metas of its inputs."""
+
+from __future__ import annotations
+
+CONST, SIZE, NUMEL, PARAM, ADD, SUB, MUL, FLOORDIV, MIN, MAX = range(10)
+EQ, NE, LT, LE = range(4)
+
+_FOLD = {
+    ADD: lambda a, b: a + b,
+    SUB: lambda a, b: a - b,
+    MUL: lambda a, b: a * b,
+    FLOORDIV: lambda a, b: a // b if b else 0,
+    MIN: min,
+    MAX: max,
+}
+
+
+class Symbolic:
+    """What a program's values are while it is traced: the native side hands calls with such arguments to Python."""
+
+    __slots__ = ()
+
+
+class Size(Symbolic):
+    """An integer expression over the sizes of a program's values.
+
+    `hint` is its value for the metas that caused the trace. Arithmetic makes new expressions; a comparison
+    answers for the hint and records a guard, so that the program is used only where the answer is the same.
+    """
+
+    __slots__ = ("graph", "kind", "a", "b", "hint")
+
+    def __init__(self, graph, kind, a, b, hint):
+        self.graph, self.kind, self.a, self.b, self.hint = graph, kind, a, b, hint
+
+    def _join(self, kind, a, b):
+        ha, hb = (x.hint if isinstance(x, Size) else x for x in (a, b))
+        if not isinstance(ha, int) or not isinstance(hb, int):
+            return NotImplemented
+        return Size(self.graph, kind, a, b, _FOLD[kind](ha, hb))
+
+    def __add__(self, other):
+        return self if other == 0 and isinstance(other, int) else self._join(ADD, self, other)
+
+    def __radd__(self, other):
+        return self + other
+
+    def __sub__(self, other):
+        return self._join(SUB, self, other)
+
+    def __rsub__(self, other):
+        return self._join(SUB, other, self)
+
+    def __mul__(self, other):
+        if isinstance(other, float):
+            return self.graph.number_of(self) * other
+        return self if isinstance(other, int) and other == 1 else self._join(MUL, self, other)
+
+    def __rmul__(self, other):
+        return self * other
+
+    def __floordiv__(self, other):
+        return self._join(FLOORDIV, self, other)
+
+    def __truediv__(self, other):
+        return self.graph.number_of(self) / other
+
+    def __rtruediv__(self, other):
+        return other / self.graph.number_of(self)
+
+    def __neg__(self):
+        return self._join(SUB, 0, self)
+
+    def minimum(self, other):
+        return self._join(MIN, self, other)
+
+    def maximum(self, other):
+        return self._join(MAX, self, other)
+
+    def _compare(self, relation, a, b, answer):
+        self.graph.guards.append((relation, a, b, answer))
+        return answer
+
+    def __eq__(self, other):
+        if self is other:
+            return True
+        hint = other.hint if isinstance(other, Size) else other
+        return self._compare(EQ, self, other, self.hint == hint)
+
+    def __ne__(self, other):
+        return not self == other
+
+    def __lt__(self, other):
+        hint = other.hint if isinstance(other, Size) else other
+        return self._compare(LT, self, other, self.hint < hint)
+
+    def __le__(self, other):
+        hint = other.hint if isinstance(other, Size) else other
+        return self._compare(LE, self, other, self.hint <= hint)
+
+    def __gt__(self, other):
+        return not self <= other
+
+    def __ge__(self, other):
+        return not self < other
+
+    def __bool__(self):
+        return self != 0
+
+    def __index__(self):
+        """Pins the size: the program is valid for this value only."""
+        self._compare(EQ, self, self.hint, True)
+        return self.hint
+
+    __int__ = __index__
+    __hash__ = object.__hash__
+
+    def __repr__(self):
+        return f"Size({self.hint})"
