@@ -87,7 +87,7 @@ Owned& hooks_at(PyObject* o, const char* which) {
 PyObject* hook_dict(PyObject* o, PyObject* which) {
   return guarded([&]() -> PyObject* {
     Owned& d = hooks_at(o, PyUnicode_AsUTF8(which));
-    if (!d) d = own(PyDict_New());
+    if (!d) d = own(PyODict_New());
     return Py_NewRef(d.get());
   });
 }

@@ -59,7 +59,7 @@ PyObject* hook_dict(PyObject* self, PyObject* which) {
     if (!v.node) fail(ErrorKind::Grad, "cannot register a hook on a tensor that doesn't require gradient");
     PyNodeExtras& e = extras_of(*v.node);
     Owned& d = std::string_view(PyUnicode_AsUTF8(which)) == "accumulate" ? e.accumulate_hooks : e.tensor_hooks[v.nr];
-    if (!d) d = own(PyDict_New());
+    if (!d) d = own(PyODict_New());
     return Py_NewRef(d.get());
   });
 }

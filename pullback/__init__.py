@@ -1,0 +1,29 @@
+"""pullback: automatic differentiation and training, with PyTorch's eager API.
+
+>>> import pullback as torch
+>>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+>>> (x * x).sum().backward()
+>>> x.grad
+tensor([2., 4.])
+"""
+
+from __future__ import annotations
+
+from pullback import _core, _api, errors  # noqa: F401, I001
+
+globals().update({n: v for n, v in vars(_api).items() if not n.startswith("_") and n not in ("annotations", "os")})
+from pullback.creation import tensor  # noqa: E402  (the submodule of that name must not hide the function)
+from pullback import autograd, nn, optim, random, utils  # noqa: E402, F401
+from pullback.compat import as_torch  # noqa: E402, F401
+from pullback.nn.parameter import Parameter as _Parameter  # noqa: E402
+
+_core.set_parameter_class(_Parameter)
+__version__ = "0.1.0"
+
+
+def __getattr__(name):
+    if name.startswith("__"):
+        raise AttributeError(f"module 'pullback' has no attribute '{name}'")
+    from pullback.compat import attribute
+
+    return attribute(name)

@@ -1,0 +1,45 @@
+"""Every public name on the level of `torch.`, gathered from the registry and the modules that define them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+
+import scipy_openblas64
+
+from pullback import _core, errors, types  # noqa: F401
+from pullback.trace import rules  # noqa: F401
+from pullback import composites, creation, functions, primitives, random
+from pullback import tensor as _tensor_module
+from pullback.numeric_limits import finfo, iinfo  # noqa: F401
+from pullback.primitives.registry import public
+from pullback.tensor import Tensor, _disabled_torch_function_impl  # noqa: F401
+from pullback.types import (  # noqa: F401
+    Size, channels_last, channels_last_3d, contiguous_format, device, dtype, layout, memory_format, preserve_format,
+    sparse_coo, strided,
+)  # fmt: skip
+from pullback.printing import set_printoptions  # noqa: F401
+
+# Every module of declarations, primitives first; nobody keeps a list of them.
+for _package in (primitives, composites):
+    for _found in pkgutil.iter_modules(_package.__path__):
+        importlib.import_module(f"{_package.__name__}.{_found.name}")
+
+_core.set_blas_path(os.path.join(scipy_openblas64.get_lib_dir(), scipy_openblas64.get_library(fullname=True)))
+
+bool, uint8, int8, int16, int32, int64 = _core.bool, _core.uint8, _core.int8, _core.int16, _core.int32, _core.int64
+float16, bfloat16, float32, float64 = _core.float16, _core.bfloat16, _core.float32, _core.float64
+float, double, half, int, long, short = float32, float64, float16, int32, int64, int16
+
+for _module in (creation, functions, random):
+    for _name, _value in vars(_module).items():
+        if callable(_value) and getattr(_value, "__module__", None) == _module.__name__ and not _name.startswith("_"):
+            globals()[_name] = _value
+Generator, default_generator = random.Generator, random.default_generator
+globals().update({n: v for n, v in public.items() if not n.startswith("_")})
+from numpy import e, inf, nan, pi  # noqa: E402, F401
+
+
+_tensor_module._install()
+from pullback.autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled  # noqa: E402, F401

@@ -1,0 +1,392 @@
+"""Cutting up and putting together: ops of several outputs or inputs, and the functions that prepare them."""
+
+from __future__ import annotations
+
+from pullback import _core
+from pullback.primitives.family import composite
+from pullback.primitives.registry import ANY, methods, public
+from pullback.trace.tracer import functions as f
+
+
+def _pieces(x, sizes, dim):
+    out, start = [], 0
+    for s in sizes:
+        end = start + s
+        out.append(f["_slice"](x, dim, start, end, 1))
+        start = end
+    return out
+
+
+composite("split(Tensor input, size[] sizes, int dim)", _pieces, name="split_even", node="SplitBackward0!",
+          expose_as="_split_even", dtypes=ANY)  # fmt: skip
+composite("split_with_sizes(Tensor input, size[] sizes, int dim)", _pieces, name="split_sizes",
+          node="SplitWithSizesBackward0!", expose_as="_split_sizes", dtypes=ANY)  # fmt: skip
+composite("unbind(Tensor input, int n, int dim)", lambda x, n, dim: [f["select"](x, dim, k) for k in range(n)],
+          expose_as="_unbind", dtypes=ANY)  # fmt: skip
+
+
+def _stack(tensors, dim):
+    n = tensors[0].ndim + 1
+    dim = dim % n
+    return f["cat"]([f["unsqueeze"](t, dim) for t in tensors], dim)
+
+
+composite("stack(Tensor[] tensors, int dim)", _stack, expose_as="_stack", dtypes=ANY)
+composite("t(Tensor input)", lambda x: f["transpose"](x, 0, 1), name="t2", node="TBackward0!", expose_as="_t2", dtypes=ANY)
+composite("contiguous(Tensor input)", lambda x: f["repeat"](x, (1,) * x.ndim), node="CloneBackward0!",
+          expose_as="_contiguous", dtypes=ANY)  # fmt: skip
+composite("unsafe_view(Tensor input, size[] size)", lambda x, size: f["reshape"](x, size), node="UnsafeViewBackward0!",
+          expose_as="_unsafe_view", dtypes=ANY)  # fmt: skip
+
+
+def function(g):
+    """A public function and method that prepares the arguments of ops."""
+    public[g.__name__] = methods[g.__name__] = f[g.__name__] = g
+    return g
+
+
+def wrap(dim, ndim):
+    """A non-negative axis, or torch's IndexError."""
+    n = max(ndim, 1)
+    if not -n <= dim < n:
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})\n"
+            f"The tensor has {ndim} dimensions; count them from 0, or from -1 backwards."
+        )
+    return dim % n
+
+
+@function
+def split(tensor, split_size_or_sections, dim=0):
+    """Cuts a tensor into pieces of a size (the last may be shorter), or of the given sizes."""
+    dim = wrap(dim, tensor.dim())
+    n = tensor.size(dim)
+    if isinstance(split_size_or_sections, (list, tuple)):
+        sizes = tuple(split_size_or_sections)
+        if sum(sizes) != n or any(s < 0 for s in sizes):
+            raise RuntimeError(
+                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), "
+                f"but got split_sizes={list(sizes)}"
+            )
+        return _as_tuple(f["_split_sizes"](tensor, sizes, dim))
+    size = split_size_or_sections
+    if size < 0:
+        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
+    if size == 0:
+        if n:
+            raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}")
+        size = 1
+    count = max((n + size - 1) // size, 1)
+    sizes = (size,) * (count - 1) + (n - size * (count - 1),)
+    return _as_tuple(f["_split_even"](tensor, sizes, dim))
+
+
+def _as_tuple(x):
+    return x if isinstance(x, tuple) else (x,)
+
+
+@function
+def split_with_sizes(tensor, split_sizes, dim=0):
+    """Cuts a tensor into pieces of the given sizes."""
+    return split(tensor, list(split_sizes), dim)
+
+
+@function
+def chunk(input, chunks, dim=0):
+    """Cuts a tensor into at most this many pieces of equal size."""
+    if input.dim() == 0:
+        raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    n = input.size(dim)
+    size = (n + chunks - 1) // chunks
+    if size == 0:
+        return split(input, [0] * chunks, dim)
+    return split(input, size, dim)
+
+
+@function
+def tensor_split(input, indices_or_sections, dim=0):
+    """Cuts at the given places, or into this many nearly equal pieces."""
+    dim = wrap(dim, input.dim())
+    n = input.size(dim)
+    if isinstance(indices_or_sections, int):
+        k = indices_or_sections
+        sizes = [n // k + (i < n % k) for i in range(k)]
+        ends = [sum(sizes[: i + 1]) for i in range(k - 1)]
+    else:
+        ends = list(indices_or_sections)
+    starts = [0, *ends]
+    return tuple(f["_slice"](input, dim, a, b, 1) for a, b in zip(starts, [*ends, n]))
+
+
+@function
+def unbind(input, dim=0):
+    """The slices along an axis, as a tuple."""
+    if input.dim() == 0:
+        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+    dim = wrap(dim, input.dim())
+    n = input.size(dim)
+    return _as_tuple(f["_unbind"](input, n, dim)) if n else ()
+
+
+def stack(tensors, dim=0, *, out=None):
+    """Puts tensors of one shape together along a new axis."""
+    tensors = list(tensors)
+    if not tensors:
+        raise RuntimeError("stack expects a non-empty TensorList")
+    first = tuple(tensors[0].shape)
+    for k, t in enumerate(tensors):
+        if tuple(t.shape) != first:
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(t.shape)} at "
+                f"entry {k}"
+            )
+    return f["_stack"](tensors, wrap(dim, len(first) + 1))
+
+
+public["stack"] = f["stack"] = stack
+for _name in ("concat", "concatenate"):
+    public[_name] = f["cat"]
+
+
+def _joined(shape_of, axis):
+    def join(tensors, *, out=None):
+        return f["cat"]([shape_of(t) for t in tensors], axis)
+
+    return join
+
+
+@function
+def atleast_1d(*tensors):
+    """Tensors with at least one axis."""
+    out = tuple(t.reshape(1) if t.dim() == 0 else t for t in _flat(tensors))
+    return out if len(out) > 1 else out[0]
+
+
+@function
+def atleast_2d(*tensors):
+    """Tensors with at least two axes."""
+    out = tuple(t.reshape(1, 1) if t.dim() == 0 else t.unsqueeze(0) if t.dim() == 1 else t for t in _flat(tensors))
+    return out if len(out) > 1 else out[0]
+
+
+def _flat(tensors):
+    return tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
+
+
+def vstack(tensors, *, out=None):
+    """Puts tensors on top of each other."""
+    return f["cat"]([atleast_2d(t) for t in tensors], 0)
+
+
+def hstack(tensors, *, out=None):
+    """Puts tensors side by side."""
+    tensors = [atleast_1d(t) for t in tensors]
+    return f["cat"](tensors, 0 if tensors[0].dim() == 1 else 1)
+
+
+public.update(vstack=vstack, hstack=hstack, row_stack=vstack)
+
+
+@function
+def narrow(input, dim, start, length):
+    """`length` slices from `start` on: a view."""
+    if input.dim() == 0:
+        raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+    if isinstance(start, _core.Tensor):
+        start = int(start)
+    n = input.size(dim)
+    if not -n <= start <= n:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n}], but got {start})")
+    start = start + n if start < 0 else start
+    if length < 0:
+        raise RuntimeError("narrow(): length must be non-negative.")
+    if start + length > n:
+        raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({n}).")
+    return f["_slice"](input, dim, start, start + length, 1)
+
+
+@function
+def squeeze(input, dim=None):
+    """Without its axes of size 1 (or without the given ones, where they are)."""
+    if dim is None:
+        dims = [k for k in range(input.dim()) if input.size(k) == 1]
+    else:
+        given = dim if isinstance(dim, (tuple, list)) else (dim,)
+        dims = [d for d in (wrap(d, input.dim()) for d in given) if input.dim() and input.size(d) == 1]
+    return f["_squeeze"](input, dims)
+
+
+@function
+def flatten(input, start_dim=0, end_dim=-1):
+    """Several axes as one."""
+    n = input.dim()
+    start, end = wrap(start_dim, n), wrap(end_dim, n)
+    if start > end:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if n == 0:
+        return f["reshape"](input, (1,))
+    if start == end:
+        return input
+    shape = tuple(input.shape)
+    merged = 1
+    for s in shape[start : end + 1]:
+        merged *= s
+    return f["reshape"](input, (*shape[:start], merged, *shape[end + 1 :]))
+
+
+@function
+def unflatten(input, dim, sizes):
+    """One axis as several."""
+    dim = wrap(dim, input.dim())
+    shape = tuple(input.shape)
+    sizes = list(sizes)
+    if -1 in sizes:
+        known = 1
+        for s in sizes:
+            known *= s if s != -1 else 1
+        sizes[sizes.index(-1)] = shape[dim] // known if known else 0
+    total = 1
+    for s in sizes:
+        total *= s
+    if total != shape[dim]:
+        raise RuntimeError(
+            f"unflatten: Provided sizes {sizes} don't multiply up to the size of dim {dim} ({shape[dim]}) in the input "
+            "tensor"
+        )
+    return f["_view"](input, (*shape[:dim], *sizes, *shape[dim + 1 :]))
+
+
+@function
+def ravel(input):
+    """All elements along one axis."""
+    return f["reshape"](input, (-1,))
+
+
+@function
+def movedim(input, source, destination):
+    """Axes moved to other places."""
+    n = input.dim()
+    source = [wrap(s, n) for s in (source if isinstance(source, (tuple, list)) else (source,))]
+    destination = [wrap(d, n) for d in (destination if isinstance(destination, (tuple, list)) else (destination,))]
+    order = [k for k in range(n) if k not in source]
+    for d, s in sorted(zip(destination, source)):
+        order.insert(d, s)
+    return f["permute"](input, order)
+
+
+@function
+def swapaxes(input, axis0, axis1):
+    """Two axes swapped."""
+    return f["transpose"](input, axis0, axis1)
+
+
+public["swapdims"] = methods["swapdims"] = swapaxes
+public["moveaxis"] = methods["moveaxis"] = movedim
+
+
+@function
+def t(input):
+    """A matrix transposed."""
+    if input.dim() > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.dim()}D")
+    return f["_alias"](input) if input.dim() < 2 else f["_t2"](input)
+
+
+@function
+def expand_as(input, other):
+    """Expanded to the shape of another tensor."""
+    return f["expand"](input, tuple(other.shape))
+
+
+@function
+def view_as(input, other):
+    """Under the shape of another tensor."""
+    return f["_view"](input, tuple(other.shape))
+
+
+@function
+def reshape_as(input, other):
+    """Reshaped to the shape of another tensor."""
+    return f["reshape"](input, tuple(other.shape))
+
+
+@function
+def broadcast_to(input, size):
+    """Expanded to a shape."""
+    return f["expand"](input, tuple(size))
+
+
+def broadcast_shapes(*shapes):
+    """The shape that results from broadcasting shapes together."""
+    from pullback.types import Size
+
+    out = []
+    for shape in shapes:
+        shape = [shape] if isinstance(shape, int) else list(shape)
+        while len(out) < len(shape):
+            out.insert(0, 1)
+        for k in range(1, len(shape) + 1):
+            if shape[-k] != 1 and shape[-k] != out[-k]:
+                if out[-k] != 1:
+                    raise RuntimeError(
+                        "Shape mismatch: objects cannot be broadcast to a single shape"
+                    )
+                out[-k] = shape[-k]
+    return Size(out)
+
+
+def broadcast_tensors(*tensors):
+    """All tensors expanded to their common shape."""
+    tensors = _flat(tensors)
+    shape = broadcast_shapes(*(tuple(t.shape) for t in tensors))
+    return tuple(f["expand"](t, shape) for t in tensors)
+
+
+def meshgrid(*tensors, indexing="ij"):
+    """Coordinate grids of several 1-dim tensors."""
+    tensors = _flat(tensors)
+    swap = indexing == "xy" and len(tensors) > 1
+    if swap:
+        tensors = (tensors[1], tensors[0], *tensors[2:])
+    shape = tuple(t.numel() for t in tensors)
+    out = []
+    for k, x in enumerate(tensors):
+        view = [1] * len(shape)
+        view[k] = shape[k]
+        out.append(x.reshape(view).expand(shape))
+    if swap:
+        out = [x.transpose(0, 1) for x in (out[1], out[0], *out[2:])]
+    return tuple(out)
+
+
+@function
+def tile(input, *dims):
+    """Repeated along its axes; leading ones are added to the shorter of the two."""
+    dims = _flat(dims)
+    dims = (1,) * (input.dim() - len(dims)) + tuple(dims)
+    return f["repeat"](input, dims)
+
+
+@function
+def roll(input, shifts, dims=()):
+    """Elements moved along axes; what leaves at the end comes back at the start."""
+    shifts = tuple(shifts) if isinstance(shifts, (tuple, list)) else (shifts,)
+    dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
+    if not dims:
+        return f["reshape"](f["_roll"](f["reshape"](input, (-1,)), shifts, (0,)), tuple(input.shape))
+    return f["_roll"](input, shifts, dims)
+
+
+@function
+def view(input, *shape, dtype=None):
+    """The same elements under another shape."""
+    if dtype is not None or (len(shape) == 1 and isinstance(shape[0], _core.dtype)):
+        raise NotImplementedError("view(dtype) is not supported; use .to(dtype)")
+    return f["_view"](input, *shape)
+
+
+del public["view"]
+public.update(broadcast_shapes=broadcast_shapes, broadcast_tensors=broadcast_tensors, meshgrid=meshgrid)
+f["broadcast_tensors"] = broadcast_tensors

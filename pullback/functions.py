@@ -1,0 +1,176 @@
+"""Functions of the package that are no ops: comparing whole tensors, settings, questions about types."""
+
+from __future__ import annotations
+
+from pullback import _core, creation
+from pullback.trace.tracer import functions as f
+
+Tensor = _core.Tensor
+
+
+def is_tensor(obj):
+    """Whether an object is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+def numel(input):
+    """The number of elements."""
+    return input.numel()
+
+
+def is_floating_point(input):
+    """Whether the elements are floats."""
+    return input.dtype.is_floating_point
+
+
+def is_complex(input):
+    """Whether the elements are complex."""
+    return False
+
+
+def is_nonzero(input):
+    """Whether the only element is not zero."""
+    return bool(input)
+
+
+def is_same_size(input, other):
+    """Whether two tensors have the same shape."""
+    return tuple(input.shape) == tuple(other.shape)
+
+
+def equal(input, other):
+    """Whether two tensors have the same shape and elements.
+
+    >>> import pullback as torch
+    >>> torch.equal(torch.ones(2), torch.ones(2))
+    True
+    """
+    if tuple(input.shape) != tuple(other.shape):
+        return False
+    if input.dtype != other.dtype:
+        raise RuntimeError(f"Expected object of data type {input.dtype} but got data type {other.dtype} for argument 'other' "
+                           "in call to equal")  # fmt: skip
+    return bool((input.detach() == other.detach()).all())
+
+
+def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+    """Element by element: |input - other| <= atol + rtol |other|."""
+    a, b = input.detach(), other.detach()
+    if a.dtype != b.dtype:
+        raise RuntimeError(f"{a.dtype._legacy} did not match {b.dtype._legacy}")
+    close = a == b
+    if equal_nan and a.dtype.is_floating_point:
+        close = close | (a.isnan() & b.isnan())
+    if rtol == 0 and atol == 0:
+        return close
+    allowed = atol + (rtol * b).abs()
+    gap = (a - b).abs()
+    return close | (gap.isfinite() & (gap <= allowed)) if a.dtype.is_floating_point else close | (gap <= allowed)
+
+
+def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
+    """Whether all elements are close."""
+    return bool(isclose(input, other, rtol, atol, equal_nan).all())
+
+
+def get_default_dtype():
+    """The type of new float tensors."""
+    return _core.get_default_dtype()
+
+
+def set_default_dtype(d):
+    """Sets the type of new float tensors."""
+    if not isinstance(d, _core.dtype):
+        raise TypeError("invalid dtype object")
+    if not d.is_floating_point:
+        raise TypeError(f"only floating-point types are supported as the default type, got {d}")
+    _core.set_default_dtype(d)
+
+
+def set_default_tensor_type(t):
+    """The type of new tensors by its old name."""
+    set_default_dtype(t if isinstance(t, _core.dtype) else {"torch.FloatTensor": _core.float32}.get(t, _core.float64))
+
+
+def get_num_threads():
+    """How many threads one operation may use."""
+    return _core.get_num_threads()
+
+
+def set_num_threads(n):
+    """Sets how many threads one operation may use; results do not depend on it."""
+    if not isinstance(n, int) or isinstance(n, bool):
+        raise TypeError(f"set_num_threads expects an int, but got {type(n).__name__}")
+    if n <= 0:
+        raise RuntimeError("set_num_threads expects a positive integer")
+    _core.set_num_threads(n)
+
+
+def get_num_interop_threads():
+    """Always 1."""
+    return 1
+
+
+def set_num_interop_threads(n):
+    """Accepted and without effect."""
+
+
+def promote_types(type1, type2):
+    """The common type of two."""
+    return _core.promote_types(type1, type2)
+
+
+def result_type(tensor1, tensor2):
+    """The type of an arithmetic result."""
+    return _core.result_type(tensor1, tensor2)
+
+
+def can_cast(from_, to):
+    """Whether a conversion keeps the kind of number."""
+    rank = lambda d: 2 if d.is_floating_point else (0 if d == _core.bool else 1)  # noqa: E731
+    if from_.is_signed and not to.is_signed and to != _core.bool:
+        return False
+    return rank(from_) <= rank(to)
+
+
+def typename(obj):
+    """The name of an object's type."""
+    if isinstance(obj, Tensor):
+        return obj.type()
+    return f"{type(obj).__module__}.{type(obj).__qualname__}"
+
+
+def clone(input, *, memory_format=None):
+    """A copy, recorded like any operation."""
+    return input.clone(memory_format=memory_format)
+
+
+def detach(input):
+    """The same elements, off the tape."""
+    return input.detach()
+
+
+def as_strided(input, size, stride, storage_offset=None):
+    """A view with sizes and strides of one's own."""
+    return input.as_strided(size, stride, storage_offset)
+
+
+def adjoint(input):
+    """The last two axes swapped."""
+    return f["transpose"](input, -2, -1)
+
+
+def use_deterministic_algorithms(mode, *, warn_only=False):
+    """Accepted: results never depend on the number of threads."""
+
+
+def are_deterministic_algorithms_enabled():
+    """True."""
+    return True
+
+
+def set_float32_matmul_precision(precision):
+    """Accepted: products are always in full float32."""
+
+
+_ = creation

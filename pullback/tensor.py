@@ -1,0 +1,376 @@
+"""The class Tensor: what its native half leaves to Python."""
+
+from __future__ import annotations
+
+import copy as _copy
+
+import numpy as np
+
+from pullback import _core, creation, random
+from pullback.errors import GradError
+from pullback.trace.tracer import functions as f
+from pullback.types import CPU, check_device, device, strided
+
+Tensor = _core.Tensor
+_BY_LEGACY = {d._legacy: d for d in creation._STORED}
+
+
+class _Memory:
+    """What NumPy needs to know of a tensor's memory; holds the tensor, and so the memory."""
+
+    __slots__ = ("__array_interface__", "tensor")
+
+
+def _numpy_view(t):
+    m = _Memory()
+    size = t.element_size()
+    m.__array_interface__ = {
+        "shape": tuple(t.shape),
+        "typestr": creation.TO_NUMPY[t.dtype].str,
+        "data": (t.data_ptr() or t._storage_ptr(), False),
+        "strides": tuple(s * size for s in t.stride()),
+        "version": 3,
+    }
+    m.tensor = t.detach()
+    return np.asarray(m)
+
+
+def numpy(self, *, force=False):
+    """The elements as a NumPy array over the same memory.
+
+    Errors    RuntimeError for a tensor that requires grad (unless force)
+    """
+    if self.requires_grad and not force:
+        raise RuntimeError(
+            "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+        )
+    return _numpy_view(self)
+
+
+def __array__(self, dtype=None, copy=None):
+    a = numpy(self)
+    if dtype is not None:
+        a = a.astype(dtype, copy=False)
+    return np.array(a, copy=True) if copy else a
+
+
+def __array_wrap__(self, array, context=None, return_scalar=False):
+    if array.dtype == bool:
+        array = array.astype("uint8")
+    return creation.from_numpy(np.asarray(array))
+
+
+def tolist(self):
+    """The elements as nested lists of Python numbers."""
+    return self.item() if self.dim() == 0 else _numpy_view(self).tolist()
+
+
+def _convert(self, dtype, copy=False):
+    if dtype == self.dtype:
+        return f["_clone"](self) if copy else self
+    if dtype not in creation._STORED:
+        raise NotImplementedError(f"torch.{dtype._name} tensors are not supported yet; use float32 or float64")
+    return f["_cast"](self, dtype)
+
+
+def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, memory_format=None):
+    """The tensor with another dtype; itself if nothing changes. Devices other than the CPU raise."""
+    for a in args:
+        if isinstance(a, _core.dtype):
+            dtype = a
+        elif isinstance(a, Tensor):
+            dtype, device = a.dtype, None
+        elif isinstance(a, (str, int, type(CPU))) and not isinstance(a, bool):
+            device = a
+    check_device(device)
+    return _convert(self, dtype or self.dtype, copy)
+
+
+def _to(dtype, name):
+    def method(self, memory_format=None):
+        return _convert(self, dtype)
+
+    method.__name__ = name
+    method.__doc__ = f"The tensor as torch.{dtype._name}."
+    return method
+
+
+def type_(self, dtype=None, non_blocking=False):
+    """The tensor's type as text, or the tensor converted to a type."""
+    if dtype is None:
+        return f"torch.{self.dtype._legacy}"
+    if isinstance(dtype, str):
+        legacy = dtype.removeprefix("torch.")
+        if legacy not in _BY_LEGACY:
+            raise ValueError(f"invalid type: '{dtype}'")
+        dtype = _BY_LEGACY[legacy]
+    elif not isinstance(dtype, _core.dtype):
+        dtype = dtype.dtype
+    return _convert(self, dtype)
+
+
+def type_as(self, other):
+    """Converted to the type of another tensor."""
+    return _convert(self, other.dtype)
+
+
+def cpu(self, memory_format=None):
+    """The tensor itself: it is on the CPU."""
+    return self
+
+
+def cuda(self, *args, **kwargs):
+    """Raises: there is no other device."""
+    check_device("cuda")
+
+
+def clone(self, *, memory_format=None):
+    """A copy, recorded like any operation."""
+    if memory_format is not None and "contiguous" in repr(memory_format) and not self.is_contiguous():
+        return f["_contiguous"](self)
+    return f["_clone"](self)
+
+
+def contiguous(self, memory_format=None):
+    """The tensor itself if its elements lie row by row, else such a copy."""
+    return self if self.is_contiguous() else f["_contiguous"](self)
+
+
+def __repr__(self, *, tensor_contents=None):
+    from pullback import printing
+
+    return printing.tensor_repr(self, tensor_contents=tensor_contents)
+
+
+def __format__(self, spec):
+    from pullback import printing
+
+    return printing.tensor_format(self, spec)
+
+
+def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
+    """Adds the gradients of this tensor into `.grad` of the leaves that it depends on.
+
+    >>> import pullback as torch
+    >>> x = torch.tensor(3.0, requires_grad=True)
+    >>> (x**2).backward()
+    >>> x.grad
+    tensor(6.)
+    """
+    if gradient is None and inputs is None and not retain_graph and not create_graph:
+        return self._backward_plain()
+    from pullback.autograd.backward import backward as run
+
+    run(self, gradient, retain_graph, create_graph, inputs=inputs)
+
+
+def __deepcopy__(self, memo):
+    if id(self) in memo:
+        return memo[id(self)]
+    if not self.is_leaf:
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
+            "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, "
+            "see https://github.com/pytorch/pytorch/pull/103001"
+        )
+    new = self.detach().clone()
+    if type(self) is not Tensor:
+        new = new.as_subclass(type(self))
+    if self.requires_grad:
+        new.requires_grad_()
+    memo[id(self)] = new
+    if self.grad is not None:
+        new.grad = _copy.deepcopy(self.grad, memo)
+    if self.__dict__:
+        new.__dict__.update(_copy.deepcopy(self.__dict__, memo))
+    return new
+
+
+def _rebuild(data, shape, dtype_name, requires_grad, cls, state):
+    a = np.frombuffer(bytearray(data), dtype=dtype_name).reshape(shape) if len(data) else np.empty(shape, dtype_name)
+    t = creation._from_array(a).clone()
+    if cls is not Tensor:
+        t = t.as_subclass(cls)
+    if requires_grad:
+        t.requires_grad_()
+    if state:
+        t.__dict__.update(state)
+    return t
+
+
+def __reduce_ex__(self, protocol):
+    if not self.is_leaf:
+        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support pickling")
+    data = _numpy_view(self).tobytes()
+    return (_rebuild, (data, tuple(self.shape), self.dtype._name, self.requires_grad, type(self), self.__dict__ or None))
+
+
+def __dir__(self):
+    return sorted(set(dir(type(self))) | set(self.__dict__))
+
+
+def __reversed__(self):
+    return self if self.dim() == 0 else self.flip(0)
+
+
+def __contains__(self, element):
+    if isinstance(element, (Tensor, int, float, bool)):
+        return bool((element == self).any())
+    raise RuntimeError(
+        f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+    )
+
+
+def is_floating_point(self):
+    """Whether the elements are floats."""
+    return self.dtype.is_floating_point
+
+
+def is_complex(self):
+    """Whether the elements are complex."""
+    return False
+
+
+def is_same_size(self, other):
+    """Whether two tensors have the same shape."""
+    return tuple(self.shape) == tuple(other.shape)
+
+
+def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
+    """A new tensor of this one's type."""
+    return creation.tensor(data, dtype=dtype or self.dtype, requires_grad=requires_grad)
+
+
+def _new(name, sized=True):
+    make = getattr(creation, name)
+
+    def method(self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False, **named):
+        size = (named["size"],) if "size" in named else size
+        return make(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+
+    method.__name__ = f"new_{name}"
+    method.__doc__ = f"{name}() with this tensor's type."
+    return method
+
+
+def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+    """full() with this tensor's type."""
+    return creation.full(size, fill_value, dtype=dtype or self.dtype, requires_grad=requires_grad)
+
+
+def set_data(self, other):
+    self.data = other
+
+
+def is_shared(self):
+    """Whether the memory is shared between processes: never."""
+    return False
+
+
+def share_memory_(self):
+    """Raises: memory is not shared between processes."""
+    raise NotImplementedError("share_memory_() is not supported: send tensors by pickle instead")
+
+
+def get_device(self):
+    """-1: the CPU."""
+    return -1
+
+
+def as_strided(self, size, stride, storage_offset=None):
+    """A view with sizes and strides of one's own, within the storage."""
+    offset = self.storage_offset() if storage_offset is None else storage_offset
+    size, stride = tuple(size), tuple(stride)
+    if len(size) != len(stride):
+        raise RuntimeError("mismatch in length of strides and shape")
+    last = offset + sum((n - 1) * s for n, s in zip(size, stride)) + 1 if all(size) else 0
+    if last * self.element_size() > self._storage_bytes():
+        raise RuntimeError(
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "
+            f"{self.element_size()} requiring a storage size of {last * self.element_size()} are out of bounds for "
+            f"storage of size {self._storage_bytes()}"
+        )
+    return f["_as_strided_of_base"](self, size, stride, offset - self.storage_offset())
+
+
+def _make_subclass(cls, data, require_grad=False, **options):
+    """A leaf of class `cls` over the elements of `data`."""
+    t = data._detached_as(cls)
+    return t.requires_grad_() if require_grad else t
+
+
+def _legacy_new(cls, *args, **kwargs):
+    """Tensor(2, 3), Tensor([1., 2.]), Tensor(t): the constructor from before torch.tensor()."""
+    kwargs.pop("device", None)
+    if cls is not Tensor and cls.__new__ is not Tensor.__new__ and not args:
+        t = _core.empty([0], _core.get_default_dtype())
+    elif not args:
+        t = _core.empty([0], _core.get_default_dtype())
+    elif len(args) == 1 and isinstance(args[0], Tensor):
+        t = args[0].detach()
+    elif len(args) == 1 and not isinstance(args[0], int):
+        t = creation.tensor(args[0], dtype=_core.get_default_dtype())
+    else:
+        t = _core.empty(creation.sizes_of(args), _core.get_default_dtype())
+    return t if cls is Tensor else t._detached_as(cls)
+
+
+def __torch_function__(cls, func, types, args=(), kwargs=None):
+    """What a call with this class among its arguments does: run it, and give results the class."""
+    kwargs = kwargs or {}
+    if not all(issubclass(cls, t) for t in types):
+        return NotImplemented
+    return func(*args, **kwargs)
+
+
+def _disabled_torch_function_impl(cls, func, types, args=(), kwargs=None):
+    """For classes whose results are plain tensors."""
+    return func(*args, **(kwargs or {}))
+
+
+def _install():
+    from pullback.autograd.hooks import register_hook, register_post_accumulate_grad_hook
+    from pullback.primitives.registry import methods
+
+    for name, function in methods.items():
+        setattr(Tensor, name, function)
+    own = [
+        numpy, __array__, __array_wrap__, tolist, to, type_as, cpu, cuda, clone, contiguous, __repr__, __format__,
+        backward, __deepcopy__, __reduce_ex__, __dir__, __reversed__, __contains__, is_floating_point, is_complex,
+        is_same_size, new_tensor, new_full, is_shared, share_memory_, get_device, as_strided, register_hook,
+        register_post_accumulate_grad_hook,
+    ]  # fmt: skip
+    for function in own + random.in_place:
+        setattr(Tensor, function.__name__, function)
+    Tensor.__str__ = lambda self: self.__repr__()
+    Tensor.type = type_
+    for name in ("empty", "zeros", "ones"):
+        setattr(Tensor, f"new_{name}", _new(name))
+    for name, d in {
+        "float": _core.float32, "double": _core.float64, "int": _core.int32, "long": _core.int64, "bool": _core.bool,
+        "byte": _core.uint8, "half": _core.float16, "bfloat16": _core.bfloat16, "short": _core.int16, "char": _core.int8,
+    }.items():  # fmt: skip
+        setattr(Tensor, name, _to(d, name))
+    Tensor._make_subclass = staticmethod(_make_subclass)
+    Tensor._legacy_new = staticmethod(_legacy_new)
+    Tensor.__torch_function__ = classmethod(__torch_function__)
+    Tensor.device = property(lambda self: CPU)
+    Tensor.layout = property(lambda self: strided)
+    Tensor.is_cuda = Tensor.is_sparse = Tensor.is_quantized = Tensor.is_meta = Tensor.is_mps = False
+    Tensor.is_cpu = True
+    Tensor.H = property(lambda self: self.transpose(0, 1))
+    Tensor.mH = Tensor.mT
+    Tensor.real = property(lambda self: self)
+    Tensor.names = property(lambda self: (None,) * self.dim())
+    Tensor._is_view = lambda self: self._base is not None
+    Tensor.is_pinned = lambda self, device=None: False
+    Tensor.__array_priority__ = 1000
+    Tensor.is_inference = lambda self: False
+    Tensor.is_neg = Tensor.is_conj = lambda self: False
+    Tensor.resolve_conj = Tensor.resolve_neg = Tensor.conj = lambda self: self
+    Tensor.__module__ = "torch"
+    _core.set_torch_function_default(__torch_function__, _disabled_torch_function_impl)
+
+
+_backward_hooks = None
+_ = GradError, device

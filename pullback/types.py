@@ -1,0 +1,150 @@
+"""Small types around tensors: Size, device, memory formats, layouts."""
+
+from __future__ import annotations
+
+from pullback import _core
+from pullback.errors import DeviceError
+
+dtype = _core.dtype
+
+
+class Size(tuple):
+    """The sizes of a tensor's axes.
+
+    >>> import pullback as torch
+    >>> torch.zeros(2, 3).shape
+    torch.Size([2, 3])
+    """
+
+    __slots__ = ()
+
+    def __repr__(self):
+        return f"torch.Size([{', '.join(map(str, self))}])"
+
+    def numel(self) -> int:
+        """The number of elements."""
+        n = 1
+        for s in self:
+            n *= s
+        return n
+
+    def __getitem__(self, key):
+        value = tuple.__getitem__(self, key)
+        return Size(value) if isinstance(key, slice) else value
+
+    def __add__(self, other):
+        return Size(tuple.__add__(self, tuple(other)))
+
+    def __radd__(self, other):
+        return Size(tuple(other) + tuple(self))
+
+    def __mul__(self, other):
+        return Size(tuple.__mul__(self, other))
+
+    def __reduce__(self):
+        return (Size, (tuple(self),))
+
+
+Size.__module__ = "torch"
+_core.set_size_class(Size)
+
+
+class device:
+    """Where a tensor lives: always the CPU.
+
+    >>> import pullback as torch
+    >>> torch.device("cpu")
+    device(type='cpu')
+    """
+
+    __slots__ = ("type", "index")
+    _known = ("cpu", "cuda", "mps", "xpu", "meta", "hip", "mkldnn", "xla", "vulkan", "ipu", "hpu", "mtia")
+
+    def __init__(self, type="cpu", index=None):
+        if isinstance(type, device):
+            type, index = type.type, type.index
+        elif isinstance(type, int):
+            type, index = "cuda", type
+        name, _, number = str(type).partition(":")
+        if name not in self._known:
+            raise RuntimeError(
+                f"Expected one of cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, "
+                f"vulkan, mps, meta, hpu, mtia, privateuseone device type at start of device string: {name}"
+            )
+        self.type = name
+        self.index = int(number) if number else index
+
+    def __repr__(self):
+        return f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+
+    def __str__(self):
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __eq__(self, other):
+        return isinstance(other, device) and (self.type, self.index) == (other.type, other.index)
+
+    def __hash__(self):
+        return hash((self.type, self.index))
+
+    def __reduce__(self):
+        return (device, (str(self),))
+
+    def __enter__(self):
+        check_device(self)
+        return self
+
+    def __exit__(self, *exc):
+        return None
+
+
+device.__module__ = "torch"
+CPU = device("cpu")
+
+
+def check_device(d) -> None:
+    """Raises what torch's CPU build raises for any other device."""
+    if d is None or d is CPU or d == "cpu":
+        return
+    d = device(d)
+    if d.type == "cpu":
+        return
+    if d.type == "cuda":
+        raise DeviceError(
+            "Torch not compiled with CUDA enabled\npullback runs on CPUs only: leave out the device, or use 'cpu'."
+        )
+    raise DeviceError(f"Torch not compiled with {d.type.upper()} enabled\npullback runs on CPUs only: use 'cpu'.")
+
+
+class memory_format:
+    """How a tensor's elements are laid out; pullback knows contiguous and preserve."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def __repr__(self):
+        return f"torch.{self._name}"
+
+    def __reduce__(self):
+        return self._name
+
+
+memory_format.__module__ = "torch"
+contiguous_format = memory_format("contiguous_format")
+preserve_format = memory_format("preserve_format")
+channels_last = memory_format("channels_last")
+channels_last_3d = memory_format("channels_last_3d")
+
+
+class layout:
+    """Dense (strided) storage; the only one."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def __repr__(self):
+        return f"torch.{self._name}"
+
+
+layout.__module__ = "torch"
+strided = layout("strided")
+sparse_coo = layout("sparse_coo")
