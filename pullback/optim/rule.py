@@ -19,6 +19,7 @@ import itertools
 
 from pullback import _api as torch
 from pullback.tensor import Tensor
+from pullback.trace.step import run_step
 
 __all__ = ["add_scaled", "number", "run_update", "update_rule"]
 
@@ -29,6 +30,9 @@ def run_update(fn, columns, scalars, flags, outputs):
     ``columns`` holds lists of tensors of one length, or None for a tensor that the rule does not have;
     ``scalars`` are numbers that change from step to step, ``flags`` are part of what the rule is.
     """
+    if not any(isinstance(value, Tensor) for value in scalars.values()):
+        return run_step(fn, columns, scalars, flags, outputs)
+    # A tensor among the scalars (a learning rate that is differentiated) keeps the step on the tape.
     rows = zip(*(itertools.repeat(None) if column is None else column for column in columns), strict=False)
     for row in rows:
         results = fn(*row, **scalars, **flags)

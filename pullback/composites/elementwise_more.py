@@ -1,0 +1,368 @@
+"""Copies into a tensor, choices by a mask, bounds held in tensors, and arithmetic of three operands."""
+
+from __future__ import annotations
+
+import math
+
+from pullback import _core
+from pullback.composites.arithmetic import _clamp
+from pullback.composites.shape import function
+from pullback.primitives.family import composite, fit
+from pullback.primitives.registry import ANY, expose, methods, ops, public
+from pullback.trace.tracer import Tracer
+from pullback.trace.tracer import functions as f
+
+inf, nan = math.inf, math.nan
+
+
+def in_place_form(name, *declarations, function=True):
+    """Exposes only name_(): where an op changed in place goes back by another way than the op itself."""
+    pairs = [(d.signature.text, d.handle) for d in declarations]
+    g = _core.op_function(name + "_", pairs, True, None, f"In-place form of {name}().")
+    g.declarations = declarations
+    methods[name + "_"] = f[name + "_"] = g
+    if function:
+        public[name + "_"] = g
+
+
+# ---- writing over a tensor ----
+
+
+def _copy(x, src, non_blocking):
+    src = f["expand"](src, x.shape)
+    return src if src.dtype == x.dtype else f["_cast"](src, x.dtype)
+
+
+def _fill_tensor(x, value):
+    if value.ndim:
+        raise RuntimeError(
+            f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.\n"
+            "Copy a tensor with copy_(), which broadcasts."
+        )
+    return _copy(x, value, None)
+
+
+composite("copy(Tensor input, Tensor src, any non_blocking=False)", _copy, node="CopyBackwards!", expose_as="-",
+          dtypes=ANY)  # fmt: skip
+in_place_form("copy", ops["copy"], function=False)
+_fills = [
+    composite(f"fill(Tensor input, {kind} value)", rule, name=f"fill_{kind.lower()}{suffix}", node=f"FillBackward{n}!",
+              expose_as="-", dtypes=ANY)
+    for suffix, first in (("", 0), ("_in_place", 2))
+    for n, kind, rule in ((first + 1, "Tensor", _fill_tensor),
+                          (first, "Scalar", lambda x, value: f["_full_like"](x, value)))
+]  # fmt: skip
+expose("fill", *_fills[:2], method=False)
+in_place_form("fill", *_fills[2:])
+composite("zero(Tensor input)", lambda x: f["_full_like"](x, 0), expose_as="-", dtypes=ANY)
+in_place_form("zero", ops["zero"])
+
+# ---- choices by a mask ----
+
+f["where"] = f["_where"]  # rules choose with it
+
+
+def where(condition, input=None, other=None):
+    """input where condition holds, other elsewhere; with the condition alone, where that holds (as_tuple)."""
+    if input is None and other is None:
+        return f["nonzero"](condition, as_tuple=True)
+    if condition.dtype is not _core.bool:
+        if condition.dtype is not _core.uint8:
+            kind = str(condition.dtype).rpartition(".")[2]
+            raise RuntimeError(
+                "where expected condition to be a boolean tensor, but got a tensor with dtype "
+                f"{scalar_name(condition.dtype)}\nCompare it first (for example x != 0): its type is {kind}."
+            )
+        condition = condition.bool()
+    return f["_where"](condition, input, other)
+
+
+def scalar_name(dtype):
+    """The name of an element type that torch's messages use."""
+    name = str(dtype).rpartition(".")[2]
+    names = {"int64": "Long", "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool",
+             "float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16"}  # fmt: skip
+    return names.get(name, name)
+
+
+def _method_where(self, condition, other=None):
+    return where(condition, self, other)
+
+
+public["where"] = where
+methods["where"] = _method_where
+
+
+def _masked_fill(x, mask, value):
+    if mask.dtype is not _core.bool:
+        kind = str(mask.dtype).rpartition(".")[2]
+        short = {"float32": "float", "float64": "double", "int64": "long int", "int32": "int", "uint8": "unsigned char"}
+        raise RuntimeError(
+            f"masked_fill_ only supports boolean masks, but got mask with dtype {short.get(kind, kind)}\n"
+            "Convert it with .bool()."
+        )
+    if isinstance(value, Tracer) and value.ndim:
+        raise RuntimeError(
+            f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).\n"
+            "where() takes values of any shape."
+        )
+    out = f["_where"](mask, value, x)
+    return out if out.dtype == x.dtype else f["_cast"](out, x.dtype)
+
+
+def _masked_fill_vjp(g, values, out):
+    x, mask, value = values
+    g_x = fit(f["where"](mask, 0.0, g), x)
+    return (g_x, None, fit(f["where"](mask, g, 0.0), value)) if isinstance(value, Tracer) else (g_x, None)
+
+
+composite("masked_fill(Tensor input, Tensor mask, Tensor value)", _masked_fill, _masked_fill_vjp,
+          name="masked_fill_tensor", node="MaskedFillBackward1!", expose_as="-", dtypes=ANY)  # fmt: skip
+composite("masked_fill(Tensor input, Tensor mask, Scalar value)", _masked_fill, _masked_fill_vjp,
+          name="masked_fill_number", node="MaskedFillBackward0!", expose_as="-", dtypes=ANY)  # fmt: skip
+expose("masked_fill", ops["masked_fill_tensor"], ops["masked_fill_number"], in_place=True)
+
+# ---- bounds ----
+
+
+def _clamp_tensors(x, low, high):
+    if low is None and high is None:
+        raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
+    return _clamp(x, low, high)
+
+
+def _clamp_tensors_vjp(g, values, out):
+    x, low, high = values
+    where = f["where"]
+    if high is None:
+        return fit(where(x >= low, g, 0.0), x), fit(where(x < low, g, 0.0), low)
+    if low is None:
+        return fit(where(x <= high, g, 0.0), x), fit(where(x > high, g, 0.0), high)
+    return (
+        fit(where((x >= low) & (x <= high), g, 0.0), x),
+        fit(where((low < high) & (x < low), g, 0.0), low),
+        fit(where((x > high) | (high < low), g, 0.0), high),
+    )
+
+
+composite("clamp(Tensor input, Tensor? min=None, Tensor? max=None)", _clamp_tensors, _clamp_tensors_vjp,
+          name="clamp_tensors", node="ClampBackward0!", expose_as="-", dtypes=ANY)  # fmt: skip
+expose("clamp", ops["clamp_tensors"], ops["clamp"], in_place=True)
+expose("clip", ops["clamp_tensors"], ops["clamp"], in_place=True)
+
+for _name, _bound, _inside, _outside in (("clamp_min", "maximum", "ge", "lt"), ("clamp_max", "minimum", "le", "gt")):
+
+    def _bounded(x, bound, _apply=_bound):
+        return f[_apply](x, bound)
+
+    def _bounded_vjp(g, values, out, _inside=_inside, _outside=_outside):
+        x, bound = values
+        g_x = fit(f["where"](f[_inside](x, bound), g, 0.0), x)
+        return (g_x, fit(f["where"](f[_outside](x, bound), g, 0.0), bound)) if isinstance(bound, Tracer) else g_x
+
+    _side = _name[-3:]
+    _node = f"Clamp{_side.capitalize()}Backward"
+    composite(f"{_name}(Tensor input, Tensor {_side})", _bounded, _bounded_vjp, name=f"{_name}_tensor",
+              node=f"{_node}1!", expose_as="-", dtypes=ANY)  # fmt: skip
+    composite(f"{_name}(Tensor input, Scalar {_side})", _bounded, _bounded_vjp, name=f"{_name}_number",
+              node=f"{_node}0!", expose_as="-", dtypes=ANY)  # fmt: skip
+    expose(_name, ops[f"{_name}_tensor"], ops[f"{_name}_number"], in_place=True)
+
+# ---- three operands, with torch's roundings ----
+
+
+def _require_same(name, x, y):
+    if x.dtype != y.dtype:
+        short = {"float32": "float", "float64": "double", "int64": "long int", "int32": "int"}
+        names = [short.get(n, n) for n in (str(t.dtype).rpartition(".")[2] for t in (x, y))]
+        raise RuntimeError(f"expected dtype {names[0]} for `{name}` but got dtype {names[1]}")
+
+
+def _require_float(kernel, x):
+    if not x.dtype.is_floating_point:
+        raise NotImplementedError(
+            f'"{kernel}" not implemented for \'{scalar_name(x.dtype)}\'\n'
+            "Convert the tensor first, for example with .float()."
+        )
+
+
+def _lerp_number(x, end, weight):
+    _require_same("end", x, end)
+    _require_float("lerp_kernel_scalar", x)
+    return _lerp(x, end, f["_full_like"](f["_zeros_of"](x, ()), weight))
+
+
+def _lerp_tensor(x, end, weight):
+    _require_same("end", x, end)
+    _require_same("weight", x, weight)
+    _require_float("lerp_kernel_tensor", x)
+    return _lerp(x, end, weight)
+
+
+def _lerp(x, end, weight):
+    """Starts from the nearer end, which keeps both ends exact."""
+    gap = end - x
+    return f["where"](f["abs"](weight) < 0.5, f["fma"](weight, gap, x), f["fma"](weight - 1, gap, end))
+
+
+composite("lerp(Tensor input, Tensor end, Scalar weight)", _lerp_number,
+          lambda g, v, out: (fit(g * (1 - v[2]), v[0]), fit(g * v[2], v[1])), name="lerp_number", node="LerpBackward0!",
+          expose_as="-")  # fmt: skip
+composite("lerp(Tensor input, Tensor end, Tensor weight)", _lerp_tensor,
+          lambda g, v, out: (fit(g * (1 - v[2]), v[0]), fit(g * v[2], v[1]), fit(g * (v[1] - v[0]), v[2])),
+          name="lerp_tensor", node="LerpBackward1!", expose_as="-")  # fmt: skip
+expose("lerp", ops["lerp_tensor"], ops["lerp_number"], in_place=True)
+
+
+def _addcdiv(x, a, b, value):
+    if not a.dtype.is_floating_point and not b.dtype.is_floating_point:
+        raise RuntimeError(
+            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a "
+            "true division of tensor1 and tensor2. Convert them to floats first."
+        )
+    return (a * value) / b + x
+
+
+composite("addcmul(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1)",
+          lambda x, a, b, value: f["fma"](a * value, b, x),
+          lambda g, v, out: (fit(g, v[0]), fit(g * (v[2] * v[3]), v[1]), fit(g * (v[1] * v[3]), v[2])),
+          in_place=True, dtypes=ANY)  # fmt: skip
+composite("addcdiv(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1)", _addcdiv,
+          lambda g, v, out: (fit(g, v[0]), fit(g * (v[3] / v[2]), v[1]),
+                             fit(-g * ((v[1] * v[3]) / (v[2] * v[2])), v[2])),
+          in_place=True)  # fmt: skip
+
+# ---- functions of one or two variables that are put together ----
+
+
+def _as_float(x):
+    return x if x.dtype.is_floating_point else f["_cast"](x, _core.get_default_dtype())
+
+
+composite("deg2rad(Tensor input)", lambda x: _as_float(x) * (math.pi / 180), lambda g, v, out: g * (math.pi / 180),
+          node="Deg2RadBackward0!", in_place=True)  # fmt: skip
+composite("rad2deg(Tensor input)", lambda x: _as_float(x) * (180 / math.pi), lambda g, v, out: g * (180 / math.pi),
+          node="Rad2DegBackward0!", in_place=True)  # fmt: skip
+
+
+def _sinc(x):
+    at = _as_float(x) * math.pi
+    return f["where"](at == 0, 1.0, f["sin"](at) / at)
+
+
+def _sinc_vjp(g, values, out):
+    x = values[0]
+    at = x * math.pi
+    safe = f["where"](at == 0, 1.0, at)
+    return f["where"](at == 0, 0.0, g * ((f["cos"](safe) * safe - f["sin"](safe)) / (safe * f["where"](at == 0, 1.0, x))))
+
+
+composite("sinc(Tensor input)", _sinc, _sinc_vjp, in_place=True)
+
+
+def _logit(x, eps):
+    x = _as_float(x)
+    if eps is not None:
+        x = f["minimum"](f["maximum"](x, eps), 1 - eps)
+    return f["log"](x / (1 - x))
+
+
+def _logit_vjp(g, values, out):
+    x, eps = values
+    slope = g / (x * (1 - x))
+    if eps is None:
+        return f["where"]((x < 0) | (x > 1), nan, slope)
+    return f["where"]((x < eps) | (x > 1 - eps), 0.0, slope)
+
+
+composite("logit(Tensor input, Scalar? eps=None)", _logit, _logit_vjp, in_place=True)
+
+
+def _xlogy(x, y):
+    if isinstance(y, Tracer):
+        log = f["log"](y)
+    else:
+        log = f["log"](f["_full_like"](f["_zeros_of"](_as_float(x), ()), y))
+        y = f["_full_like"](f["_zeros_of"](_as_float(x), ()), y)
+    zero = (x == 0) if isinstance(x, Tracer) else (f["_full_like"](y, x) == 0)
+    return f["where"](f["isnan"](y), nan, f["where"](zero, 0.0, log * x))
+
+
+def _xlogy_vjp(g, values, out):
+    x, y = values
+    result = []
+    if isinstance(x, Tracer):
+        y_low = y <= 0 if isinstance(y, Tracer) else f["_full_like"](x, y) <= 0
+        result.append(fit(f["where"]((x == 0) & y_low, 0.0, _xlogy(g, y)), x))
+    if isinstance(y, Tracer):
+        result.append(fit(g * (x / y), y))
+    return tuple(result)
+
+
+composite("xlogy(Tensor input, Tensor other)", _xlogy, _xlogy_vjp, name="xlogy_tensors", node="XlogyBackward0!",
+          expose_as="-")  # fmt: skip
+composite("xlogy(Scalar input, Tensor other)", _xlogy, _xlogy_vjp, name="xlogy_of_number", node="XlogyBackward1!",
+          expose_as="-")  # fmt: skip
+composite("xlogy(Tensor input, Scalar other)", _xlogy, _xlogy_vjp, name="xlogy_by_number", node="XlogyBackward2!",
+          expose_as="-")  # fmt: skip
+expose("xlogy", ops["xlogy_tensors"], ops["xlogy_by_number"], ops["xlogy_of_number"], in_place=True)
+
+_LARGEST = {"float32": 3.4028234663852886e38, "float64": 1.7976931348623157e308, "float16": 65504.0,
+            "bfloat16": 3.3895313892515355e38}  # fmt: skip
+
+
+def _nan_to_num(x, at_nan, at_inf, at_minus_inf):
+    if not x.dtype.is_floating_point:
+        return f["_clone"](x)
+    largest = _LARGEST[str(x.dtype).rpartition(".")[2]]
+    where = f["where"]
+    x = where(f["isnan"](x), 0.0 if at_nan is None else at_nan, x)
+    x = where(x == inf, largest if at_inf is None else at_inf, x)
+    return where(x == -inf, -largest if at_minus_inf is None else at_minus_inf, x)
+
+
+composite("nan_to_num(Tensor input, Scalar? nan=None, Scalar? posinf=None, Scalar? neginf=None)", _nan_to_num,
+          lambda g, v, out: f["where"](f["isfinite"](v[0]), g, 0.0), in_place=True, dtypes=ANY)  # fmt: skip
+
+
+def _negative(y):
+    """Whether the sign bit is set, of zeros too."""
+    return (y < 0) | (f["reciprocal"](y) == -inf)
+
+
+def _copysign(x, y):
+    size = f["abs"](_as_float(x))
+    if not isinstance(y, Tracer):
+        y = f["_full_like"](f["_zeros_of"](size, ()), y)
+    return f["where"](_negative(y) if y.dtype.is_floating_point else y < 0, -size, size)
+
+
+def _copysign_vjp(g, values, out):
+    x, y = values
+    g_x = fit(f["where"](x == 0, 0.0, g * (out / f["where"](x == 0, 1.0, x))), x)
+    return (g_x, f["_zeros_of"](g, y.shape)) if isinstance(y, Tracer) else g_x
+
+
+composite("copysign(Tensor input, Tensor other)", _copysign, _copysign_vjp, name="copysign_tensor",
+          node="CopysignBackward0!", expose_as="-")  # fmt: skip
+composite("copysign(Tensor input, Scalar other)", _copysign, _copysign_vjp, name="copysign_number",
+          node="CopysignBackward1!", expose_as="-")  # fmt: skip
+expose("copysign", ops["copysign_tensor"], ops["copysign_number"], in_place=True)
+
+
+def _heaviside(x, values):
+    if x.dtype != values.dtype:
+        raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.\nConvert one of them.")
+    return f["where"](x == 0, values, f["_cast"](x > 0, x.dtype))
+
+
+composite("heaviside(Tensor input, Tensor values)", _heaviside, differentiable=False, in_place=True, dtypes=ANY)
+
+
+@function
+def float_power(input, exponent):
+    """pow() in float64."""
+    double = _core.float64
+    base = input.to(double) if isinstance(input, _core.Tensor) else float(input)
+    power = exponent.to(double) if isinstance(exponent, _core.Tensor) else float(exponent)
+    return f["pow"](base, power)
