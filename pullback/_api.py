@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import pkgutil
-
-import scipy_openblas64
 
 from pullback import _core, errors, types  # noqa: F401
 from pullback.trace import rules  # noqa: F401
@@ -26,7 +24,14 @@ for _package in (primitives, composites):
     for _found in pkgutil.iter_modules(_package.__path__):
         importlib.import_module(f"{_package.__name__}.{_found.name}")
 
-_core.set_blas_path(os.path.join(scipy_openblas64.get_lib_dir(), scipy_openblas64.get_library(fullname=True)))
+# Found but not imported: importing it would load a library that only the first product needs.
+_blas = importlib.util.find_spec("scipy_openblas64")
+if _blas is not None:
+    _folder = os.path.join(_blas.submodule_search_locations[0], "lib")
+    for _file in sorted(os.listdir(_folder)):
+        if _file.startswith("libscipy_openblas64_") and ".so" in _file or _file.endswith(".dylib"):
+            _core.set_blas_path(os.path.join(_folder, _file))
+            break
 
 bool, uint8, int8, int16, int32, int64 = _core.bool, _core.uint8, _core.int8, _core.int16, _core.int32, _core.int64
 float16, bfloat16, float32, float64 = _core.float16, _core.bfloat16, _core.float32, _core.float64

@@ -201,7 +201,7 @@ PyObject* wrap_results(std::vector<Var>& results, TensorObject* first, PyTypeObj
     if (view) mark_view(t, first);
     return reinterpret_cast<PyObject*>(t);
   };
-  if (results.size() == 1 && !result_type) return wrap_one(results[0]);
+  if (results.size() == 1) return wrap_one(results[0]);  // an overload without indices: x.max()
   Owned tuple = own(PyTuple_New(static_cast<Py_ssize_t>(results.size())));
   for (size_t i = 0; i < results.size(); ++i) PyTuple_SET_ITEM(tuple.get(), i, wrap_one(results[i]));
   if (!result_type) return tuple.release();
@@ -210,6 +210,7 @@ PyObject* wrap_results(std::vector<Var>& results, TensorObject* first, PyTypeObj
 
 PyObject* call_op(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints, uint64_t symbolic,
                   TensorObject* first) {
+  if (Var v; apply_simple({op, args, ints, symbolic}, v)) return wrap(std::move(v));
   std::vector<Var> results;
   results.reserve(1);
   apply({op, args, ints, symbolic}, results);

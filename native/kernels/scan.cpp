@@ -102,4 +102,26 @@ bool logcumsumexp(const View& in, int axis, void* out) {
   });
 }
 
+bool recurrence(const View& a, const View& b, int axis, bool backwards, bool shifted, void* out) {
+  if (!is_float(a.dtype)) return false;
+  return visit_dtype(a.dtype, [&]<class T>() {
+    const T *factor = static_cast<const T*>(a.data), *term = static_cast<const T*>(b.data);
+    T* to = static_cast<T*>(out);
+    if (a.ndim == 0) return void(*to = *term);
+    const Lines lines(a, axis);
+    const int64_t step = backwards ? -lines.inner : lines.inner;
+    const int64_t begin = backwards ? (lines.length - 1) * lines.inner : 0;
+    lines.each(lines.length, lines.length * 4, [&](int64_t, int64_t line_at) {
+      int64_t at = line_at + begin;
+      double value = static_cast<double>(term[at]);
+      to[at] = static_cast<T>(value);
+      for (int64_t i = 1; i < lines.length; ++i, at += step) {
+        const double x = static_cast<double>(factor[shifted ? at : at + step]);
+        value = static_cast<double>(term[at + step]) + x * value;
+        to[at + step] = static_cast<T>(value);
+      }
+    });
+  });
+}
+
 }  // namespace pb

@@ -57,6 +57,30 @@ template <bool (*kKernel)(const View&, int, void*, int64_t*)> void run_running_e
   kKernel(c.in[0].view(), axis, c.out[0].data, indices_of(c));
 }
 
+// --- Recurrences: s[i] = b[i] + a[i] s[i - 1], and their adjoints
+
+void infer_recurrence(std::span<const Operand> in, Ints ints, Metas& out) {
+  const Meta &a = *in[0].meta, &b = *in[1].meta;
+  read_axis(ints, a);
+  if (!(Dims(a.shape()) == Dims(b.shape())) || a.dtype != b.dtype) {
+    fail(ErrorKind::Shape, "recurrence: expected two tensors of one shape and type, but got ",
+         shape_text(a.shape()), " and ", shape_text(b.shape()));
+  }
+  require_float("recurrence", a.dtype);
+  out.push_back(Meta::contiguous(a.dtype, a.shape()));
+}
+
+void run_recurrence(const KernelCall& c) {
+  const Meta& m = *c.in[0].meta;
+  if (m.numel == 0) return;
+  Ints ints(c.ints);
+  const int axis = read_axis(ints, m);
+  const bool backwards = ints.flag(), shifted = ints.flag();
+  GilRelease unlocked(is_long(m.numel));
+  const Ready a(c.in[0].view(), m.dtype, true), b(c.in[1].view(), m.dtype, true);
+  recurrence(a.view(), b.view(), axis, backwards, shifted, c.out[0].data);
+}
+
 // --- Orders. The sort is stable whether that was asked for or not.
 
 void run_sort(const KernelCall& c) {
@@ -136,6 +160,7 @@ std::span<const KernelRow> order_rows() {
       {"logcumsumexp", infer_running_log, run_running<logcumsumexp>, false},
       {"cummax", infer_same_shape, run_running_extremum<cummax>, false},
       {"cummin", infer_same_shape, run_running_extremum<cummin>, false},
+      {"recurrence", infer_recurrence, run_recurrence, false},
       {"sort", infer_same_shape, run_sort, false},
       {"topk", infer_topk, run_topk, false},
       {"kthvalue", infer_kthvalue, run_kthvalue, false},

@@ -136,6 +136,23 @@ template <class Op> void infer_extremum(std::span<const Operand> in, Ints ints, 
 
 uint32_t one_axis(int dim, const Meta& m) { return m.ndim ? 1u << dim : 0; }
 
+// All elements, under the name that torch gives this case in its messages.
+template <class Op> void infer_extremum_all(std::span<const Operand> in, Ints, Metas& out) {
+  const Meta& m = *in[0].meta;
+  require_storage(concat(Op::kIndexed, "_all").c_str(), m.dtype);
+  if (m.numel == 0) {
+    fail(ErrorKind::Runtime, Op::kIndexed, "(): Expected reduction dim to be specified for input.numel() == 0. ",
+         "Specify the reduction dim with the 'dim' argument.");
+  }
+  out.push_back(Meta::contiguous(m.dtype, {}));
+}
+
+template <bool (*ReduceKernels::*kKernel)(const View&, uint64_t, void*)> void run_all(const KernelCall& c) {
+  const Meta& m = *c.in[0].meta;
+  GilRelease unlocked(is_long(m.numel));
+  (reduce_kernels().*kKernel)(c.in[0].view(), axes_mask({}, m.ndim), c.out[0].data);
+}
+
 template <class Op> void infer_extremum_dim(std::span<const Operand> in, Ints ints, Metas& out) {
   const Meta& m = *in[0].meta;
   const int dim = wrap_axis(ints.next(), m.ndim);
@@ -326,6 +343,8 @@ std::span<const KernelRow> reduction_rows() {
       {"prod", infer_prod, run_plain<&K::prod>, false},
       {"amax", infer_extremum<Amax>, run_plain<&K::amax>, false},
       {"amin", infer_extremum<Amin>, run_plain<&K::amin>, false},
+      {"max_all", infer_extremum_all<Amax>, run_all<&K::amax>, false},
+      {"min_all", infer_extremum_all<Amin>, run_all<&K::amin>, false},
       {"max_dim", infer_extremum_dim<Amax>, run_extremum_dim<&K::max_index>, false},
       {"min_dim", infer_extremum_dim<Amin>, run_extremum_dim<&K::min_index>, false},
       {"argmax", infer_arg<Amax>, run_arg<&K::max_index>, false},

@@ -26,7 +26,18 @@ struct Task {
 // From node to task: open addressing, because it is looked into once an edge.
 class TaskMap {
  public:
-  TaskMap() : slots_(64, -1) {}
+  TaskMap() : slots_(kSlots, -1) { tasks.reserve(kSlots / 2); }
+
+  // Empty again, with its memory kept for the next run unless that was a large one.
+  void clear() {
+    tasks.clear();
+    if (slots_.size() > kSlots * 16) {
+      tasks.shrink_to_fit();
+      slots_ = std::vector<int32_t>(kSlots, -1);
+    } else {
+      std::fill(slots_.begin(), slots_.end(), -1);
+    }
+  }
 
   int32_t find(const Node* n) const {
     for (size_t i = home(n);; i = (i + 1) & (slots_.size() - 1)) {
@@ -61,7 +72,35 @@ class TaskMap {
       slots_[i] = static_cast<int32_t>(t);
     }
   }
+  static constexpr size_t kSlots = 64;
   std::vector<int32_t> slots_;
+};
+
+// Maps are lent to runs and taken back; a nested run gets another one.
+class TaskMapLease {
+ public:
+  TaskMapLease() {
+    if (pool().empty()) {
+      map_ = std::make_unique<TaskMap>();
+    } else {
+      map_ = std::move(pool().back());
+      pool().pop_back();
+    }
+  }
+  ~TaskMapLease() {
+    map_->clear();
+    pool().push_back(std::move(map_));
+  }
+  TaskMapLease(const TaskMapLease&) = delete;
+  TaskMapLease& operator=(const TaskMapLease&) = delete;
+  TaskMap& operator*() const { return *map_; }
+
+ private:
+  static std::vector<std::unique_ptr<TaskMap>>& pool() {
+    static auto& p = *new std::vector<std::unique_ptr<TaskMap>>();
+    return p;
+  }
+  std::unique_ptr<TaskMap> map_;
 };
 
 struct Ready {
@@ -218,7 +257,8 @@ class Run {
   }
 
   BackwardRequest& request_;
-  TaskMap map_;
+  TaskMapLease lease_;
+  TaskMap& map_ = *lease_;
   std::vector<Ready> ready_;
   std::vector<int32_t> next_target_;
   std::vector<Var> cotangents_, gradients_;

@@ -183,10 +183,27 @@ void find_direct(Plan& p) {
 
 }  // namespace
 
+namespace {
+
+// The plan that an op used last, with and without gradients: a loop asks for the same one again and again.
+Ref<Plan>& recent(const Op& op, bool recorded) {
+  static auto& table = *new std::vector<std::array<Ref<Plan>, 2>>();
+  if (static_cast<size_t>(op.id) >= table.size()) table.resize(op.id + 64);
+  return table[op.id][recorded];
+}
+
+}  // namespace
+
 Plan& find_plan(const Application& a, uint64_t need) {
+  Ref<Plan>& last = recent(*a.op, need != 0);
+  if (last && PlanTable::matches(*last, a, need)) {
+    ++g_statistics.plan_hits;
+    return *last;
+  }
   const uint64_t h = PlanTable::hash(a, need);
   if (Plan* p = plans().find(h, a, need)) {
     ++g_statistics.plan_hits;
+    last = Ref<Plan>(p);
     return *p;
   }
   ++g_statistics.plan_misses;
@@ -204,6 +221,7 @@ Plan& find_plan(const Application& a, uint64_t need) {
     p->out.emplace_back(const_cast<Meta*>(p->forward->result_meta(static_cast<int>(k))));
   find_direct(*p);
   plans().add(h, p);
+  recent(*a.op, need != 0) = p;  // tracing may have registered ops: look it up again
   return *p;
 }
 

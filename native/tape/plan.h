@@ -97,6 +97,8 @@ class Plan {
 };
 
 Plan& find_plan(const Application& a, uint64_t need);
+// Which of the arguments need a gradient, in the current grad mode.
+uint64_t needed(const Application& a);
 
 struct CacheStatistics {
   int64_t plan_hits, plan_misses, plans, rules, rule_misses, bindings;

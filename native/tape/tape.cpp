@@ -15,6 +15,8 @@ thread_local uint64_t t_sequence = 0;
 
 constexpr int64_t kDirectBlock = 512;
 
+}  // namespace
+
 uint64_t needed(const Application& a) {
   if (!t_grad_enabled || !a.op->differentiable) return 0;
   uint64_t mask = 0;
@@ -22,6 +24,8 @@ uint64_t needed(const Application& a) {
     if (a.args[i].var && a.args[i].var->node) mask |= uint64_t{1} << (i < 63 ? i : 63);
   return mask;
 }
+
+namespace {
 
 // Same-shape contiguous operands: the kernel itself, with numbers spread over a block on the stack.
 void run_direct(const Plan& p, const Application& a, void* out) {
@@ -88,21 +92,49 @@ void Node::dispose(Node* first) {
   running = false;
 }
 
-void apply(const Application& a, std::vector<Var>& out) {
-  const uint64_t need = needed(a);
-  Plan& p = find_plan(a, need);
-  if (p.direct) {
-    Array result = Array::allocate(p.out[0]);
-    run_direct(p, a, result.data());
-    Var v{std::move(result), nullptr, 0};
-    if (need) {
-      Ref<OperationNode> node = OperationNode::make(Ref<Plan>(&p), a);
-      node->save(a, {&v.array, 1});
-      v.node = Ref<Node>(node.get());
-    }
-    out.push_back(std::move(v));
-    return;
+namespace {
+
+// One kernel call; the result is the only output.
+Var apply_direct(Plan& p, const Application& a) {
+  Var v{Array::allocate(p.out[0]), nullptr, 0};
+  run_direct(p, a, v.array.data());
+  if (p.need) {
+    Ref<OperationNode> node = OperationNode::make(Ref<Plan>(&p), a);
+    node->save(a, {&v.array, 1});
+    v.node = Ref<Node>::adopt(node.detach());
   }
+  return v;
+}
+
+void apply_planned(Plan& p, const Application& a, std::vector<Var>& out);
+
+}  // namespace
+
+void apply(const Application& a, std::vector<Var>& out) {
+  Plan& p = find_plan(a, needed(a));
+  if (p.direct) out.push_back(apply_direct(p, a));
+  else apply_planned(p, a, out);
+}
+
+Var apply_one(const Application& a) {
+  Plan& p = find_plan(a, needed(a));
+  if (p.direct) return apply_direct(p, a);
+  std::vector<Var> out;
+  apply_planned(p, a, out);
+  return std::move(out[0]);
+}
+
+bool apply_simple(const Application& a, Var& out) {
+  Plan& p = find_plan(a, needed(a));
+  if (!p.direct) return false;
+  out = apply_direct(p, a);
+  return true;
+}
+
+namespace {
+
+void apply_planned(Plan& p, const Application& a, std::vector<Var>& out) {
+  const uint64_t need = p.need;
   Array one[4];
   std::vector<Array> many;
   std::span<Array> results(one, p.out.size());
@@ -133,11 +165,7 @@ void apply(const Application& a, std::vector<Var>& out) {
   }
 }
 
-Var apply_one(const Application& a) {
-  std::vector<Var> out;
-  apply(a, out);
-  return std::move(out[0]);
-}
+}  // namespace
 
 Ref<Node> record(const Application& a) {
   const uint64_t need = needed(a);
@@ -342,6 +370,18 @@ void check_result_type(DType result, DType target) {
   }
 }
 
+// A copy under the same strides, so that plans made for the original fit it.
+Array copy_of(const Array& a) {
+  int64_t low = 0, high = 0;
+  a.meta->extent(low, high);
+  Array copy;
+  copy.storage = Storage::allocate(static_cast<size_t>(high - low) * size_of(a.meta->dtype));
+  copy.meta = a.meta;
+  copy.offset = -low;
+  copy_elements(copy, a);
+  return copy;
+}
+
 }  // namespace
 
 Ref<Node> apply_in_place(const Application& a) {
@@ -366,7 +406,10 @@ Ref<Node> apply_in_place(const Application& a) {
   }
   std::vector<Array> results(p->out.size());
   Ref<OperationNode> node;
+  // The way back may need the value that is about to be overwritten: then the node keeps a copy of it.
   const bool keeps_self = std::ranges::any_of(p->rule->saves, [](const Save& s) { return !s.output && s.index == 0; });
+  Array old;
+  if (keeps_self) old = copy_of(self.array);
   if (p->direct && p->out[0].get() == self.array.meta.get() && !keeps_self) {
     run_direct(*p, a, self.array.data());
     results[0] = self.array;
@@ -380,12 +423,13 @@ Ref<Node> apply_in_place(const Application& a) {
   if (need) {
     node = OperationNode::make(p, a);
     node->save(a, results);
-    if (keeps_self) {
-      // The old value is gone: its saved version is one behind, and backward says so as torch does.
-      for (size_t k = 0; k < p->rule->saves.size(); ++k) {
-        const Save& s = p->rule->saves[k];
-        if (!s.output && s.index == 0) node->saved()[k].version = self.array.storage->version - 1;
-      }
+    for (size_t k = 0; k < p->rule->saves.size(); ++k) {
+      const Save& s = p->rule->saves[k];
+      if (s.output) continue;
+      Saved& kept = node->saved()[k];
+      if (s.index == 0) kept = {old, old.storage->version};
+      // Another operand over the same memory has lost its value: backward says so, as torch does.
+      else if (kept.array.storage.get() == self.array.storage.get()) --kept.version;
     }
   }
   return Ref<Node>(node.get());

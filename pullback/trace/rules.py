@@ -5,7 +5,7 @@ from __future__ import annotations
 from pullback import _core
 from pullback.trace import signature as sig
 from pullback.trace.program import Lowering, dependencies, element_reads
-from pullback.trace.sizes import PARAM, Size
+from pullback.trace.sizes import FOLD, PARAM, SIZE, Size
 from pullback.trace.tracer import DTYPES, N_CONST, N_INPUT, N_SIZE, Graph, Number, Tracer, functions, param
 
 
@@ -96,13 +96,24 @@ class Trace:
         wanted = self.wanted()
         rule = getattr(self.op, "custom_vjp", None)
         if rule is not None and self.op.family == "composite":
-            gradients = self.op.vjp_of_composite(self, cotangents)
+            gradients = self.by_hand(outputs, cotangents, wanted)
         else:
             gradients = vjp(outputs, cotangents, wanted)
         finished = []
         for w, g in zip(wanted, gradients):
             finished.append(_zeros_like(w) if g is None else g)
         return [c for c in cotangents if c is not None], finished
+
+    def by_hand(self, outputs, cotangents, wanted):
+        """The vjp given by hand for what is visible; what arrives at hidden outputs flows through the graph."""
+        n = self.visible
+        gradients = [None] * len(wanted)
+        if any(c is not None for c in cotangents[:n]):
+            gradients = self.op.vjp_of_composite(self, cotangents[:n])
+        if any(c is not None for c in cotangents[n:]):
+            more = vjp(outputs[n:], cotangents[n:], wanted)
+            gradients = [b if a is None else a if b is None else a + b for a, b in zip(gradients, more)]
+        return gradients
 
     def find_saves(self):
         """Chooses what the node keeps: inputs, outputs, and hidden outputs that are dear to compute again."""
@@ -219,8 +230,11 @@ class Replay:
         if e.kind == PARAM:
             return self.trace.ints[e.a]
         if isinstance(e.a, Tracer):
-            return Size(self.trace.graph, e.kind, self.new[e.a], e.b, e.hint)
-        return Size(self.trace.graph, e.kind, self.integer(e.a), self.integer(e.b), e.hint)
+            t = self.new[e.a]
+            return t.size(e.b) if e.kind == SIZE else t.numel()
+        a, b = self.integer(e.a), self.integer(e.b)
+        hint = FOLD[e.kind](*(x.hint if isinstance(x, Size) else x for x in (a, b)))
+        return Size(self.trace.graph, e.kind, a, b, hint)
 
 
 def _reachable(outputs):

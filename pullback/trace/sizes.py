@@ -5,7 +5,7 @@ from __future__ import annotations
 CONST, SIZE, NUMEL, PARAM, ADD, SUB, MUL, FLOORDIV, MIN, MAX = range(10)
 EQ, NE, LT, LE = range(4)
 
-_FOLD = {
+FOLD = {
     ADD: lambda a, b: a + b,
     SUB: lambda a, b: a - b,
     MUL: lambda a, b: a * b,
@@ -37,7 +37,7 @@ class Size(Symbolic):
         ha, hb = (x.hint if isinstance(x, Size) else x for x in (a, b))
         if not isinstance(ha, int) or not isinstance(hb, int):
             return NotImplemented
-        return Size(self.graph, kind, a, b, _FOLD[kind](ha, hb))
+        return Size(self.graph, kind, a, b, FOLD[kind](ha, hb))
 
     def __add__(self, other):
         return self if other == 0 and isinstance(other, int) else self._join(ADD, self, other)

@@ -193,7 +193,7 @@ def _install_operators():
     }.items():  # fmt: skip
         setattr(Tracer, f"__{slot}__", _binary(name))
         if name in ("add", "sub", "mul", "div", "pow"):
-            setattr(Tracer, f"__r{slot}__", _binary(name, swapped=True))
+            setattr(Tracer, f"__r{slot}__", _binary(name, swapped=name not in ("add", "mul")))
     Tracer.__neg__ = lambda self: functions["neg"](self)
     Tracer.__invert__ = lambda self: functions["bitwise_not"](self)
     Tracer.__abs__ = lambda self: functions["abs"](self)

@@ -1,0 +1,34 @@
+"""One library in one process: runs rows by name on request, so that two libraries can take turns."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+
+from rows import ROWS
+
+
+def main():
+    torch = importlib.import_module(sys.argv[1])
+    for sub in ("nn", "optim"):
+        importlib.import_module(f"{sys.argv[1]}.{sub}")
+    if sys.argv[2] != "default":
+        torch.set_num_threads(int(sys.argv[2]))
+    made = {}
+    print("ready", flush=True)
+    for line in sys.stdin:
+        name = line.strip()
+        if name not in made:
+            torch.manual_seed(0)
+            made.clear()
+            made[name] = ROWS[name]["make"](torch)
+            made[name][0]()
+            made[name][0]()
+        run, count = made[name]
+        begin = time.perf_counter()
+        run()
+        print((time.perf_counter() - begin) / count, flush=True)
+
+
+main()

@@ -1,0 +1,164 @@
+"""What the Python functions that make tensors check in their arguments, with torch's words."""
+
+from __future__ import annotations
+
+import warnings
+
+from pullback import _core
+from pullback.errors import GradError, ShapeError
+from pullback.types import check_device, device as device_type
+
+Tensor = _core.Tensor
+_PYTHON_TYPES = {float: _core.float64, int: _core.int64, bool: _core.bool}
+
+
+def kind_name(x) -> str:
+    """A type's name as torch writes it."""
+    if isinstance(x, Tensor):
+        return "Tensor"
+    return {"torch.dtype": "torch.dtype"}.get(str(type(x)), type(x).__name__)
+
+
+def dtype_of(name: str, dtype, default=None):
+    """The dtype of a call: torch's own, or one that Python's float, int and bool stand for."""
+    if dtype is None:
+        return default or _core.get_default_dtype()
+    if isinstance(dtype, _core.dtype):
+        return dtype
+    found = _PYTHON_TYPES.get(dtype) if isinstance(dtype, type) else None
+    if found is None:
+        raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
+    return found
+
+
+def device_of(name: str, device) -> None:
+    """Refuses other devices than the CPU."""
+    if device is not None and not isinstance(device, (str, int, device_type)):
+        raise TypeError(f"{name}(): argument 'device' must be torch.device, not {kind_name(device)}")
+    check_device(device)
+
+
+def integer(name: str, argument: str, position: int, x) -> int:
+    """A whole number, or torch's TypeError."""
+    if isinstance(x, (bool, float)) or not hasattr(x, "__index__"):
+        raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be int, not {kind_name(x)}")
+    return x.__index__()
+
+
+def number(name: str, argument: str, position: int, x):
+    """A number, also out of a tensor of one element."""
+    if isinstance(x, Tensor):
+        return x.item()
+    if isinstance(x, (str, bytes, list, tuple, dict, type(None))) or not hasattr(x, "__float__"):
+        raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Number, not {kind_name(x)}")
+    return x
+
+
+def sizes_of(size, name="empty", argument="size", position=1) -> list[int]:
+    """The sizes of a call like zeros(2, 3) or zeros((2, 3))."""
+    listed = len(size) >= 1 and isinstance(size[0], (tuple, list))
+    if listed:
+        if len(size) > 1:
+            raise TypeError(f"{name}() takes 1 positional argument but {len(size)} were given")
+        size = size[0]
+    out = []
+    for k, s in enumerate(size):
+        whole = hasattr(s, "__index__") and not isinstance(s, float)
+        if k == 0 and (not whole or isinstance(s, bool)):
+            where = f"'{argument}' (position {position}) must be tuple of ints, "
+            found = f"but found element of type {kind_name(s)} at pos 0" if listed else f"not {kind_name(s)}"
+            raise TypeError(f"{name}(): argument {where}{found}")
+        if not whole:
+            raise TypeError(
+                f"{name}(): argument '{argument}' failed to unpack the object at pos {k + 1} with error "
+                f'"type must be tuple of ints,but got {kind_name(s)}"'
+            )
+        s = s.__index__()
+        if not -(2**63) <= s < 2**63:
+            raise TypeError(
+                f"{name}(): argument '{argument}' failed to unpack the object at pos {k + 1} with error "
+                '"Overflow when unpacking long long\nSizes must fit into 64 bits."'
+            )
+        out.append(s)
+    return out
+
+
+def sized(name: str, size, named, dtype, device):
+    """An empty tensor for zeros(2, 3), zeros((2, 3)) and zeros(size=(2, 3))."""
+    if named:
+        other = next((k for k in named if k != "size"), None)
+        if other is not None:
+            raise TypeError(f"{name}() got an unexpected keyword argument '{other}'")
+        size = (named["size"],)
+    elif not size:
+        raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
+    device_of(name, device)
+    size = sizes_of(size, name)
+    if name == "zeros" and any(s < 0 for s in size):
+        raise ShapeError(f"zeros: Dimension size must be non-negative.\nThe sizes were {size}.")
+    return _core.empty(size, dtype_of(name, dtype))
+
+
+def finish(t, out=None, requires_grad=False, name="tensor"):
+    """The new tensor as asked for: put into `out`, or as a leaf that requires a gradient."""
+    if requires_grad is not False:
+        if not isinstance(requires_grad, bool):
+            raise TypeError(f"{name}(): argument 'requires_grad' must be bool, not {kind_name(requires_grad)}")
+        if not t.dtype.is_floating_point:
+            raise GradError(
+                "Only Tensors of floating point and complex dtype can require gradients\n"
+                f"This one would be of {t.dtype}; give it a float dtype."
+            )
+        t.requires_grad_()
+    return t if out is None else deliver(t, out, name)
+
+
+def deliver(result, out, name="operation"):
+    """Puts a result into the tensor that the caller gave as `out`, and returns that tensor."""
+    if isinstance(result, tuple):
+        if not isinstance(out, (tuple, list)) or len(out) != len(result):
+            raise TypeError(f"{name}(): argument 'out' must be tuple of Tensors, not {kind_name(out)}")
+        filled = [deliver(r, o, name) for r, o in zip(result, out)]
+        return type(result)(filled) if type(result) is not tuple else tuple(filled)
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {kind_name(out)}")
+    if result.requires_grad or (out.requires_grad and _core.is_grad_enabled()):
+        raise GradError(
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
+            "arguments requires grad.\nLeave out=... away, or call it under torch.no_grad()."
+        )
+    if out.dtype != result.dtype and not _may_become(result.dtype, out.dtype):
+        raise RuntimeError(
+            f"result type {result.dtype._legacy.removesuffix('Tensor')} can't be cast to the desired output type "
+            f"{out.dtype._legacy.removesuffix('Tensor')}"
+        )
+    if tuple(out.shape) != tuple(result.shape):
+        _resize_for(out, result)
+    out._take_elements(result)
+    return out
+
+
+def _may_become(dtype, other) -> bool:
+    rank = lambda d: 2 if d.is_floating_point else (0 if d == _core.bool else 1)  # noqa: E731
+    return rank(dtype) <= rank(other)
+
+
+def _resize_for(out, result) -> None:
+    if out.numel():
+        warnings.warn(
+            f"The number of elements in the out tensor of shape {list(out.shape)} is {out.numel()} which does not match "
+            f"the computed number of elements {result.numel()}. Note that this may occur as a result of rounding error. "
+            f"The out tensor will be resized to a tensor of shape ({result.numel()},)."
+            if name_is_range(result)
+            else f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does not "
+            f"match the required output shape {list(result.shape)}. This behavior is deprecated, and in a future PyTorch "
+            "release outputs will not be resized unless they have zero elements. You can explicitly reuse an out tensor "
+            "t by resizing it, inplace, to zero elements with t.resize_(0).",
+            UserWarning, stacklevel=4,
+        )  # fmt: skip
+    out.data = _core.empty(list(result.shape), out.dtype)
+
+
+def name_is_range(result) -> bool:
+    """Torch words its warning otherwise for ranges; no other function makes such a difference."""
+    return False

@@ -1,0 +1,54 @@
+"""Softmax and its relatives along one axis."""
+
+from __future__ import annotations
+
+from pullback.primitives.family import kernel
+from pullback.primitives.registry import methods, public
+from pullback.trace.tracer import functions as f
+
+# ---- gradients as ops of their own, so that a row is read once ----
+
+
+def _softmax_backward_vjp(h, values, out):
+    g, y, dim = values
+    along_y = f["sum"](h * y, dim, True)
+    along_g = f["sum"](g * y, dim, True)
+    return f["_softmax_backward"](h, y, dim), h * g - h * along_g - g * along_y
+
+
+def _log_softmax_backward_vjp(h, values, out):
+    g, y, dim = values
+    p = f["exp"](y)
+    return h - f["sum"](h * p, dim, True), -(h * p * f["sum"](g, dim, True))
+
+
+kernel("softmax_backward(Tensor grad, Tensor output, int dim)", _softmax_backward_vjp, expose_as="_softmax_backward")
+kernel("log_softmax_backward(Tensor grad, Tensor output, int dim)", _log_softmax_backward_vjp,
+       expose_as="_log_softmax_backward")  # fmt: skip
+kernel("softmax(Tensor input, int dim)", lambda g, v, y: f["_softmax_backward"](g, y, v[1]), expose_as="_softmax")
+kernel("log_softmax(Tensor input, int dim)", lambda g, v, y: f["_log_softmax_backward"](g, y, v[1]),
+       expose_as="_log_softmax")  # fmt: skip
+
+
+def softmax(input, dim, dtype=None):
+    """exp(x) / sum(exp(x)) along an axis.
+
+    >>> import pullback as torch
+    >>> torch.softmax(torch.zeros(2), 0)
+    tensor([0.5000, 0.5000])
+    """
+    if dtype is not None and input.dtype != dtype:
+        input = f["_cast"](input, dtype)
+    return f["_softmax"](input, dim)
+
+
+def log_softmax(input, dim, dtype=None):
+    """log(softmax(x)) along an axis, without underflow."""
+    if dtype is not None and input.dtype != dtype:
+        input = f["_cast"](input, dtype)
+    return f["_log_softmax"](input, dim)
+
+
+for _function in (softmax, log_softmax):
+    _name = _function.__name__
+    public[_name] = methods[_name] = f[_name] = _function
