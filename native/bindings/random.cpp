@@ -147,14 +147,71 @@ void init_sequences(nb::module_& m) {
   });
 }
 
-void init_data_dependent(nb::module_& m) {
-  m.def("nonzero", [](nb::handle o) {
-    const View v = array_of(o).placed().view();
-    const int64_t count = count_nonzero(v);
-    nb::object out = new_array(DType::Int64, {count, v.ndim});
-    if (count) nonzero(v, static_cast<int64_t*>(array_of(out).data()));
+// --- Results whose sizes depend on elements.
+
+int64_t* longs(nb::handle o) { return static_cast<int64_t*>(array_of(o).data()); }
+
+nb::object nonzero_py(nb::handle o) {
+  const View v = array_of(o).placed().view();
+  const int64_t count = count_nonzero(v);
+  nb::object out = new_array(DType::Int64, {count, v.ndim});
+  if (count) nonzero(v, longs(out));
+  return out;
+}
+
+nb::object bincount_py(nb::handle input, nb::handle weights, int64_t minlength) {
+  const View v = array_of(input).placed().view();
+  int64_t length = 0;
+  if (bincount_length(v, minlength, &length))
+    fail(ErrorKind::Runtime, "bincount only supports 1-d non-negative integral inputs.");
+  if (weights.is_none()) {
+    nb::object out = new_array(DType::Int64, {length});
+    bincount(v, length, longs(out));
     return out;
-  });
+  }
+  const Array& w = array_of(weights);
+  nb::object out = new_array(w.meta->dtype, {length});
+  bincount_weighted(v, w.placed().view(), length, array_of(out).data());
+  return out;
+}
+
+nb::object searchsorted_py(nb::handle sorted, nb::handle values, bool right, nb::handle sorter, nb::handle dtype) {
+  const Array& v = array_of(values);
+  const auto shape = v.meta->shape();
+  nb::object out = new_array(dtype_from(dtype.ptr()), std::vector<int64_t>(shape.begin(), shape.end()));
+  View order{};
+  if (!sorter.is_none()) order = array_of(sorter).placed().view();
+  const IndexFault fault = searchsorted(array_of(sorted).placed().view(), v.placed().view(), right,
+                                        sorter.is_none() ? nullptr : &order, array_of(out).placed().view());
+  if (fault) fail(ErrorKind::Runtime, "torch.searchsorted(): sorter index out of range");
+  return out;
+}
+
+nb::object first_of(nb::handle array, int64_t n) {
+  const Array& a = array_of(array);
+  const int64_t shape[1] = {n};
+  return nb::steal(wrap_array({a.storage, Meta::contiguous(a.meta->dtype, shape), a.offset}));
+}
+
+// (values, inverse, counts); along an axis the first are the positions of the different slices.
+nb::tuple unique_py(nb::handle o, int dim, bool consecutive) {
+  const Array& a = array_of(o);
+  const View v = a.placed().view();
+  const int64_t room = dim < 0 ? a.meta->numel : a.meta->size(dim);
+  nb::object values = new_array(dim < 0 ? a.meta->dtype : DType::Int64, {room});
+  nb::object inverse = new_array(DType::Int64, {room}), counts = new_array(DType::Int64, {room});
+  int64_t n = 0;
+  if (dim >= 0) n = unique_slices(v, dim, consecutive, longs(values), longs(inverse), longs(counts));
+  else if (consecutive) n = unique_consecutive(v, array_of(values).data(), longs(inverse), longs(counts));
+  else n = unique(v, array_of(values).data(), longs(inverse), longs(counts));
+  return nb::make_tuple(first_of(values, n), inverse, first_of(counts, n));
+}
+
+void init_data_dependent(nb::module_& m) {
+  m.def("nonzero", nonzero_py);
+  m.def("bincount", bincount_py, nb::arg(), nb::arg().none(), nb::arg());
+  m.def("searchsorted", searchsorted_py, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg());
+  m.def("unique", unique_py);
 }
 
 }  // namespace

@@ -19,6 +19,10 @@ bool cummin(const View& in, int axis, void* values, int64_t* indices);
 // log(sum(exp)) of everything so far. Floats only.
 bool logcumsumexp(const View& in, int axis, void* out);
 
+// s[i] = b[i] + a[i] s[i - 1] (shifted: a[i - 1]) along an axis; backwards: i + 1 in place of i - 1. Contiguous
+// inputs of one shape, floats only, accumulated in double.
+bool recurrence(const View& a, const View& b, int axis, bool backwards, bool shifted, void* out);
+
 // Stable. NaN is larger than anything. `values` may be null (argsort).
 bool sort(const View& in, int axis, bool descending, void* values, int64_t* indices);
 

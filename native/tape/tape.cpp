@@ -426,7 +426,7 @@ Ref<Node> apply_in_place(const Application& a) {
     for (size_t k = 0; k < p->rule->saves.size(); ++k) {
       const Save& s = p->rule->saves[k];
       if (s.output) continue;
-      Saved& kept = node->saved()[k];
+      auto& kept = node->saved()[k];
       if (s.index == 0) kept = {old, old.storage->version};
       // Another operand over the same memory has lost its value: backward says so, as torch does.
       else if (kept.array.storage.get() == self.array.storage.get()) --kept.version;

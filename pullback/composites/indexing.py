@@ -1,0 +1,314 @@
+"""Indexing functions whose arguments need preparing in Python, and those whose shapes depend on elements."""
+
+from __future__ import annotations
+
+from pullback import _core
+from pullback.composites.elementwise_more import scalar_name
+from pullback.composites.shape import broadcast_shapes, function, wrap
+from pullback.primitives.family import composite
+from pullback.primitives.registry import ANY, expose, methods, ops, public
+from pullback.trace.tracer import Tracer
+from pullback.trace.tracer import functions as f
+
+# ---- scatter: a tensor or a number, set or combined ----
+
+
+def _scatter_combined(x, dim, index, src, reduce):
+    if not isinstance(src, Tracer):
+        src = f["_cast"](f["_full_like"](index, src), x.dtype)
+    if reduce == "add":
+        return f["scatter_add"](x, dim, index, src)
+    return f["_scatter_reduce"](x, dim, index, src, "prod", True)
+
+
+for _kind, _value in (("Tensor", "src"), ("Scalar", "value")):
+    composite(f"scatter(Tensor input, int dim, Tensor index, {_kind} {_value}, *, str{{add|multiply}} reduce)",
+              _scatter_combined, name=f"scatter_{_value}_combined", node="NotImplemented!", differentiable=False,
+              expose_as="-", dtypes=ANY)  # fmt: skip
+composite("scatter(Tensor input, int dim, Tensor index, Scalar src)",
+          lambda x, dim, index, src: f["_scatter_value"](x, dim, index, src), name="scatter_number",
+          node="ScatterBackward1!", expose_as="-", dtypes=ANY)  # fmt: skip
+expose("scatter", ops["scatter"], ops["scatter_value"], ops["scatter_number"], ops["scatter_src_combined"],
+       ops["scatter_value_combined"], in_place=True)  # fmt: skip
+
+
+# ---- filling along one axis ----
+
+
+def _index_fill_tensor(x, dim, index, value):
+    if value.ndim:
+        raise RuntimeError(
+            f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s)."
+        )
+    filled = f["_index_fill"](f["_cast"](f["_zeros_of"](x, x.shape), _core.float32), dim, index, 1)
+    return f["where"](filled == 1, value if value.dtype == x.dtype else f["_cast"](value, x.dtype), x)
+
+
+composite("index_fill(Tensor input, int dim, Tensor index, Tensor value)", _index_fill_tensor,
+          name="index_fill_tensor", node="IndexFillBackward1!", expose_as="-", dtypes=ANY)  # fmt: skip
+expose("index_fill", ops["index_fill_tensor"], ops["index_fill"], in_place=True)
+
+# ---- by tensors ----
+
+
+def index_list(self, indices):
+    """Index tensors for `_index`: a mask becomes the positions where it holds, one tensor for each of its axes."""
+    out = []
+    for i in indices:
+        if i is None or i.dtype in (_core.int64, _core.int32):
+            out.append(i)
+        elif i.dtype in (_core.bool, _core.uint8):
+            at = len(out)
+            for axis in range(i.dim()):
+                if at + axis >= self.dim() or i.size(axis) != self.size(at + axis):
+                    raise IndexError(
+                        f"The shape of the mask {list(i.shape)} at index {axis} does not match the shape of the "
+                        f"indexed tensor {list(self.shape)} at index {at + axis}\n"
+                        "A mask has the sizes of the axes that it stands for."
+                    )
+            if i.dim() == 0:
+                raise IndexError("a mask without axes is applied with x[mask] only")
+            positions = _core.nonzero(i)
+            out.extend(f["select"](positions, 1, axis) for axis in range(i.dim()))
+        else:
+            raise IndexError(
+                "tensors used as indices must be long, int, byte or bool tensors\n"
+                f"Got one of type {str(i.dtype).rpartition('.')[2]}; convert it with .long()."
+            )
+    if len(out) > self.dim():
+        raise IndexError(f"too many indices for tensor of dimension {self.dim()} (got {len(out)})")
+    return out
+
+
+def index_put(input, indices, values, accumulate=False):
+    """A copy of input with values written (or added) at the positions that the index tensors give."""
+    return f["_index_put"](input, index_list(input, indices), values, accumulate)
+
+
+def index_put_(input, indices, values, accumulate=False):
+    """index_put in place."""
+    return f["_index_put_"](input, index_list(input, indices), values, accumulate)
+
+
+for _g in (index_put, index_put_):
+    public[_g.__name__] = methods[_g.__name__] = f[_g.__name__] = _g
+
+
+@function
+def take_along_dim(input, indices, dim=None):
+    """gather() whose index broadcasts with the input; without dim over the flattened input."""
+    if indices.dtype is not _core.int64:
+        raise RuntimeError("torch.take_along_dim(): dtype of indices should be Long but got " + scalar_name(indices.dtype))
+    if dim is None:
+        return f["gather"](input.reshape(-1), 0, indices.reshape(-1))
+    if input.dim() != indices.dim():
+        raise RuntimeError(
+            "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+            f"{input.dim()} dimensions for input, and {indices.dim()} dimensions for indices"
+        )
+    dim = wrap(dim, input.dim())
+    sizes = list(broadcast_shapes(_without(input, dim), _without(indices, dim)))
+    x_sizes, i_sizes = list(sizes), list(sizes)
+    x_sizes[dim], i_sizes[dim] = input.size(dim), indices.size(dim)
+    return f["gather"](input.expand(x_sizes), dim, indices.expand(i_sizes))
+
+
+def _without(x, dim):
+    sizes = list(x.shape)
+    sizes[dim] = 1
+    return tuple(sizes)
+
+
+def _broadcast(x, sizes):
+    return x if tuple(x.shape) == tuple(sizes) else x.expand(sizes)
+
+
+@function
+def masked_select(input, mask):
+    """The elements where the mask holds, in order, as one axis."""
+    if mask.dtype is not _core.bool:
+        raise RuntimeError("masked_select: expected BoolTensor for mask\nConvert it with .bool().")
+    sizes = broadcast_shapes(input.shape, mask.shape)
+    positions = _core.nonzero(_broadcast(mask, sizes).reshape(-1))
+    return f["_take_selected"](_broadcast(input, sizes), f["select"](positions, 1, 0))
+
+
+@function
+def nonzero(input, *, as_tuple=False):
+    """The positions of the elements that are not 0: one row each, or a tuple with one tensor for each axis."""
+    if not as_tuple:
+        return _core.nonzero(input.detach())
+    rows = _core.nonzero(input.detach().reshape(1) if input.dim() == 0 else input.detach())
+    return tuple(f["select"](rows, 1, k) for k in range(rows.size(1)))
+
+
+@function
+def argwhere(input):
+    """The positions of the elements that are not 0, one row each."""
+    return _core.nonzero(input.detach())
+
+
+def one_hot(input, num_classes=-1):
+    """A new last axis with 1 at the class and 0 elsewhere."""
+    if input.dtype is not _core.int64:
+        raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.\nConvert it with .long().")
+    if num_classes == -1:
+        if not input.numel():
+            raise RuntimeError("Can not infer total number of classes from empty tensor.\nGive num_classes.")
+        num_classes = int(f["max"](input).item()) + 1
+    return f["_one_hot"](input, num_classes)
+
+
+public["one_hot"] = f["one_hot"] = one_hot
+
+composite("repeat_interleave(Tensor input, int dim, size repeats)",
+          lambda x, dim, repeats: f["repeat"](f["unsqueeze"](x, dim + 1), (1,) * (dim + 1) + (repeats,) + (1,) * (x.ndim - dim - 1)),
+          node="CloneBackward0!", expose_as="_repeat_each", dtypes=ANY)  # fmt: skip
+
+
+def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
+    """Each element (or slice along dim) several times in a row; with the repeats alone, the positions."""
+    if repeats is None:
+        return _positions(input, output_size)
+    if dim is None:
+        input, dim = input.reshape(-1), 0
+    dim = wrap(dim, input.dim())
+    if input.dim() == 0:
+        input = input.reshape(1)
+    if not isinstance(repeats, _core.Tensor):
+        if repeats < 0:
+            raise RuntimeError("Repeats must be non-negative")
+        out = f["_repeat_each"](input, dim, repeats)
+        sizes = list(input.shape)
+        sizes[dim] *= repeats
+        return out.view(sizes)
+    if repeats.dim() > 1:
+        raise RuntimeError("Repeats must be 0-dim or 1-dim tensor")
+    if repeats.numel() == 1:
+        repeats = repeats.reshape(1).expand(input.size(dim))
+    elif repeats.numel() != input.size(dim):
+        raise RuntimeError(
+            f"repeats must have the same size as input along dim, but got repeats.size(0) = {repeats.numel()} and "
+            f"input.size({dim}) = {input.size(dim)}"
+        )
+    return f["index_select"](input, dim, _positions(repeats, output_size))
+
+
+def _positions(repeats, output_size):
+    """0 repeats[0] times, 1 repeats[1] times, ...: how many ends have been passed at each place."""
+    if repeats.dim() != 1:
+        raise RuntimeError("repeat_interleave only accept 1D vector as repeat")
+    if repeats.dtype not in (_core.int64, _core.int32):
+        raise RuntimeError("repeats has to be Long or Int tensor")
+    counts = repeats.detach().tolist()
+    if any(c < 0 for c in counts):
+        raise RuntimeError("repeats can not be negative")
+    total = sum(counts)
+    if output_size is not None and output_size != total:
+        raise RuntimeError("allocated size does not match required size")
+    if not total:
+        return f["_zeros_of"](repeats, (0,))
+    ends = f["cumsum"](repeats.detach().long(), 0)
+    places = _core.arange_int(_core.int64, 0, total, 1)
+    return _core.searchsorted(ends, places, True, None, _core.int64).to(repeats.dtype)
+
+
+public["repeat_interleave"] = methods["repeat_interleave"] = f["repeat_interleave"] = repeat_interleave
+
+# ---- counting and finding ----
+
+
+@function
+def bincount(input, weights=None, minlength=0):
+    """How often each of 0, 1, 2, ... occurs, or the sums of the weights of its occurrences."""
+    if minlength < 0:
+        raise RuntimeError("minlength should be >= 0")
+    if input.dim() != 1:
+        if input.dim() == 0 or input.numel():
+            raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    if input.dtype.is_floating_point:
+        raise NotImplementedError(f"\"bincount_cpu\" not implemented for '{scalar_name(input.dtype)}'")
+    if weights is not None:
+        if tuple(weights.shape) != tuple(input.shape):
+            raise RuntimeError("weights should be 1-d and have the same length as input")
+        weights = weights.detach()
+        if weights.dtype is not _core.float32:
+            weights = weights.double()
+    return _core.bincount(input.long(), weights, minlength)
+
+
+def _search(sorted_sequence, values, out_int32, right, side, sorter):
+    if side is not None and side not in ("left", "right"):
+        raise RuntimeError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
+    if side == "left" and right:
+        raise RuntimeError(
+            "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True"
+        )
+    number = not isinstance(values, _core.Tensor)
+    if number:
+        values = f["_cast"](f["_full_like"](f["_zeros_of"](sorted_sequence, ()), values), sorted_sequence.dtype)
+    if sorted_sequence.dim() != 1:
+        if sorted_sequence.dim() == 0:
+            raise RuntimeError("torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1")
+        if values.dim() != sorted_sequence.dim() or tuple(values.shape[:-1]) != tuple(sorted_sequence.shape[:-1]):
+            raise RuntimeError(
+                "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
+                f"tensor and input value tensor must match, but we got boundaries tensor {list(sorted_sequence.shape)} "
+                f"and input value tensor {list(values.shape)}"
+            )
+    if values.dtype is not sorted_sequence.dtype:
+        raise RuntimeError(
+            "torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got boundary "
+            f"tensor dtype {str(sorted_sequence.dtype).rpartition('.')[2]} and input value tensor dtype "
+            f"{str(values.dtype).rpartition('.')[2]}"
+        )
+    kind = _core.int32 if out_int32 else _core.int64
+    return _core.searchsorted(sorted_sequence.detach(), values.detach(), bool(right or side == "right"), sorter, kind)
+
+
+@function
+def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=None, sorter=None):
+    """Where each value would have to be put in so that the last axis stays sorted."""
+    return _search(sorted_sequence, input, out_int32, right, side, sorter)
+
+
+def bucketize(input, boundaries, *, out_int32=False, right=False):
+    """Which of the intervals between the boundaries each value lies in."""
+    if boundaries.dim() != 1:
+        raise RuntimeError(f"bucketize(): boundaries tensor must be 1 dimension, but got dim({boundaries.dim()})")
+    return _search(boundaries, input, out_int32, right, None, None)
+
+
+public["bucketize"] = f["bucketize"] = bucketize
+
+
+def _several(values, inverse, counts, return_inverse, return_counts):
+    out = [values]
+    if return_inverse:
+        out.append(inverse)
+    if return_counts:
+        out.append(counts)
+    return out[0] if len(out) == 1 else tuple(out)
+
+
+def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
+    """The different elements (or slices along dim), where each element went, and how often each occurs."""
+    found = _core.unique(input.detach(), -1 if dim is None else wrap(dim, input.dim()), False)
+    return _several(*_shaped(input, found, dim), return_inverse, return_counts)
+
+
+def unique_consecutive(input, return_inverse=False, return_counts=False, dim=None):
+    """Runs of equal neighbours as one element each."""
+    found = _core.unique(input.detach(), -1 if dim is None else wrap(dim, input.dim()), True)
+    return _several(*_shaped(input, found, dim), return_inverse, return_counts)
+
+
+def _shaped(input, found, dim):
+    values, inverse, counts = found
+    if dim is not None:
+        return f["index_select"](input.detach(), wrap(dim, input.dim()), values), inverse, counts
+    return values, inverse.reshape(input.shape), counts
+
+
+for _g in (unique, unique_consecutive):
+    public[_g.__name__] = methods[_g.__name__] = f[_g.__name__] = _g
