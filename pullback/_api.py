@@ -8,7 +8,7 @@ import pkgutil
 
 from pullback import _core, errors, types  # noqa: F401
 from pullback.trace import rules  # noqa: F401
-from pullback import composites, creation, functions, primitives, random
+from pullback import composites, creation, from_data, functions, primitives, random
 from pullback import tensor as _tensor_module
 from pullback.numeric_limits import finfo, iinfo  # noqa: F401
 from pullback.primitives.registry import public
@@ -37,7 +37,7 @@ bool, uint8, int8, int16, int32, int64 = _core.bool, _core.uint8, _core.int8, _c
 float16, bfloat16, float32, float64 = _core.float16, _core.bfloat16, _core.float32, _core.float64
 float, double, half, int, long, short = float32, float64, float16, int32, int64, int16
 
-for _module in (creation, functions, random):
+for _module in (creation, from_data, functions, random):
     for _name, _value in vars(_module).items():
         if callable(_value) and getattr(_value, "__module__", None) == _module.__name__ and not _name.startswith("_"):
             globals()[_name] = _value
@@ -47,4 +47,6 @@ from numpy import e, inf, nan, pi  # noqa: E402, F401
 
 
 _tensor_module._install()
-from pullback.autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled  # noqa: E402, F401
+from pullback.autograd.modes import (  # noqa: E402, F401
+    enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled,
+)  # fmt: skip

@@ -83,7 +83,7 @@ def sizes_of(size, name="empty", argument="size", position=1) -> list[int]:
     return out
 
 
-def sized(name: str, size, named, dtype, device):
+def sized(name: str, size, named, dtype, device, out=None):
     """An empty tensor for zeros(2, 3), zeros((2, 3)) and zeros(size=(2, 3))."""
     if named:
         other = next((k for k in named if k != "size"), None)
@@ -96,7 +96,19 @@ def sized(name: str, size, named, dtype, device):
     size = sizes_of(size, name)
     if name == "zeros" and any(s < 0 for s in size):
         raise ShapeError(f"zeros: Dimension size must be non-negative.\nThe sizes were {size}.")
-    return _core.empty(size, dtype_of(name, dtype))
+    return _core.empty(size, out_dtype(name, dtype, out))
+
+
+def out_dtype(name: str, dtype, out):
+    """The dtype of a new tensor: that of `out`, if there is one."""
+    if out is None:
+        return dtype_of(name, dtype)
+    if not isinstance(out, Tensor):
+        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {kind_name(out)}")
+    if dtype is not None and dtype_of(name, dtype) != out.dtype:
+        wanted, given = (d._legacy.removesuffix("Tensor") for d in (dtype_of(name, dtype), out.dtype))
+        raise RuntimeError(f"dtype {wanted} does not match dtype of out parameter ({given})")
+    return out.dtype
 
 
 def finish(t, out=None, requires_grad=False, name="tensor"):
@@ -109,17 +121,25 @@ def finish(t, out=None, requires_grad=False, name="tensor"):
                 "Only Tensors of floating point and complex dtype can require gradients\n"
                 f"This one would be of {t.dtype}; give it a float dtype."
             )
-        t.requires_grad_()
-    return t if out is None else deliver(t, out, name)
+    if out is not None:
+        t = put(t, out)
+    return t.requires_grad_() if requires_grad else t
+
+
+def put(result, out):
+    """The elements of a result in `out`, which takes its shape."""
+    if tuple(out.shape) != tuple(result.shape):
+        out.data = _core.empty(list(result.shape), out.dtype)
+    return out._take_elements(result)
 
 
 def deliver(result, out, name="operation"):
-    """Puts a result into the tensor that the caller gave as `out`, and returns that tensor."""
+    """Puts an operation's result into the tensor that the caller gave as `out`, and returns that tensor."""
     if isinstance(result, tuple):
         if not isinstance(out, (tuple, list)) or len(out) != len(result):
             raise TypeError(f"{name}(): argument 'out' must be tuple of Tensors, not {kind_name(out)}")
         filled = [deliver(r, o, name) for r, o in zip(result, out)]
-        return type(result)(filled) if type(result) is not tuple else tuple(filled)
+        return tuple(filled) if type(result) is tuple else type(result)(filled)
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {kind_name(out)}")
     if result.requires_grad or (out.requires_grad and _core.is_grad_enabled()):
@@ -127,38 +147,19 @@ def deliver(result, out, name="operation"):
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
             "arguments requires grad.\nLeave out=... away, or call it under torch.no_grad()."
         )
-    if out.dtype != result.dtype and not _may_become(result.dtype, out.dtype):
-        raise RuntimeError(
-            f"result type {result.dtype._legacy.removesuffix('Tensor')} can't be cast to the desired output type "
-            f"{out.dtype._legacy.removesuffix('Tensor')}"
-        )
-    if tuple(out.shape) != tuple(result.shape):
-        _resize_for(out, result)
-    out._take_elements(result)
-    return out
-
-
-def _may_become(dtype, other) -> bool:
-    rank = lambda d: 2 if d.is_floating_point else (0 if d == _core.bool else 1)  # noqa: E731
-    return rank(dtype) <= rank(other)
-
-
-def _resize_for(out, result) -> None:
-    if out.numel():
+    if _rank(result.dtype) > _rank(out.dtype):
+        wanted, given = (d._legacy.removesuffix("Tensor") for d in (out.dtype, result.dtype))
+        raise RuntimeError(f"result type {given} can't be cast to the desired output type {wanted}")
+    if tuple(out.shape) != tuple(result.shape) and out.numel():
         warnings.warn(
-            f"The number of elements in the out tensor of shape {list(out.shape)} is {out.numel()} which does not match "
-            f"the computed number of elements {result.numel()}. Note that this may occur as a result of rounding error. "
-            f"The out tensor will be resized to a tensor of shape ({result.numel()},)."
-            if name_is_range(result)
-            else f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does not "
-            f"match the required output shape {list(result.shape)}. This behavior is deprecated, and in a future PyTorch "
+            f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does not match "
+            f"the required output shape {list(result.shape)}. This behavior is deprecated, and in a future PyTorch "
             "release outputs will not be resized unless they have zero elements. You can explicitly reuse an out tensor "
             "t by resizing it, inplace, to zero elements with t.resize_(0).",
-            UserWarning, stacklevel=4,
+            UserWarning, stacklevel=3,
         )  # fmt: skip
-    out.data = _core.empty(list(result.shape), out.dtype)
+    return put(result, out)
 
 
-def name_is_range(result) -> bool:
-    """Torch words its warning otherwise for ranges; no other function makes such a difference."""
-    return False
+def _rank(dtype):
+    return 2 if dtype.is_floating_point else (0 if dtype == _core.bool else 1)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-import numbers
+import warnings
 
 import numpy as np
 
 from pullback import _core
-from pullback.trace.tracer import functions as f
-from pullback.types import check_device
+from pullback.arguments import (
+    device_of, dtype_of, finish, integer, kind_name, number, out_dtype, sized, sizes_of,
+)  # fmt: skip
+from pullback.numeric_limits import iinfo
 
 Tensor = _core.Tensor
+MISSING = object()
 
 _NUMPY = {
     "bool": _core.bool, "uint8": _core.uint8, "int8": _core.int8, "int16": _core.int16, "int32": _core.int32,
@@ -32,49 +35,68 @@ def dtype_of_array(a):
     return d
 
 
-def sizes_of(size):
-    """The sizes of a call like zeros(2, 3) or zeros((2, 3))."""
-    if len(size) == 1 and isinstance(size[0], (tuple, list)):
-        size = size[0]
-    out = []
-    for s in size:
-        if isinstance(s, (bool, float)) or not hasattr(s, "__index__"):
-            raise TypeError(
-                f"empty(): argument 'size' must be tuple of ints, but found element of type {type(s).__name__} at "
-                f"pos {len(out)}"
-            )
-        out.append(s.__index__())
-    return out
-
-
-def finish(t, dtype, requires_grad, pin_memory=False):
-    return t.requires_grad_() if requires_grad else t
-
-
 def empty(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False,
-          memory_format=None, names=None):  # fmt: skip
+          memory_format=None, **named):  # fmt: skip
     """A tensor whose elements are whatever the memory held."""
-    if "size" in (names or ()):
-        raise TypeError("names are not supported")
-    check_device(device)
-    t = _core.empty(sizes_of(size), dtype or _core.get_default_dtype())
-    return finish(t, dtype, requires_grad)
+    t = sized("empty", size, named, dtype, device, out)
+    return finish(in_format(t, memory_format), out, requires_grad, "empty")
 
 
-def full(size, fill_value, *, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
+def in_format(t, memory_format):
+    """An empty tensor with its axes in the order of a memory format."""
+    if memory_format is None or memory_format._axes is None:
+        return t
+    axes = memory_format._axes
+    if t.dim() != len(axes):
+        raise RuntimeError(f"required rank {len(axes)} tensor to use {memory_format._name} format")
+    strides, step = [0] * len(axes), 1
+    for axis in reversed(axes):
+        strides[axis] = step
+        step *= max(t.size(axis), 1)
+    return _core.empty_strided(list(t.shape), strides, t.dtype)
+
+
+_CXX_NAMES = {_core.uint8: "uint8_t", _core.int32: "int", _core.int64: "int64_t", _core.float32: "float"}
+
+
+def fits(value, dtype) -> bool:
+    """Whether a number can be stored without leaving the type's range (a negative one may wrap around)."""
+    if dtype.is_floating_point or dtype == _core.bool:
+        return True
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    limits = iinfo(dtype)
+    return (-limits.max if not dtype.is_signed else limits.min) <= int(value) <= limits.max
+
+
+def check_fill(value, dtype):
+    """Refuses to fill with a number that the type does not hold."""
+    too_large = dtype == _core.float32 and isinstance(value, float) and math.isfinite(value) and abs(value) > 3.4028236e38
+    if too_large or not fits(value, dtype):
+        raise RuntimeError(f"value cannot be converted to type {_CXX_NAMES[dtype]} without overflow")
+    return value
+
+
+def full(size, fill_value=MISSING, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
+         requires_grad=False, **named):  # fmt: skip
     """A tensor of one repeated number."""
-    check_device(device)
-    if isinstance(fill_value, Tensor):
-        fill_value = fill_value.item()
-    if dtype is None:
+    if named:
+        raise TypeError(f"full() got an unexpected keyword argument '{next(iter(named))}'")
+    if fill_value is MISSING:
+        raise TypeError('full() missing 1 required positional arguments: "fill_value"')
+    device_of("full", device)
+    if not isinstance(size, (tuple, list)):
+        raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {kind_name(size)}")
+    fill_value = number("full", "fill_value", 2, fill_value)
+    if dtype is None and out is None:
         kinds = {bool: _core.bool, int: _core.int64}
         dtype = kinds.get(type(fill_value)) or _core.get_default_dtype()
-    size = (size,) if isinstance(size, int) else size
-    t = _core.empty(sizes_of((tuple(size),)), dtype)._set_all(fill_value)
-    return finish(t, dtype, requires_grad)
+    t = _core.empty(sizes_of((size,), "full"), out_dtype("full", dtype, out))
+    t._set_all(check_fill(fill_value, t.dtype))
+    return finish(t, out, requires_grad, "full")
 
 
-def zeros(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
+def zeros(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, **named):
     """A tensor of zeros.
 
     >>> import pullback as torch
@@ -82,49 +104,55 @@ def zeros(*size, out=None, dtype=None, layout=None, device=None, pin_memory=Fals
     tensor([[0., 0.],
             [0., 0.]])
     """
-    check_device(device)
-    t = _core.empty(sizes_of(size), dtype or _core.get_default_dtype())._set_all(0)
-    return finish(t, dtype, requires_grad)
+    return finish(sized("zeros", size, named, dtype, device, out)._set_all(0), out, requires_grad, "zeros")
 
 
-def ones(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
+def ones(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, **named):
     """A tensor of ones."""
-    check_device(device)
-    t = _core.empty(sizes_of(size), dtype or _core.get_default_dtype())._set_all(1)
-    return finish(t, dtype, requires_grad)
+    return finish(sized("ones", size, named, dtype, device, out)._set_all(1), out, requires_grad, "ones")
+
+
+def _like(name, input, dtype, device, memory_format):
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {kind_name(input)}")
+    device_of(name, device)
+    dtype = dtype_of(name, dtype, input.dtype)
+    keep = memory_format is None or memory_format._name == "preserve_format"
+    if keep and input.is_non_overlapping_and_dense() and not input.is_contiguous():
+        return _core.empty_strided(list(input.shape), list(input.stride()), dtype)
+    t = _core.empty(list(input.shape), dtype)
+    return t if keep else in_format(t, memory_format)
 
 
 def empty_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None,
                pin_memory=False):  # fmt: skip
     """A tensor of the same shape (and layout, if it is dense), with arbitrary elements."""
-    check_device(device)
-    dtype = dtype or input.dtype
-    keep = memory_format is None or "preserve" in repr(memory_format)
-    if keep and input.is_non_overlapping_and_dense() and not input.is_contiguous():
-        t = _core.empty_strided(list(input.shape), list(input.stride()), dtype)
-    else:
-        t = _core.empty(list(input.shape), dtype)
-    return finish(t, dtype, requires_grad)
+    return finish(_like("empty_like", input, dtype, device, memory_format), None, requires_grad, "empty_like")
 
 
-def zeros_like(input, **options):
+def zeros_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None,
+               pin_memory=False, out=None):  # fmt: skip
     """Zeros of the same shape and type."""
-    requires_grad = options.pop("requires_grad", False)
-    return finish(empty_like(input, **options)._set_all(0), None, requires_grad)
+    t = _like("zeros_like", input, dtype, device, memory_format)._set_all(0)
+    return finish(t, out, requires_grad, "zeros_like")
 
 
-def ones_like(input, **options):
+def ones_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None,
+              pin_memory=False, out=None):  # fmt: skip
     """Ones of the same shape and type."""
-    requires_grad = options.pop("requires_grad", False)
-    return finish(empty_like(input, **options)._set_all(1), None, requires_grad)
+    t = _like("ones_like", input, dtype, device, memory_format)._set_all(1)
+    return finish(t, out, requires_grad, "ones_like")
 
 
-def full_like(input, fill_value, **options):
+def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None,
+              pin_memory=False, out=None):  # fmt: skip
     """One repeated number, in the shape and type of another tensor."""
-    requires_grad = options.pop("requires_grad", False)
-    if isinstance(fill_value, Tensor):
-        fill_value = fill_value.item()
-    return finish(empty_like(input, **options)._set_all(fill_value), None, requires_grad)
+    t = _like("full_like", input, dtype, device, memory_format)
+    t._set_all(check_fill(number("full_like", "fill_value", 2, fill_value), t.dtype))
+    return finish(t, out, requires_grad, "full_like")
+
+
+_warned_read_only: list = []  # torch warns once in a program
 
 
 def from_numpy(ndarray):
@@ -138,7 +166,7 @@ def from_numpy(ndarray):
     tensor([5., 2.], dtype=torch.float64)
     """
     if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+        raise TypeError(f"expected np.ndarray (got {_qualified(ndarray)})")
     return _from_array(ndarray)
 
 
@@ -149,7 +177,7 @@ def _from_array(a):
     if any(s < 0 for s in a.strides):
         raise ValueError(
             "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
-            "currently supported. (You can probably work around this by making a copy of your array with array.copy().)"
+            "currently supported. (You can probably work around this by making a copy of your array  with array.copy().) "
         )
     if any(s % a.itemsize for s in a.strides):
         raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array to "
@@ -157,9 +185,8 @@ def _from_array(a):
     if not a.dtype.isnative:
         raise ValueError("given numpy array has byte order different from the native byte order. Conversion between "
                          "byte orders is currently not supported.")  # fmt: skip
-    if not a.flags.writeable:
-        import warnings
-
+    if not a.flags.writeable and not _warned_read_only:
+        _warned_read_only.append(True)
         warnings.warn(
             "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means "
             "writing to this tensor will result in undefined behavior. You may want to copy the array to protect its "
@@ -171,165 +198,12 @@ def _from_array(a):
     return _core.borrow(address, dtype, list(a.shape), [s // a.itemsize for s in a.strides], a)
 
 
-def _array_of(data):
-    """Nested data as an array of a type that a tensor can have; Python floats are of no type yet."""
-    if isinstance(data, np.ndarray):
-        return data, dtype_of_array(data)
-    if isinstance(data, (bool, np.bool_)):
-        return np.asarray(data), _core.bool
-    if isinstance(data, int):
-        return np.asarray(data, dtype=np.int64), _core.int64
-    if isinstance(data, float):
-        return np.asarray(data), None
-    if isinstance(data, np.generic):
-        a = np.asarray(data)
-        return a, dtype_of_array(a)
-    a, scalars = _nested(data)
-    return a, scalars
+def _qualified(x):
+    kind = type(x)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
-def _nested(data):
-    if not isinstance(data, (list, tuple, range)):
-        if hasattr(data, "__array__"):
-            a = np.asarray(data)
-            return a, dtype_of_array(a)
-        if isinstance(data, (numbers.Number, str)) or not hasattr(data, "__len__"):
-            kind = type(data).__name__
-            if isinstance(data, str):
-                raise TypeError(f"new(): invalid data type '{kind}'")
-            raise RuntimeError(f"Could not infer dtype of {kind}")
-        data = list(data)
-    plain, kind = _plain(data)
-    try:
-        a = np.array(plain, dtype=np.int64 if kind is _core.int64 else None) if plain else np.empty(_shape(plain))
-    except OverflowError:
-        raise RuntimeError("Overflow when unpacking long long") from None
-    except ValueError:
-        _complain(plain)
-        raise
-    if a.dtype == object:
-        _complain(plain)
-        raise TypeError(f"new(): invalid data type '{type(plain).__name__}'")
-    return a, kind if a.size else None
-
-
-def _shape(data):
-    shape = []
-    while isinstance(data, (list, tuple)):
-        shape.append(len(data))
-        data = data[0] if data else None
-    return shape
-
-
-def _complain(data, depth=0):
-    """Torch's text for ragged data: which axis, and the two lengths."""
-    lengths = [len(x) if isinstance(x, (list, tuple)) else None for x in data]
-    first = lengths[0]
-    for n in lengths:
-        if n is None and first is not None:
-            raise TypeError(f"not a sequence: expected sequence of length {first} at dim {depth + 1}")
-        if n is not None and first is None:
-            raise TypeError(f"only number elements were expected at dim {depth + 1}")
-        if n != first:
-            raise ValueError(f"expected sequence of length {first} at dim {depth + 1} (got {n})")
-    for x in data:
-        if isinstance(x, (list, tuple)):
-            _complain(x, depth + 1)
-
-
-def _plain(data):
-    """Lists with tensors and arrays replaced by lists, and the type that their elements have together."""
-    kind = None
-    out = []
-    for x in data:
-        if isinstance(x, (list, tuple, range)):
-            x, k = _plain(x)
-        elif isinstance(x, Tensor):
-            k = x.dtype if not x.dtype.is_floating_point else x.dtype
-            x = x.tolist()
-        elif isinstance(x, np.ndarray):
-            k = dtype_of_array(x)
-            x = x.tolist()
-        elif isinstance(x, np.generic):
-            k = dtype_of_array(np.asarray(x))
-            x = x.item()
-        elif isinstance(x, bool):
-            k = _core.bool
-        elif isinstance(x, int):
-            k = _core.int64
-        elif isinstance(x, float):
-            k = _core.get_default_dtype()
-        elif isinstance(x, str):
-            raise ValueError(f"too many dimensions '{type(x).__name__}'")
-        elif hasattr(x, "__array__"):
-            x = np.asarray(x)
-            k = dtype_of_array(x)
-            x = x.tolist()
-        elif hasattr(x, "__len__") and hasattr(x, "__getitem__"):
-            x, k = _plain(list(x))
-        else:
-            raise RuntimeError(f"Could not infer dtype of {type(x).__name__}")
-        out.append(x)
-        if k is not None:
-            kind = k if kind is None else _core.promote_types(kind, k)
-    return out, kind
-
-
-def tensor(data, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
-    """A new tensor with a copy of the data.
-
-    Dtypes    that of the data: bool, int64, or the default float type for Python numbers; NumPy's own otherwise
-    Errors    ValueError for ragged lists, TypeError and RuntimeError for data that are no numbers
-
-    >>> import pullback as torch
-    >>> torch.tensor([[1, 2], [3, 4]])
-    tensor([[1, 2],
-            [3, 4]])
-    """
-    check_device(device)
-    if isinstance(data, Tensor):
-        import warnings
-
-        warnings.warn(
-            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
-            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
-            UserWarning, stacklevel=2,
-        )  # fmt: skip
-        t = f["_clone"](data.detach())
-        t = t if dtype is None else t.to(dtype)
-        return finish(t, dtype, requires_grad)
-    if type(data) is float:
-        t = _core.empty((), dtype or _core.get_default_dtype())._set_all(data)
-        return t.requires_grad_() if requires_grad else t
-    array, kind = _array_of(data)
-    dtype = dtype or kind or _core.get_default_dtype()
-    if dtype not in _STORED:
-        raise TypeError(f"torch.{dtype._name} tensors are not supported yet; use float32 or float64")
-    with np.errstate(invalid="ignore"):
-        copy = np.array(array, dtype=TO_NUMPY[dtype], order="C", copy=True)
-    t = _core.empty(list(copy.shape), dtype)._take_elements(_from_array(copy))
-    return t.requires_grad_() if requires_grad else t
-
-
-def as_tensor(data, dtype=None, device=None):
-    """The data as a tensor, without a copy where that is possible."""
-    check_device(device)
-    if isinstance(data, Tensor):
-        return data if dtype is None or data.dtype == dtype else data.to(dtype)
-    if isinstance(data, np.ndarray) and all(s >= 0 for s in data.strides):
-        t = from_numpy(data)
-        return t if dtype is None or t.dtype == dtype else t.to(dtype)
-    return tensor(data, dtype=dtype)
-
-
-asarray = as_tensor
-
-
-def _scalar(x):
-    return x.item() if isinstance(x, Tensor) else x
-
-
-def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
+def arange(*bounds, start=None, end=None, step=None, out=None, dtype=None, layout=None, device=None, pin_memory=False,
            requires_grad=False):  # fmt: skip
     """start, start + step, ... up to but not including end.
 
@@ -337,62 +211,136 @@ def arange(start, end=None, step=1, *, out=None, dtype=None, layout=None, device
     >>> torch.arange(0, 1, 0.25)
     tensor([0.0000, 0.2500, 0.5000, 0.7500])
     """
-    check_device(device)
-    if end is None:
-        start, end = 0, start
-    start, end, step = _scalar(start), _scalar(end), _scalar(step)
+    device_of("arange", device)
+    names = ("end",) if len(bounds) == 1 and end is None else ("start", "end", "step")
+    given = {"start": start, "end": end, "step": step}
+    for position, (name, value) in enumerate(zip(names, bounds), 1):
+        given[name] = number("arange", name, position, value)
+    if given["end"] is None or len(bounds) > 3:
+        raise TypeError(
+            f"arange() received an invalid combination of arguments - got ({', '.join(map(kind_name, bounds))}), but "
+            "expected one of:\n * (Number end)\n * (Number start, Number end, Number step = 1)"
+        )
+    start, end, step = (x.item() if isinstance(x, Tensor) else x for x in given.values())
+    start, step = start or 0, 1 if step is None else step
+    t = _arange(start, end, step, dtype if dtype is None and out is None else out_dtype("arange", dtype, out))
+    if out is not None and out.numel() not in (0, t.numel()):
+        warnings.warn(
+            f"The number of elements in the out tensor of shape {list(out.shape)} is {out.numel()} which does not match "
+            f"the computed number of elements {t.numel()}. Note that this may occur as a result of rounding error. The "
+            f"out tensor will be resized to a tensor of shape ({t.numel()},).",
+            UserWarning, stacklevel=2,
+        )  # fmt: skip
+    return finish(t, out, requires_grad, "arange")
+
+
+def _arange(start, end, step, dtype):
+    fractional = any(isinstance(x, (float, np.floating)) for x in (start, end, step))
     if dtype is None:
-        whole = all(isinstance(x, (int, np.integer)) for x in (start, end, step))
-        dtype = _core.int64 if whole else _core.get_default_dtype()
+        dtype = _core.get_default_dtype() if fractional else _core.int64
     if step == 0:
         raise RuntimeError("step must be nonzero")
     if not all(math.isfinite(x) for x in (start, end)):
         raise RuntimeError(f"unsupported range: {start} -> {end}")
     if (end - start) * step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
-    if dtype.is_floating_point or any(isinstance(x, float) for x in (start, end, step)):
-        t = _core.arange_float(dtype, float(start), float(end), float(step))
-    else:
-        t = _core.arange_int(dtype, int(start), int(end), int(step))
-    return finish(t, dtype, requires_grad)
+    if dtype.is_floating_point or (fractional and dtype == _core.get_default_dtype()):
+        return _core.arange_float(dtype, float(start), float(end), float(step))
+    if int(step) == 0:
+        raise ValueError("step must be nonzero\nA step below 1 needs a float dtype.")
+    count = math.ceil((end - start) / step)
+    t = _core.arange_int(_core.int64, int(start), int(start) + count * int(step), int(step))
+    return t if dtype == _core.int64 else _core.empty([count], dtype)._take_elements(t)
 
 
-def linspace(start, end, steps, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
-             requires_grad=False):  # fmt: skip
-    """`steps` numbers from start to end, both included, evenly spaced."""
-    check_device(device)
+def range(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
+    """Like arange(), with the end included and float elements."""
+    warnings.warn(
+        "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with "
+        "Python's range builtin. Instead, use torch.arange, which produces values in [start, end).",
+        UserWarning, stacklevel=2,
+    )  # fmt: skip
+    if end is None:
+        start, end = 0, start
+    dtype = dtype_of("range", dtype)
+    count = math.floor((end - start) / step) + 1
+    t = _core.arange_float(dtype, float(start), float(start + (count - 0.5) * step), float(step))
+    return finish(t, out, requires_grad, "range")
+
+
+def _spaced(name, start, end, steps, dtype, device, out):
+    device_of(name, device)
+    wrong = any(isinstance(x, (str, bytes, list, tuple, type(None))) for x in (start, end))
+    if wrong or isinstance(steps, float) or not hasattr(steps, "__index__"):
+        found = ", ".join(kind_name(x) for x in (start, end, steps) if x is not None)
+        raise TypeError(
+            f"{name}() received an invalid combination of arguments - got ({found}), but expected one of:\n"
+            " * (Number start, Number end, int steps)"
+        )
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
-    t = _core.linspace(dtype or _core.get_default_dtype(), float(_scalar(start)), float(_scalar(end)), steps)
-    return finish(t, dtype, requires_grad)
+    start, end = (float(x.item() if isinstance(x, Tensor) else x) for x in (start, end))
+    return out_dtype(name, dtype, out), start, end, steps.__index__()
 
 
-def logspace(start, end, steps, base=10.0, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
+def linspace(start, end, steps=None, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
+             requires_grad=False):  # fmt: skip
+    """`steps` numbers from start to end, both included, evenly spaced."""
+    dtype, start, end, steps = _spaced("linspace", start, end, steps, dtype, device, out)
+    return finish(_core.linspace(dtype, start, end, steps), out, requires_grad, "linspace")
+
+
+def logspace(start, end, steps=None, base=10.0, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
              requires_grad=False):  # fmt: skip
     """base ** start, ..., base ** end, with evenly spaced exponents."""
-    check_device(device)
-    t = _core.logspace(dtype or _core.get_default_dtype(), float(_scalar(start)), float(_scalar(end)), steps,
-                       float(base))  # fmt: skip
-    return finish(t, dtype, requires_grad)
+    dtype, start, end, steps = _spaced("logspace", start, end, steps, dtype, device, out)
+    return finish(_core.logspace(dtype, start, end, steps, float(base)), out, requires_grad, "logspace")
 
 
 def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
     """Ones on the diagonal, zeros elsewhere."""
-    check_device(device)
+    device_of("eye", device)
+    n = integer("eye", "n", 1, n)
+    m = n if m is None else integer("eye", "m", 2, m)
     if n < 0:
         raise RuntimeError(f"n must be greater or equal to 0, got {n}")
-    if m is not None and m < 0:
+    if m < 0:
         raise RuntimeError(f"m must be greater or equal to 0, got {m}")
-    t = _core.eye(dtype or _core.get_default_dtype(), n, n if m is None else m)
-    return finish(t, dtype, requires_grad)
+    return finish(_core.eye(out_dtype("eye", dtype, out), n, m), out, requires_grad, "eye")
 
 
 def empty_strided(size, stride, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
     """An uninitialised tensor with given strides."""
-    check_device(device)
-    return finish(_core.empty_strided(list(size), list(stride), dtype or _core.get_default_dtype()), dtype, requires_grad)
+    device_of("empty_strided", device)
+    if len(size) != len(stride):
+        raise RuntimeError(
+            f"dimensionality of sizes ({len(size)}) must match dimensionality of strides ({len(stride)})"
+        )
+    t = _core.empty_strided(list(size), list(stride), dtype_of("empty_strided", dtype))
+    return finish(t, None, requires_grad, "empty_strided")
 
 
 def scalar_tensor(s, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
     """A 0-dim tensor."""
-    return tensor(s, dtype=dtype or _core.get_default_dtype(), requires_grad=requires_grad)
+    t = _core.empty([], dtype_of("scalar_tensor", dtype))._set_all(number("scalar_tensor", "s", 1, s))
+    return finish(t, None, requires_grad, "scalar_tensor")
+
+
+def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
+    """A 1-dim tensor over the memory of an object with the buffer protocol."""
+    a = np.frombuffer(buffer, dtype=TO_NUMPY[dtype], count=count, offset=offset)
+    return finish(_from_array(a), None, requires_grad, "frombuffer")
+
+
+def _triangle(pairs, dtype):
+    return _from_array(np.stack(pairs).astype(np.int64)).to(dtype)
+
+
+def tril_indices(row, col, offset=0, *, dtype=_core.int64, device=None, layout=None):
+    """Rows and columns of the elements on and below a diagonal."""
+    return _triangle(np.tril_indices(row, offset, col), dtype)
+
+
+def triu_indices(row, col, offset=0, *, dtype=_core.int64, device=None, layout=None):
+    """Rows and columns of the elements on and above a diagonal."""
+    return _triangle(np.triu_indices(row, offset, col), dtype)

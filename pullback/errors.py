@@ -19,7 +19,7 @@ class ShapeError(RuntimeError):
     """
 
 
-class DtypeError(RuntimeError):
+class DtypeError(NotImplementedError):
     """An operation that the elements' type does not have, or a mixture of types that does not work."""
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 
 import numpy as np
 
 from pullback import _core
-from pullback.creation import empty, empty_like, from_numpy, sizes_of
+from pullback.arguments import device_of, dtype_of, finish, integer, kind_name, sized, sizes_of
+from pullback.creation import empty, empty_like, from_numpy
+from pullback.errors import DtypeError
 from pullback.types import CPU, check_device
 
 Tensor = _core.Tensor
@@ -114,105 +117,144 @@ def set_rng_state(new_state) -> None:
     default_generator.set_state(new_state)
 
 
-def _made(t, requires_grad):
-    return t.requires_grad_() if requires_grad else t
+def _filled(name, t, fill, generator, *args, out=None, requires_grad=False):
+    if not t.dtype.is_floating_point and fill in (_core.fill_uniform, _core.fill_normal):
+        kernel = "check_uniform_bounds" if fill is _core.fill_uniform else "normal_kernel_cpu"
+        raise DtypeError(f"\"{kernel}\" not implemented for '{t.dtype._legacy.removesuffix('Tensor')}'")
+    fill(t, _of(generator), *args)
+    return finish(t, out, requires_grad, name)
 
 
-def rand(*size, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def rand(*size, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
+         **named):  # fmt: skip
     """Uniform in [0, 1)."""
-    t = empty(*size, dtype=dtype, device=device)
-    _core.fill_uniform(t, _of(generator), 0.0, 1.0)
-    return _made(t, requires_grad)
+    t = sized("rand", size, named, dtype, device, out)
+    return _filled("rand", t, _core.fill_uniform, generator, 0.0, 1.0, out=out, requires_grad=requires_grad)
 
 
-def randn(*size, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def randn(*size, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
+          **named):  # fmt: skip
     """Standard normal."""
-    t = empty(*size, dtype=dtype, device=device)
-    _core.fill_normal(t, _of(generator), 0.0, 1.0)
-    return _made(t, requires_grad)
+    t = sized("randn", size, named, dtype, device, out)
+    return _filled("randn", t, _core.fill_normal, generator, 0.0, 1.0, out=out, requires_grad=requires_grad)
 
 
 def rand_like(input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None):
     """Uniform in [0, 1), in the shape of another tensor."""
-    t = empty_like(input, dtype=dtype, memory_format=memory_format)
-    _core.fill_uniform(t, _of(generator), 0.0, 1.0)
-    return _made(t, requires_grad)
+    t = empty_like(input, dtype=dtype, device=device, memory_format=memory_format)
+    return _filled("rand_like", t, _core.fill_uniform, generator, 0.0, 1.0, requires_grad=requires_grad)
 
 
 def randn_like(input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None):
     """Standard normal, in the shape of another tensor."""
-    t = empty_like(input, dtype=dtype, memory_format=memory_format)
-    _core.fill_normal(t, _of(generator), 0.0, 1.0)
-    return _made(t, requires_grad)
+    t = empty_like(input, dtype=dtype, device=device, memory_format=memory_format)
+    return _filled("randn_like", t, _core.fill_normal, generator, 0.0, 1.0, requires_grad=requires_grad)
 
 
-def randint(low, high=None, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None,
-            requires_grad=False):  # fmt: skip
+def randint(*args, low=None, high=None, size=None, generator=None, out=None, dtype=None, layout=None, device=None,
+            requires_grad=False, pin_memory=False):  # fmt: skip
     """Integers in [low, high)."""
-    if size is None:
-        low, high, size = 0, low, high
-    check_device(device)
+    device_of("randint", device)
+    bounds = list(args)
+    if size is None and bounds and isinstance(bounds[-1], (tuple, list)):
+        size = bounds.pop()
+    names = ["high"] if len(bounds) == 1 and high is None and low is None else ["low", "high"]
+    given = {"low": low, "high": high}
+    given.update((name, integer("randint", name, k, x)) for k, (name, x) in enumerate(zip(names, bounds), 1))
+    if given["high"] is None or size is None or len(bounds) > 2:
+        found = ", ".join(map(kind_name, args))
+        raise TypeError(
+            f"randint() received an invalid combination of arguments - got ({found}), but expected one of:\n"
+            " * (int high, tuple of ints size)\n * (int low, int high, tuple of ints size)"
+        )
+    low, high = given["low"] or 0, given["high"]
+    size = sizes_of((tuple(size),), "randint", position=len(bounds) + 1)
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
-    t = empty(tuple(size), dtype=dtype or _core.int64)
-    _core.fill_randint(t, _of(generator), low, high)
-    return _made(t, requires_grad)
+    t = _core.empty(size, dtype_of("randint", dtype, out.dtype if out is not None else _core.int64))
+    return _filled("randint", t, _core.fill_randint, generator, low, high, out=out, requires_grad=requires_grad)
 
 
-def randint_like(input, low, high=None, *, dtype=None, **options):
+def randint_like(input, *bounds, low=0, high=None, dtype=None, **options):
     """Integers in [low, high), in the shape of another tensor."""
-    if high is None:
-        low, high = 0, low
+    low, high = (low, bounds[0]) if len(bounds) == 1 else bounds or (low, high)
     return randint(low, high, tuple(input.shape), dtype=dtype or input.dtype, **options)
 
 
 def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False,
              pin_memory=False):  # fmt: skip
     """A random order of 0 .. n-1."""
-    if n < 0:
-        raise RuntimeError("n must be non-negative, got", n)
-    t = empty(n, dtype=dtype or _core.int64)
-    _core.fill_randperm(t, _of(generator))
-    return _made(t, requires_grad)
+    device_of("randperm", device)
+    t = _core.empty([integer("randperm", "n", 1, n)], dtype_of("randperm", dtype, _core.int64))
+    return _filled("randperm", t, _core.fill_randperm, generator, out=out, requires_grad=requires_grad)
 
 
-def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None, device=None, requires_grad=False):
-    """Normal with given means and standard deviations (numbers or tensors)."""
-    if size is not None:
-        t = empty(tuple(size), dtype=dtype, device=device)
-        _core.fill_normal(t, _of(generator), float(mean), float(std))
-        return _made(t, requires_grad)
-    if isinstance(std, Tensor) and bool((std < 0).any()):
-        raise RuntimeError("normal expects all elements of std >= 0.0")
-    if isinstance(mean, Tensor) and isinstance(std, Tensor):
-        t = empty((mean + std).shape, dtype=mean.dtype)
-    else:
-        t = empty_like(mean if isinstance(mean, Tensor) else std)
+def _check_std(std):
     if isinstance(std, Tensor):
-        _core.fill_normal(t, _of(generator), 0.0, 1.0)
-        t = t * std.detach() + (mean.detach() if isinstance(mean, Tensor) else mean)
-        return t
-    if std < 0:
-        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
-    _core.fill_normal(t, _of(generator), 0.0, float(std))
-    return t + mean.detach()
+        if std.numel() and bool((std < 0).any()):
+            raise RuntimeError("normal expects all elements of std >= 0.0")
+    elif std < 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
+
+
+def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None,
+           requires_grad=False, pin_memory=False):  # fmt: skip
+    """Normal with given means and standard deviations (numbers or tensors)."""
+    _check_std(std)
+    if size is not None:
+        t = sized("normal", (tuple(size),), {}, dtype, device, out)
+        return _filled("normal", t, _core.fill_normal, generator, float(mean), float(std), out=out,
+                       requires_grad=requires_grad)  # fmt: skip
+    like = [x.detach() for x in (mean, std) if isinstance(x, Tensor)]
+    if not like:
+        raise TypeError(
+            f"normal() received an invalid combination of arguments - got ({kind_name(mean)}, {kind_name(std)}), but "
+            "expected one of:\n * (Tensor mean, Tensor std)\n * (Tensor mean, float std = 1)\n * (float mean, Tensor "
+            "std)\n * (float mean, float std, tuple of ints size)"
+        )
+    t = empty_like(like[0]) if len(like) == 1 else empty((like[0] + like[1]).shape, dtype=like[0].dtype)
+    _core.fill_normal(t, _of(generator), 0.0, 1.0)
+    mean = mean.detach() if isinstance(mean, Tensor) else mean
+    std = std.detach() if isinstance(std, Tensor) else float(std)
+    return finish(t * std + mean, out, False, "normal")
 
 
 def bernoulli(input, p=None, *, generator=None, out=None):
     """Ones with the probabilities in `input` (or p everywhere)."""
-    t = empty_like(input)
-    return bernoulli_(t, input if p is None else p, generator=generator)
+    if p is None and not input.dtype.is_floating_point:
+        raise DtypeError(f"\"bernoulli_tensor_cpu_p_\" not implemented for '{input.dtype._legacy.removesuffix('Tensor')}'")
+    t = _core.empty(list(input.shape), input.dtype)
+    return finish(bernoulli_(t, input if p is None else p, generator=generator), out)
 
 
 def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
     """Indices drawn with the weights in each row."""
+    if not input.dtype.is_floating_point:
+        raise RuntimeError(
+            f"multinomial only supports floating-point dtypes for input, got: {input.dtype._legacy.removesuffix('Tensor')}"
+        )
     if input.dim() not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
     if num_samples <= 0:
         raise RuntimeError("cannot sample n_sample <= 0 samples")
     if not replacement and num_samples > input.shape[-1]:
         raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
-    return _core.multinomial(input.detach().contiguous(), _of(generator), num_samples, replacement)
+    weights = input.detach()
+    if not bool(((weights >= 0) & (weights < np.inf)).all()):
+        raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    drawn = _core.multinomial(weights.contiguous(), _of(generator), num_samples, replacement)
+    return finish(drawn, out)
+
+
+@contextlib.contextmanager
+def fork_rng(devices=None, enabled=True, **_):
+    """Within the block, random numbers leave the default stream as it was."""
+    state = get_rng_state() if enabled else None
+    try:
+        yield
+    finally:
+        if enabled:
+            set_rng_state(state)
 
 
 # ---- in place ----

@@ -6,7 +6,8 @@ import copy as _copy
 
 import numpy as np
 
-from pullback import _core, creation, random
+from pullback import _core, creation, from_data, random
+from pullback.arguments import dtype_of, sizes_of
 from pullback.errors import GradError
 from pullback.trace.tracer import functions as f
 from pullback.types import CPU, check_device, device, strided
@@ -238,7 +239,7 @@ def is_same_size(self, other):
 
 def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
     """A new tensor of this one's type."""
-    return creation.tensor(data, dtype=dtype or self.dtype, requires_grad=requires_grad)
+    return from_data.tensor(data, dtype=dtype or self.dtype, requires_grad=requires_grad)
 
 
 def _new(name, sized=True):
@@ -309,9 +310,9 @@ def _legacy_new(cls, *args, **kwargs):
     elif len(args) == 1 and isinstance(args[0], Tensor):
         t = args[0].detach()
     elif len(args) == 1 and not isinstance(args[0], int):
-        t = creation.tensor(args[0], dtype=_core.get_default_dtype())
+        t = from_data.tensor(args[0], dtype=_core.get_default_dtype())
     else:
-        t = _core.empty(creation.sizes_of(args), _core.get_default_dtype())
+        t = _core.empty(sizes_of(args, "new"), _core.get_default_dtype())
     return t if cls is Tensor else t._detached_as(cls)
 
 

@@ -116,10 +116,11 @@ def check_device(d) -> None:
 
 
 class memory_format:
-    """How a tensor's elements are laid out; pullback knows contiguous and preserve."""
+    """The order in which a tensor's axes lie in memory."""
 
-    def __init__(self, name):
+    def __init__(self, name, axes=None):
         self._name = name
+        self._axes = axes  # from the slowest to the fastest; None where the rank does not matter
 
     def __repr__(self):
         return f"torch.{self._name}"
@@ -131,8 +132,8 @@ class memory_format:
 memory_format.__module__ = "torch"
 contiguous_format = memory_format("contiguous_format")
 preserve_format = memory_format("preserve_format")
-channels_last = memory_format("channels_last")
-channels_last_3d = memory_format("channels_last_3d")
+channels_last = memory_format("channels_last", (0, 2, 3, 1))
+channels_last_3d = memory_format("channels_last_3d", (0, 2, 3, 4, 1))
 
 
 class layout:

@@ -183,7 +183,7 @@ bool scalar_from(PyObject* o, Scalar& s) {
     int overflow = 0;
     const int64_t v = PyLong_AsLongLongAndOverflow(o, &overflow);
     if (overflow) {
-      fail(ErrorKind::Overflow, "Overflow when unpacking long long\n",
+      fail(ErrorKind::Overflow, "int too big to convert\n",
            "An integer must lie between -2**63 and 2**63 - 1; use a float for larger numbers.");
     }
     s = Scalar::of_int(v);

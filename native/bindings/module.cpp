@@ -3,10 +3,12 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "bindings/function_node.h"
 #include "bindings/node_object.h"
 #include "bindings/op_function.h"
 #include "bindings/random.h"
 #include "bindings/rules.h"
+#include "bindings/step.h"
 #include "bindings/tape.h"
 #include "core/shape.h"
 #include "kernels/blas.h"
@@ -135,7 +137,9 @@ void init_python_hooks(nb::module_& m) {
   m.def("set_parameter_class", [](nb::object cls) {
     parameter_type = reinterpret_cast<PyTypeObject*>(cls.release().ptr());
   });
-  m.def("set_tracer_class", [](nb::object cls) { set_tracer_type(cls.ptr()); });
+  m.def("set_tracer_classes", [](nb::object symbolic, nb::object tensor) {
+    set_tracer_types(symbolic.ptr(), tensor.ptr());
+  });
   m.def("set_dispatcher", [](nb::object f) { set_dispatcher(f.ptr()); });
   m.def("set_torch_function_default", [](nb::object plain, nb::object disabled) {
     set_torch_function_default(plain.ptr(), disabled.ptr());
@@ -161,6 +165,7 @@ NB_MODULE(_core, m) {
   });
   init_dtype(m.ptr());
   init_node_type(m.ptr());
+  init_function_node(m.ptr());
   init_tensor_type(m.ptr());
   init_op_function(m.ptr());
   init_runtime(m);
@@ -168,6 +173,7 @@ NB_MODULE(_core, m) {
   init_python_hooks(m);
   init_rules(m);
   init_random(m);
+  init_step(m);
   m.def("empty", empty);
   m.def("empty_strided", empty_strided);
   m.def("borrow", borrow);

@@ -2,6 +2,7 @@
 
 #include <unordered_map>
 
+#include "bindings/function_node.h"
 #include "core/shape.h"
 
 namespace pb::py {
@@ -44,14 +45,17 @@ PyObject* name(PyObject* o, PyObject*) {
   return guarded([&] { return text(as_node(o)->node->name()); });
 }
 
+PyObject* edge_object(Edge& e) {
+  Owned next(e.node ? node_object(e.node) : Py_NewRef(Py_None));
+  return check(Py_BuildValue("(OI)", next.get(), e.nr));
+}
+
 PyObject* next_functions(PyObject* o, void*) {
   return guarded([&]() -> PyObject* {
     Node& n = *as_node(o)->node;
     Owned t = own(PyTuple_New(static_cast<Py_ssize_t>(n.edge_count())));
     for (size_t i = 0; i < n.edge_count(); ++i) {
-      const Edge& e = n.edge(i);
-      Owned next(e.node ? node_object(e.node) : Py_NewRef(Py_None));
-      PyTuple_SET_ITEM(t.get(), i, check(Py_BuildValue("(OI)", next.get(), e.nr)));
+      PyTuple_SET_ITEM(t.get(), i, edge_object(n.edge(i)));
     }
     return t.release();
   });
@@ -78,6 +82,11 @@ PyObject* metadata(PyObject* o, void*) {
 
 PyObject* sequence_nr(PyObject* o, PyObject*) { return PyLong_FromUnsignedLongLong(as_node(o)->node->sequence); }
 
+PyObject* context(PyObject* o, PyObject*) {
+  PyObject* ctx = context_of(*as_node(o)->node);
+  return Py_NewRef(ctx ? ctx : Py_None);
+}
+
 Owned& hooks_at(PyObject* o, const char* which) {
   PyNodeExtras& e = extras_of(*as_node(o)->node);
   return std::string_view(which) == "pre" ? e.pre_hooks : e.post_hooks;
@@ -92,14 +101,41 @@ PyObject* hook_dict(PyObject* o, PyObject* which) {
   });
 }
 
+// (declaration, an edge for each operand (numbers and tensors), numbers, integers) of an operation; None for others.
+PyObject* application(PyObject* o, PyObject*) {
+  return guarded([&]() -> PyObject* {
+    auto* n = dynamic_cast<OperationNode*>(as_node(o)->node);
+    if (!n || !n->plan().op->declaration) Py_RETURN_NONE;
+    const Plan& p = n->plan();
+    Owned edges = own(PyList_New(0)), numbers = own(PyList_New(0)), ints = own(PyList_New(0));
+    size_t tensor = 0;
+    for (const auto& m : p.in) {
+      Owned e = m ? own(edge_object(n->edge(tensor++))) : own(Py_BuildValue("(Oi)", Py_None, 0));
+      check(PyList_Append(edges.get(), e.get()));
+    }
+    for (const Scalar& s : n->scalars()) {
+      Owned v = own(scalar_object(s));
+      check(PyList_Append(numbers.get(), v.get()));
+    }
+    for (int64_t i : p.ints) {
+      Owned v = own(PyLong_FromLongLong(i));
+      check(PyList_Append(ints.get(), v.get()));
+    }
+    PyObject* declaration = static_cast<PyObject*>(p.op->declaration);
+    return Py_BuildValue("(OOOO)", declaration, edges.get(), numbers.get(), ints.get());
+  });
+}
+
 PyObject* saved(PyObject* o, PyObject*) {
   return guarded([&]() -> PyObject* {
     auto* n = dynamic_cast<OperationNode*>(as_node(o)->node);
     Owned list = own(PyList_New(0));
     if (!n) return list.release();
+    if (n->released() && !n->plan().rule->saves.empty()) fail(ErrorKind::Grad, kFreedGraph);
     const auto& saves = n->plan().rule->saves;
     for (size_t k = 0; k < n->saved().size(); ++k) {
-      Owned t = own(wrap_array(n->saved()[k].array));
+      n->check_saved(n->saved()[k], k);
+      Owned t = own(wrap(n->reattach(k)));
       Owned entry = own(Py_BuildValue("(OiO)", saves[k].output ? Py_True : Py_False, saves[k].index, t.get()));
       check(PyList_Append(list.get(), entry.get()));
     }
@@ -111,11 +147,13 @@ PyMethodDef methods[] = {
     {"name", name, METH_NOARGS, "The node's name."},
     {"_sequence_nr", sequence_nr, METH_NOARGS, "Creation number in its thread."},
     {"_hooks", hook_dict, METH_O, "The dict of hooks, 'pre' or 'post'."},
+    {"_application", application, METH_NOARGS, "(declaration, edges by operand, numbers, integers), or None."},
+    {"_context", context, METH_NOARGS, "The ctx of a user's Function, or None."},
     {"_saved", saved, METH_NOARGS, "What the node keeps: (is an output, position, tensor)."},
     {nullptr, nullptr, 0, nullptr},
 };
 PyGetSetDef getset[] = {
-    {"next_functions", next_functions, nullptr, "Where the gradients go: (node, output number) each.", nullptr},
+    {"_edges", next_functions, nullptr, "Where the gradients go: (node, output number) each.", nullptr},
     {"variable", variable, nullptr, "The leaf into whose grad this node adds.", nullptr},
     {"metadata", metadata, nullptr, "A dict for the user's notes.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
@@ -126,12 +164,26 @@ PyObject* gradient_object(const Var& v) {
   return wrap(v);
 }
 
-void take_gradient(Var& into, PyObject* value, const char* what) {
+std::string name_of(PyObject* hook) {
+  Owned name(PyObject_GetAttrString(hook, "__name__"));
+  PyErr_Clear();
+  if (name && PyUnicode_Check(name.get())) return PyUnicode_AsUTF8(name.get());
+  return Py_TYPE(hook)->tp_name;
+}
+
+void take_gradient(Var& into, PyObject* value, PyObject* hook) {
   if (!is_tensor(value)) fail(ErrorKind::Type, "expected Variable, but hook returned '", Py_TYPE(value)->tp_name, "'");
   const Var& v = var_of(value);
-  if (into.array.storage && !std::ranges::equal(v.array.meta->shape(), into.array.meta->shape())) {
-    fail(ErrorKind::Runtime, what, " has changed the size of value\nIt returned ", shape_text(v.array.meta->shape()),
-         " for a gradient of shape ", shape_text(into.array.meta->shape()), ".");
+  if (into.array.storage) {
+    const Meta &is = *v.array.meta, &was = *into.array.meta;
+    if (is.dtype != was.dtype) {
+      fail(ErrorKind::Runtime, "hook '", name_of(hook), "' has changed the type of value (was torch.",
+           info(was.dtype).legacy, " got torch.", info(is.dtype).legacy, ")");
+    }
+    if (!std::ranges::equal(is.shape(), was.shape())) {
+      fail(ErrorKind::Runtime, "hook '", name_of(hook), "' has changed the size of value\nIt returned ",
+           shape_text(is.shape()), " for a gradient of shape ", shape_text(was.shape()), ".");
+    }
   }
   into = v;
 }
@@ -152,17 +204,17 @@ Owned gradients_tuple(std::span<Var> values) {
   return t;
 }
 
-void replace_all(std::span<Var> values, PyObject* result, const char* what) {
+void replace_all(std::span<Var> values, PyObject* result, PyObject* hook) {
   if (result == Py_None) return;
   Owned tuple = PyTuple_Check(result) ? Owned::borrow(result) : own(PyTuple_Pack(1, result));
   if (PyTuple_GET_SIZE(tuple.get()) != static_cast<Py_ssize_t>(values.size())) {
-    fail(ErrorKind::Runtime, what, " has returned an incorrect number of values: got ", PyTuple_GET_SIZE(tuple.get()),
-         ", but expected ", values.size());
+    fail(ErrorKind::Runtime, "hook '", name_of(hook), "' has returned an incorrect number of values (got ",
+         PyTuple_GET_SIZE(tuple.get()), ", but expected ", values.size(), ")");
   }
   for (size_t i = 0; i < values.size(); ++i) {
     PyObject* v = PyTuple_GET_ITEM(tuple.get(), i);
     if (v == Py_None) values[i] = Var();
-    else take_gradient(values[i], v, what);
+    else take_gradient(values[i], v, hook);
   }
 }
 
@@ -188,6 +240,11 @@ PyObject* node_object(const Ref<Node>& node) {
   return o;
 }
 
+Ref<Node> node_from_object(PyObject* o) {
+  if (!PyObject_TypeCheck(o, base_type)) fail(ErrorKind::Type, "expected a node, but got ", Py_TYPE(o)->tp_name);
+  return Ref<Node>(as_node(o)->node);
+}
+
 void PythonObserver::before(Node& n, std::span<Var> cotangents) {
   auto& e = static_cast<PyNodeExtras&>(*n.extras);
   for (auto& [nr, dict] : e.tensor_hooks) {
@@ -195,13 +252,13 @@ void PythonObserver::before(Node& n, std::span<Var> cotangents) {
     for (const Owned& hook : callables(dict)) {
       Owned g = own(gradient_object(cotangents[nr]));
       Owned r = own(PyObject_CallOneArg(hook.get(), g.get()));
-      if (r.get() != Py_None) take_gradient(cotangents[nr], r.get(), "hook");
+      if (r.get() != Py_None) take_gradient(cotangents[nr], r.get(), hook.get());
     }
   }
   for (const Owned& hook : callables(e.pre_hooks)) {
     Owned g = gradients_tuple(cotangents);
     Owned r = own(PyObject_CallOneArg(hook.get(), g.get()));
-    replace_all(cotangents, r.get(), "pre hook");
+    replace_all(cotangents, r.get(), hook.get());
   }
   for (const Retained& r : e.retained) {
     PyObject* t = PyWeakref_GetObject(r.tensor);
@@ -224,7 +281,7 @@ void PythonObserver::after(Node& n, std::span<Var> cotangents, std::span<Var> gr
   for (const Owned& hook : callables(e.post_hooks)) {
     Owned in = gradients_tuple(gradients), out = gradients_tuple(cotangents);
     Owned r = own(PyObject_CallFunctionObjArgs(hook.get(), in.get(), out.get(), nullptr));
-    if (!n.is_leaf()) replace_all(gradients, r.get(), "hook");
+    if (!n.is_leaf()) replace_all(gradients, r.get(), hook.get());
   }
   if (!n.is_leaf() || !e.accumulate_hooks) return;
   Owned leaf(static_cast<LeafNode&>(n).variable());

@@ -9,6 +9,7 @@ namespace pb::py {
 
 // New reference; the same object as long as one is held.
 PyObject* node_object(const Ref<Node>& node);
+Ref<Node> node_from_object(PyObject* o);   // throws TypeError
 void init_node_type(PyObject* module);
 
 struct Retained {

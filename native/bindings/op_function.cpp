@@ -45,12 +45,53 @@ std::string got_types(PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
   return s;
 }
 
-[[noreturn]] void refuse(OpFunction* f, PyObject* const* args, Py_ssize_t n, PyObject* kwnames, const std::string& why) {
-  if (f->overloads.size() == 1) fail(ErrorKind::Type, why);
+// Are these overloads one function in torch, split here by which options are given?
+bool is_one_function(const std::vector<Overload>& overloads) {
+  const std::vector<Parameter>& base = overloads[0].signature.parameters;
+  for (const Overload& o : overloads) {
+    const std::vector<Parameter>& p = o.signature.parameters;
+    if (p.size() < base.size()) return false;
+    for (size_t i = 0; i < p.size(); ++i) {
+      if (i < base.size() ? p[i].name != base[i].name : !p[i].keyword_only) return false;
+    }
+  }
+  return true;
+}
+
+[[noreturn]] void refuse(OpFunction* f, PyObject* const* args, Py_ssize_t n, PyObject* kwnames,
+                         const std::string& first_reason) {
+  if (is_one_function(f->overloads)) fail(ErrorKind::Type, first_reason);
   std::string text = concat(f->name, "() received an invalid combination of arguments - got (",
                             got_types(args, n, kwnames), "), but expected one of:\n");
   for (const Overload& o : f->overloads) text += " * " + o.signature.text.substr(o.signature.text.find('(')) + "\n";
   fail(ErrorKind::Type, text);
+}
+
+Py_ssize_t position_of_out(PyObject* kwnames) {
+  for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k)
+    if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, k), "out") == 0) return k;
+  return -1;
+}
+
+// f(..., out=t): the function without it, and then its result in t.
+PyObject* call_into(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames, Py_ssize_t at) {
+  static PyObject* deliver = nullptr;
+  if (!deliver) {
+    Owned module = own(PyImport_ImportModule("pullback.arguments"));
+    deliver = check(PyObject_GetAttrString(module.get(), "deliver"));
+  }
+  Owned rest = own(PyTuple_New(PyTuple_GET_SIZE(kwnames) - 1));
+  std::vector<PyObject*> values(args, args + n);
+  for (Py_ssize_t k = 0, to = 0; k < PyTuple_GET_SIZE(kwnames); ++k) {
+    if (k == at) continue;
+    PyTuple_SET_ITEM(rest.get(), to++, Py_NewRef(PyTuple_GET_ITEM(kwnames, k)));
+    values.push_back(args[n + k]);
+  }
+  Owned result = own(PyObject_Vectorcall(self, values.data(), static_cast<size_t>(n), rest.get()));
+  PyObject* out = args[n + at];
+  if (out == Py_None) return result.release();
+  Owned name = own(text(self_of(self)->name));
+  return check(PyObject_CallFunctionObjArgs(deliver, result.get(), out, name.get(), nullptr));
 }
 
 PyObject* dispatch(PyObject* function, size_t overload, const std::vector<PyObject*>& values) {
@@ -105,16 +146,19 @@ PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* k
   return guarded([&]() -> PyObject* {
     OpFunction* f = self_of(self);
     const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
+    if (const Py_ssize_t at = position_of_out(kwnames); at >= 0 && !f->in_place)
+      return call_into(self, args, n, kwnames, at);
     ScratchLease s;
-    std::string why;
+    std::string why, first_reason;
     for (size_t k = 0; k < f->overloads.size(); ++k) {
       const Signature& signature = f->overloads[k].signature;
       Owned packed;
-      if (!match_arguments(signature, args, n, kwnames, s->values, packed, &why)) continue;
-      if (!convert_arguments(signature, s->values, s->call, &why)) continue;
-      return run_overload(f, k, s, args, n, kwnames);
+      if (match_arguments(signature, args, n, kwnames, s->values, packed, &why) &&
+          convert_arguments(signature, s->values, s->call, &why))
+        return run_overload(f, k, s, args, n, kwnames);
+      if (k == 0) first_reason = why;
     }
-    refuse(f, args, n, kwnames, why);
+    refuse(f, args, n, kwnames, first_reason);
   });
 }
 
@@ -199,6 +243,7 @@ PyObject* wrap_results(std::vector<Var>& results, TensorObject* first, PyTypeObj
     const bool view = first && v.array.storage.get() == first->var.array.storage.get();
     TensorObject* t = new_tensor(std::move(v), subclass);
     if (view) mark_view(t, first);
+    if (view && results.size() > 1) t->multi_view = true;
     return reinterpret_cast<PyObject*>(t);
   };
   if (results.size() == 1) return wrap_one(results[0]);  // an overload without indices: x.max()
@@ -226,8 +271,9 @@ PyObject* call_op(const Op* op, std::span<const Argument> args, std::span<const 
 
 PyObject* in_place(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints, uint64_t symbolic,
                    TensorObject* self) {
-  check_in_place(self);
-  Ref<Node> node = apply_in_place({op, args, ints, symbolic});
+  const Application a{op, args, ints, symbolic};
+  check_in_place(self, needed(a) != 0);
+  Ref<Node> node = apply_in_place(a);
   rebase_history(self, std::move(node));
   return Py_NewRef(reinterpret_cast<PyObject*>(self));
 }

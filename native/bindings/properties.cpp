@@ -1,4 +1,6 @@
 // What a tensor tells about itself: attributes and small native methods.
+#include <cctype>
+
 #include "bindings/node_object.h"
 #include "bindings/op_function.h"
 #include "core/shape.h"
@@ -7,6 +9,11 @@ namespace pb::py {
 namespace {
 
 PyObject* size_class = nullptr;
+
+std::string lower(std::string s) {
+  for (char& c : s) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return s;
+}
 
 const Meta& meta(PyObject* self) { return *as_tensor(self)->var.array.meta; }
 
@@ -23,9 +30,17 @@ PyObject* get_requires_grad(PyObject* self, void*) {
 }
 int put_requires_grad(PyObject* self, PyObject* value, void*) {
   return guarded_status([&] {
-    if (!value || (!PyBool_Check(value) && !PyLong_Check(value)))
-      fail(ErrorKind::Runtime, "requires_grad must be a bool");
-    set_requires_grad(as_tensor(self), PyObject_IsTrue(value));
+    if (!value || !PyBool_Check(value)) fail(ErrorKind::Runtime, "requires_grad must be a bool");
+    if (!is_leaf(as_tensor(self))) {
+      fail(ErrorKind::Grad, "you can only change requires_grad flags of leaf variables.",
+           value == Py_False ? " If you want to use a computed variable in a subgraph that doesn't require "
+                               "differentiation use var_no_grad = var.detach()." : "");
+    }
+    if (value == Py_True && !is_float(meta(self).dtype)) {
+      fail(ErrorKind::Grad, "only Tensors of floating point and complex dtype can require gradients\nThis tensor is of ",
+           "type ", info(meta(self).dtype).name, "; convert it first, for example with .float().");
+    }
+    set_requires_grad(as_tensor(self), value == Py_True);
   });
 }
 PyObject* get_is_leaf(PyObject* self, void*) {
@@ -77,8 +92,11 @@ int put_grad(PyObject* self, PyObject* value, void*) {
     if (value == self) fail(ErrorKind::Runtime, "can't assign Variable as its own grad");
     const Meta &g = meta(value), &m = meta(self);
     if (g.dtype != m.dtype) {
-      fail(ErrorKind::Runtime, "attempting to assign a gradient with dtype '", info(g.dtype).name,
-           "' to a tensor with grad_dtype '", info(m.dtype).name, "'");
+      fail(ErrorKind::Runtime, "attempting to assign a gradient with dtype '", lower(info(g.dtype).scalar_name),
+           "' to a tensor with grad_dtype '", info(m.dtype).scalar_name, "'. The gradient must match the tensor's ",
+           "grad_dtype (defaults to the tensor's dtype). You can set the tensor's grad_dtype attribute with a specific ",
+           "dtype, or None to allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its ",
+           "gradient may break downstream systems that assume they match.\nConvert the gradient first.");
     }
     if (!std::ranges::equal(g.shape(), m.shape())) {
       fail(ErrorKind::Runtime, "attempting to assign a gradient of size '", shape_text(g.shape()),
@@ -106,7 +124,9 @@ int put_data(PyObject* self, PyObject* value, void*) {
     const Array& a = as_tensor(value)->var.array;
     if (t->var.node && !is_float(a.meta->dtype))
       fail(ErrorKind::Runtime, "data set to a tensor that requires gradients must be floating point or complex dtype");
+    const uint32_t version = t->var.array.storage->version;
     t->var.array = {Storage::alias(a.storage), a.meta, a.offset};
+    t->var.array.storage->version = version;
   });
 }
 

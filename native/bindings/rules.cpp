@@ -153,46 +153,6 @@ uintptr_t register_op_py(const std::string& name, const std::string& node_name, 
   return reinterpret_cast<uintptr_t>(register_op(std::move(op)));
 }
 
-// A program over columns of tensors, one row after another: an optimizer's step in one call. Every output is
-// written in place. Bindings are kept for the metas that were seen.
-class StepProgram {
- public:
-  explicit StepProgram(Ref<Program> program) : program_(std::move(program)) {}
-
-  void run(nb::list columns, nb::list numbers) {
-    scalars_.clear();
-    for (nb::handle o : numbers) scalars_.push_back(scalar_of(o));
-    const size_t inputs = columns.size();
-    const Py_ssize_t rows = inputs ? PyList_Size(nb::handle(columns[0]).ptr()) : 0;
-    std::vector<const Array*> in(inputs);
-    std::vector<const Meta*> metas(inputs);
-    std::vector<Array> out(program_->outputs.size());
-    for (Py_ssize_t r = 0; r < rows; ++r) {
-      for (size_t c = 0; c < inputs; ++c) {
-        PyObject* o = check(PyList_GetItem(nb::handle(columns[c]).ptr(), r));
-        if (!is_tensor(o)) fail(ErrorKind::Type, "a step's columns must hold tensors");
-        in[c] = &as_tensor(o)->var.array;
-        metas[c] = in[c]->meta.get();
-      }
-      bound(metas)->run(in, scalars_, out);
-      for (int32_t target : program_->in_place) ++in[target]->storage->version;
-    }
-  }
-
- private:
-  Ref<Bound> bound(const std::vector<const Meta*>& metas) {
-    if (bound_.size() >= kLimit) bound_.clear();
-    Ref<Bound>& b = bound_[metas];
-    if (!b) b = Bound::bind(program_, metas, {});
-    return b;
-  }
-
-  static constexpr size_t kLimit = 1024;
-  Ref<Program> program_;
-  std::map<std::vector<const Meta*>, Ref<Bound>> bound_;  // a binding holds its inputs' metas
-  std::vector<Scalar> scalars_;
-};
-
 }  // namespace
 
 void init_rules(nb::module_& m) {
@@ -202,7 +162,6 @@ void init_rules(nb::module_& m) {
   m.def("infer", infer_py);
   m.def("register_op", register_op_py, nb::arg("name"), nb::arg("node_name"), nb::arg("family"), nb::arg("typing"),
         nb::arg("kernel"), nb::arg("differentiable"), nb::arg("declaration").none());
-  nb::class_<StepProgram>(m, "StepProgram").def(nb::init<Ref<Program>>()).def("run", &StepProgram::run);
   m.def("kernel_names", [] {
     nb::dict d;
     nb::list e, v, k;

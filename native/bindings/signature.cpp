@@ -6,7 +6,8 @@
 namespace pb::py {
 namespace {
 
-PyTypeObject* tracer_type = nullptr;
+PyTypeObject* symbolic_type = nullptr;  // every value of a trace
+PyTypeObject* tracer_type = nullptr;    // those that stand for tensors
 
 std::string_view trim(std::string_view s) {
   while (!s.empty() && s.front() == ' ') s.remove_prefix(1);
@@ -90,7 +91,8 @@ bool integer_from(PyObject* o, int64_t& v) {
   return true;
 }
 
-bool is_foreign(PyObject* o) { return tracer_type && PyObject_TypeCheck(o, tracer_type); }
+bool is_foreign(PyObject* o) { return symbolic_type && PyObject_TypeCheck(o, symbolic_type); }
+bool is_tracer(PyObject* o) { return tracer_type && PyObject_TypeCheck(o, tracer_type); }
 
 // A tensor argument; subclasses and tracers are noted on the way.
 bool take_tensor(PyObject* o, BoundCall& out) {
@@ -101,7 +103,7 @@ bool take_tensor(PyObject* o, BoundCall& out) {
     if (!is_plain(o) && !out.subclass) out.subclass = Py_TYPE(o);
     return true;
   }
-  if (is_foreign(o)) {
+  if (is_tracer(o)) {
     out.foreign = o;
     return true;
   }
@@ -246,9 +248,9 @@ bool take(const Parameter& p, PyObject* o, BoundCall& out) {
 
 }  // namespace
 
-void set_tracer_type(PyObject* type) {
-  Py_INCREF(type);
-  tracer_type = reinterpret_cast<PyTypeObject*>(type);
+void set_tracer_types(PyObject* symbolic, PyObject* tensor) {
+  symbolic_type = reinterpret_cast<PyTypeObject*>(Py_NewRef(symbolic));
+  tracer_type = reinterpret_cast<PyTypeObject*>(Py_NewRef(tensor));
 }
 
 Signature parse_signature(const std::string& text) {

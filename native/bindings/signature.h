@@ -63,6 +63,7 @@ bool match_arguments(const Signature& s, PyObject* const* args, Py_ssize_t n, Py
 // Converts matched values. False, with `why`, if a type does not fit.
 bool convert_arguments(const Signature& s, std::span<PyObject* const> values, BoundCall& out, std::string* why);
 
-void set_tracer_type(PyObject* type);   // objects of this type are always foreign
+// The classes of a trace's values, and of those among them that stand for tensors: always foreign.
+void set_tracer_types(PyObject* symbolic, PyObject* tensor);
 
 }  // namespace pb::py

@@ -23,7 +23,7 @@ PyObject* detach_in_place(PyObject* self, PyObject*) {
       fail(ErrorKind::Runtime, "Can't detach views in-place. Use detach() instead. If you are using ",
            "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, gradients are ",
            "views of DDP buckets, and hence detach_() cannot be called on these gradients. To fix this error, please ",
-           "refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution.");
+           "refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution.");
     }
     t->var.node = nullptr;
     t->var.nr = 0;
@@ -35,6 +35,10 @@ PyObject* detach_in_place(PyObject* self, PyObject*) {
 PyObject* requires_grad_(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
   return guarded([&]() -> PyObject* {
     const Py_ssize_t all = n + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0);
+    if (all && !PyBool_Check(args[0])) {
+      fail(ErrorKind::Type, "requires_grad_(): argument 'requires_grad' (position 1) must be bool, not ",
+           Py_TYPE(args[0])->tp_name);
+    }
     set_requires_grad(as_tensor(self), all == 0 || PyObject_IsTrue(args[0]));
     return Py_NewRef(self);
   });
@@ -56,9 +60,15 @@ PyObject* retain_grad(PyObject* self, PyObject*) {
 PyObject* hook_dict(PyObject* self, PyObject* which) {
   return guarded([&]() -> PyObject* {
     const Var& v = var_of(self);
+    const std::string_view kind = PyUnicode_AsUTF8(which);
+    if (kind == "present") {  // the tensor's hooks, if it ever had any
+      auto* e = v.node ? static_cast<PyNodeExtras*>(v.node->extras.get()) : nullptr;
+      if (!e || !e->tensor_hooks.contains(v.nr)) Py_RETURN_NONE;
+      return Py_NewRef(e->tensor_hooks[v.nr].get());
+    }
     if (!v.node) fail(ErrorKind::Grad, "cannot register a hook on a tensor that doesn't require gradient");
     PyNodeExtras& e = extras_of(*v.node);
-    Owned& d = std::string_view(PyUnicode_AsUTF8(which)) == "accumulate" ? e.accumulate_hooks : e.tensor_hooks[v.nr];
+    Owned& d = kind == "accumulate" ? e.accumulate_hooks : e.tensor_hooks[v.nr];
     if (!d) d = own(PyODict_New());
     return Py_NewRef(d.get());
   });
@@ -132,7 +142,9 @@ PyObject* run_backward_py(PyObject* tensors, PyObject* gradients, PyObject* inpu
   for (size_t i = 0; i < targets.size(); ++i) {
     Target& t = targets[i];
     PyObject* input = PyTuple_GET_ITEM(inputs, i);
-    if (accumulate && t.gradient.array.storage) {
+    if (accumulate && t.gradient.array.storage && as_tensor(input)->retains_grad) {
+      PyTuple_SET_ITEM(out.get(), i, Py_NewRef(Py_None));  // the node's own hook has kept it
+    } else if (accumulate && t.gradient.array.storage) {
       accumulate_grad(as_tensor(input), std::move(t.gradient), create_graph);
       PyTuple_SET_ITEM(out.get(), i, Py_NewRef(Py_None));
     } else if (!t.gradient.array.storage) {

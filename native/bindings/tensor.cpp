@@ -38,6 +38,14 @@ void clear_fields(TensorObject* t) {
   }
 }
 
+// The node of a leaf. Another tensor object may stand at a leaf's place too, but does not own it.
+LeafNode* own_leaf(TensorObject* t) {
+  Node* n = t->var.node.get();
+  if (!n || !n->is_leaf()) return nullptr;
+  auto* leaf = static_cast<LeafNode*>(n);
+  return leaf->belongs_to(t) ? leaf : nullptr;
+}
+
 int traverse(PyObject* self, visitproc visit, void* arg) {
   TensorObject* t = as_tensor(self);
   Py_VISIT(Py_TYPE(self));
@@ -54,20 +62,20 @@ int clear(PyObject* self) {
 
 void finalize(PyObject* self) {
   TensorObject* t = as_tensor(self);
-  Node* n = t->var.node.get();
-  if (n && n->is_leaf() && n->refs() > 1) static_cast<LeafNode*>(n)->keep_alive();
+  LeafNode* leaf = own_leaf(t);
+  if (leaf && leaf->refs() > 1) leaf->keep_alive();
 }
 
 void dealloc(PyObject* self) {
   TensorObject* t = as_tensor(self);
-  Node* node = t->var.node.get();
+  LeafNode* leaf = own_leaf(t);
   PyTypeObject* type = Py_TYPE(self);
-  if (node && node->is_leaf() && node->refs() > 1) {
+  if (leaf && leaf->refs() > 1) {
     if (PyObject_CallFinalizerFromDealloc(self) < 0) return;  // a graph still leads here: the node keeps it
   }
   PyObject_GC_UnTrack(self);
   if (t->weakrefs) PyObject_ClearWeakRefs(self);
-  if (node && node->is_leaf()) static_cast<LeafNode*>(node)->tensor_died();
+  if (leaf) leaf->tensor_died();
   clear_fields(t);
   t->var.~Var();
   auto& list = free_tensors();
@@ -107,10 +115,21 @@ TensorObject* new_tensor(Var v, PyTypeObject* type) {
   t->grad = nullptr;
   t->base = nullptr;
   t->rebases = t->seen_rebases = 0;
-  t->retains_grad = t->no_grad_view = false;
+  t->retains_grad = t->no_grad_view = t->multi_view = false;
   t->dict = t->weakrefs = nullptr;
   if (type == tensor_type) PyObject_GC_Track(reinterpret_cast<PyObject*>(t));
   return t;
+}
+
+PyObject* wrap(Var v) {
+  if (v.node && v.node->is_leaf()) {
+    Owned leaf(static_cast<LeafNode*>(v.node.get())->variable());
+    if (leaf) {
+      const Array& a = as_tensor(leaf.get())->var.array;
+      if (a.storage == v.array.storage && a.meta == v.array.meta && a.offset == v.array.offset) return leaf.release();
+    }
+  }
+  return reinterpret_cast<PyObject*>(new_tensor(std::move(v)));
 }
 
 PyObject* wrap_array(Array a) { return wrap({std::move(a), nullptr, 0}); }
@@ -147,6 +166,7 @@ void mark_view(TensorObject* view, TensorObject* base) {
   view->base = root;
   view->seen_rebases = root->rebases;
   view->no_grad_view = !grad_enabled() || base->no_grad_view;
+  view->multi_view = base->multi_view;
 }
 
 namespace {
@@ -171,7 +191,29 @@ uint64_t all_symbolic(const Array& a) {
 
 }  // namespace
 
+namespace {
+
+// Torch's refusal to change a view whose history would become wrong. `what` completes "is a view and ...".
+[[noreturn]] void refuse_view(TensorObject* t, const char* what, const char* without_node) {
+  const char* why = t->multi_view
+      ? " This view is the output of a function that returns multiple views. Such functions do not allow the output "
+        "views to be modified inplace. You should replace the inplace operation by an out-of-place one."
+      : " Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving "
+        "both the view and the inplace either both inside the no_grad block (if you don't want the inplace to be "
+        "tracked) or both outside (if you want the inplace to be tracked).";
+  const Var& v = t->var;
+  if (!v.node) fail(ErrorKind::Inplace, "A view was created in no_grad mode and ", without_node, why);
+  const std::string& name = v.node->name();
+  fail(ErrorKind::Inplace, "Output ", v.nr, " of ", name.substr(0, name.rfind("Backward")), " is a view and ", what, why);
+}
+
+}  // namespace
+
 void refresh(TensorObject* t) {
+  if (t->base->var.node && (t->no_grad_view || t->multi_view)) {
+    refuse_view(t, "its base or another view of its base has been modified inplace.",
+                "its base or another view of its base has been modified inplace with grad mode enabled.");
+  }
   static const Op* as_strided = find_op("as_strided_of_base");
   TensorObject* base = t->base;
   t->seen_rebases = base->rebases;
@@ -183,9 +225,12 @@ void refresh(TensorObject* t) {
   t->var.nr = 0;
 }
 
-void check_in_place(TensorObject* t) {
+void check_in_place(TensorObject* t, bool records) {
   if (!grad_enabled()) return;
   const Var& v = var_of(t);
+  if (t->base && (t->no_grad_view || t->multi_view) && (records || v.node || t->base->var.node)) {
+    refuse_view(t, "is being modified inplace.", "is being modified inplace with grad mode enabled.");
+  }
   if (v.node && v.node->is_leaf()) {
     fail(ErrorKind::Inplace, "a leaf Variable that requires grad is being used in an in-place operation.\n",
          "Change it under torch.no_grad(), or change a clone of it.");
@@ -198,17 +243,13 @@ void check_in_place(TensorObject* t) {
 
 void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr) {
   if (!node) return;
+  static const std::string slices = "torch::autograd::CopySlices";
+  t->var.array.storage->changed_by = t->base ? &slices : &node->name();
   if (!t->base) {
     t->var.node = std::move(node);
     t->var.nr = nr;
     ++t->rebases;
     return;
-  }
-  if (t->no_grad_view) {
-    fail(ErrorKind::Inplace, "A view was created in no_grad mode and is being modified inplace with grad mode enabled. ",
-         "Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving ",
-         "both the view and the inplace either both inside the no_grad block (if you don't want the inplace to be ",
-         "tracked) or both outside (if you want the inplace to be tracked).");
   }
   static const Op* scatter = find_op("copy_slices");
   TensorObject* base = t->base;
@@ -256,7 +297,9 @@ PyObject* LeafNode::variable() {
 }
 
 void LeafNode::run(std::span<Var> cotangents, std::span<Var>, const BackwardMode& mode) {
-  if (variable_) accumulate_grad(variable_, std::move(cotangents[0]), mode.create_graph);
+  // Hooks that run afterwards are shown the gradient that arrived.
+  Var g = extras ? cotangents[0] : std::move(cotangents[0]);
+  if (variable_) accumulate_grad(variable_, std::move(g), mode.create_graph);
 }
 
 void accumulate_grad(TensorObject* t, Var&& g, bool create_graph) {

@@ -14,6 +14,7 @@ struct TensorObject {
   uint32_t seen_rebases;     // the base's count when this view's node was made
   bool retains_grad;
   bool no_grad_view;         // made under no_grad: changing it in place later would lose the gradient
+  bool multi_view;           // one of several views that one operation made
   PyObject* dict;
   PyObject* weakrefs;
 };
@@ -27,7 +28,7 @@ inline TensorObject* as_tensor(PyObject* o) { return reinterpret_cast<TensorObje
 
 // New references.
 TensorObject* new_tensor(Var v, PyTypeObject* type = nullptr);
-inline PyObject* wrap(Var v) { return reinterpret_cast<PyObject*>(new_tensor(std::move(v))); }
+PyObject* wrap(Var v);  // a leaf's own object, where the value is a leaf
 PyObject* wrap_array(Array a);
 
 // The tensor's place on the tape, made anew if its base was changed through another view.
@@ -45,8 +46,8 @@ void set_requires_grad(TensorObject* t, bool on);
 void mark_view(TensorObject* view, TensorObject* base);
 // After an in-place change: the tensor's new node; a view passes it on to its base.
 void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr = 0);
-// Torch's refusals before an in-place change.
-void check_in_place(TensorObject* t);
+// Torch's refusals before an in-place change. `records`: the change needs a gradient whatever t itself needs.
+void check_in_place(TensorObject* t, bool records = false);
 
 // The node that adds into a leaf's grad. The leaf owns it; while a graph outlives the leaf, it owns the leaf.
 class LeafNode final : public Node {
@@ -64,6 +65,7 @@ class LeafNode final : public Node {
   PyObject* variable();  // new reference; null if it is gone
   void keep_alive();     // the tensor is dying: take it over
   void tensor_died() { variable_ = nullptr; }
+  bool belongs_to(const TensorObject* t) const { return variable_ == t; }
 
  private:
   TensorObject* variable_;

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "core/ref.h"
 
@@ -30,6 +31,8 @@ class Storage {
   }
 
   uint32_t version = 0;
+  // The node of the last recorded change in place; for error messages. Names of nodes live for ever.
+  const std::string* changed_by = nullptr;
 
  private:
   Storage() = default;

@@ -207,6 +207,7 @@ class Run {
     map_.tasks[t].node = task.node;
     Ref<Node> hold(task.node);
     Node& n = *task.node;
+    const GradMode mode(request_.mode.create_graph);  // for hooks too
     const bool any = task.first.array.storage ||
                      std::any_of(task.others.begin(), task.others.end(), [](const Var& v) { return !!v.array.storage; });
     cotangents_.clear();
@@ -225,7 +226,6 @@ class Run {
     if (run && (!request_.targets || leads_on(n))) {
       gradients_.resize(edges);
       gradients.swap(gradients_);
-      const GradMode mode(request_.mode.create_graph);
       n.run(cotangents, gradients, request_.mode);
       if (request_.observer && n.extras) request_.observer->after(n, cotangents, gradients);
       if (!request_.mode.keep_graph) n.release_saved();

@@ -228,25 +228,42 @@ void OperationNode::destroy() {
   pb::deallocate(this, bytes);
 }
 
+// What torch calls the value in its message: "Mul" for an output of MulBackward0; nothing for a leaf.
+std::string OperationNode::name_of_saved(const Saved& s, const Save& source) const {
+  const Node* maker = source.output ? this : edge_at(source.index).node.get();
+  if (!maker || maker->is_leaf()) return {};
+  const std::string* name = &maker->name();
+  const std::string* change = s.array.storage->changed_by;
+  static const std::string view = "AsStrided";
+  if (change && !source.output) {
+    const auto* n = dynamic_cast<const OperationNode*>(maker);
+    name = n && n->plan().op->family == Family::View ? &view : change;
+  }
+  const size_t end = name->rfind("Backward");
+  return concat(", which is output ", source.output ? source.index : 0, " of ", name->substr(0, end), ",");
+}
+
 void OperationNode::check_saved(const Saved& s, size_t k) const {
   if (s.array.storage->version == s.version) return;
   const Save& source = plan_->rule->saves[k];
   const Meta& m = *s.array.meta;
   fail(ErrorKind::Inplace, "one of the variables needed for gradient computation has been modified by an inplace ",
-       "operation: [torch.", info(m.dtype).legacy, " ", shape_text(m.shape()), "], which is output 0 of ",
-       source.output ? name() : std::string("an input of ") + name(), ", is at version ", s.array.storage->version,
-       "; expected version ", s.version, " instead. Hint: ", plan_->op->name, " keeps its ",
-       source.output ? "output" : "input", " for the backward pass; change a clone of it, or change it after backward().");
+       "operation: [torch.", info(m.dtype).legacy, " ", shape_text(m.shape()), "]", name_of_saved(s, source),
+       " is at version ", s.array.storage->version, "; expected version ", s.version, " instead. ", kAnomalyHint, "\n",
+       plan_->op->name, " keeps its ", source.output ? "output" : "input",
+       " for the backward pass: change a clone of it, or change it after backward().");
+}
+
+// A node that keeps nothing may run again, as in torch. A number that it multiplies by counts as kept.
+bool OperationNode::needs_saved(uint64_t cotangents) const {
+  if (saved_capacity_) return true;
+  if (!scalar_count_ || plan_->op->family != Family::Elementwise) return false;
+  return std::ranges::any_of(plan_->rule->backward(cotangents)->numbers,
+                             [](const ScalarExpr& e) { return e.kind == ScalarExpr::Kind::Input; });
 }
 
 void OperationNode::run(std::span<Var> cotangents, std::span<Var> out, const BackwardMode& mode) {
   const RuleProgram& rule = *plan_->rule;
-  if (released_) {
-    fail(ErrorKind::Grad, "Trying to backward through the graph a second time (or directly access saved tensors after ",
-         "they have already been freed). Saved intermediate values of the graph are freed when you call .backward() or ",
-         "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or if you ",
-         "need to access saved tensors after calling backward.");
-  }
   uint64_t mask = 0;
   const Array* in[96];
   const Meta* metas[64];
@@ -257,6 +274,7 @@ void OperationNode::run(std::span<Var> cotangents, std::span<Var> out, const Bac
     metas[n] = cotangents[i].array.meta.get();
     in[n++] = &cotangents[i].array;
   }
+  if (released_ && needs_saved(mask)) fail(ErrorKind::Grad, kFreedGraph);
   for (size_t k = 0; k < saved_count_; ++k) check_saved(saved()[k], k);
   if (mode.create_graph) return run_recorded(cotangents, mask, out, mode);
   const size_t values = plan_->arguments.size() + plan_->out.size();

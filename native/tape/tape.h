@@ -27,6 +27,15 @@ const Op* find_op(std::string_view name);   // throws if it is not registered
 Op* register_op(Op op);                     // lives for ever
 std::span<Op* const> all_ops();
 
+inline constexpr char kFreedGraph[] =
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
+    "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
+    "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
+    "after calling backward.";
+inline constexpr char kAnomalyHint[] =
+    "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
+    "torch.autograd.set_detect_anomaly(True, check_nan=False).";
+
 class OperationNode final : public Node {
  public:
   static Ref<OperationNode> make(Ref<Plan> plan, const Application& a);
@@ -51,14 +60,17 @@ class OperationNode final : public Node {
     uint32_t version = 0;
   };
   std::span<Saved> saved() { return {saved_begin(), saved_count_}; }
+  void check_saved(const Saved& s, size_t k) const;  // throws if it was changed since
+  Var reattach(size_t k);
   std::span<const Scalar> scalars() const { return {scalars_begin(), scalar_count_}; }
 
  private:
   OperationNode() = default;
-  void check_saved(const Saved& s, size_t k) const;
+  std::string name_of_saved(const Saved& s, const Save& source) const;
+  const Edge& edge_at(size_t i) const { return const_cast<OperationNode*>(this)->edges()[i]; }
+  bool needs_saved(uint64_t cotangents) const;
   void run_recorded(std::span<Var> cotangents, uint64_t mask, std::span<Var> out, const BackwardMode& mode);
   void collect_outputs(std::span<const Array> results, std::span<Var> out) const;
-  Var reattach(size_t k);
 
   Edge* edges() { return reinterpret_cast<Edge*>(this + 1); }
   Saved* saved_begin() const {

@@ -1,11 +1,14 @@
 """Differentiation of recorded programs."""
 
-from pullback.autograd import graph, hooks
+from pullback.autograd import function, graph, hooks
 from pullback.autograd.backward import backward, grad
-from pullback.autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
-from pullback.tensor import Tensor as Variable
+from pullback.autograd.function import Function, once_differentiable
+from pullback.autograd.modes import (
+    enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled,
+)  # fmt: skip
+from pullback.autograd.variable import Variable
 
 __all__ = [
-    "Variable", "backward", "enable_grad", "grad", "graph", "hooks", "inference_mode", "is_grad_enabled", "no_grad",
-    "set_grad_enabled",
+    "Function", "Variable", "backward", "enable_grad", "function", "grad", "graph", "hooks", "inference_mode", "is_grad_enabled",
+    "is_inference_mode_enabled", "no_grad", "once_differentiable", "set_grad_enabled",
 ]  # fmt: skip

@@ -2,43 +2,86 @@
 
 from __future__ import annotations
 
+import warnings
+
 from pullback import _core
 from pullback.errors import GradError, ShapeError
 
+_warned_of_cycle = False
 
-def _tuple(x, what="tensors"):
+
+def _tuple(x):
     if isinstance(x, _core.Tensor):
         return (x,)
-    x = tuple(x) if x is not None else ()
+    return tuple(x) if x is not None else ()
+
+
+def _outputs(x):
+    x = _tuple(x)
+    for t in x:
+        if not isinstance(t, _core.Tensor):
+            raise AssertionError("Expected output to be a torch.Tensor")
+    for k, t in enumerate(x):
+        if not t.requires_grad:
+            raise GradError(
+                f"element {k} of tensors does not require grad and does not have a grad_fn\n"
+                "Nothing that this value depends on asks for a gradient: set requires_grad=True on the tensors to "
+                "differentiate by, and check for detach(), .item(), .numpy() or no_grad() on the way."
+            )
     return x
 
 
-def _cotangents(outputs, gradients, is_batched=False):
+def _check_cotangent(k, g, out):
+    if g is None:
+        if out.numel() != 1:
+            raise GradError(
+                "grad can be implicitly created only for scalar outputs\n"
+                f"Output {k} has shape {list(out.shape)}: reduce it first (sum or mean), or give the gradient to "
+                "start from: y.backward(torch.ones_like(y))."
+            )
+        return None
+    if not isinstance(g, _core.Tensor):
+        raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
+    if tuple(g.shape) != tuple(out.shape):
+        raise ShapeError(
+            f"Mismatch in shape: grad_output[{k}] has a shape of {g.shape} and output[{k}] has a shape of "
+            f"{out.shape}."
+        )
+    return g if g.dtype == out.dtype else g.to(out.dtype)
+
+
+def _cotangents(outputs, gradients):
     """One cotangent an output; None stands for ones, which only a single element can mean."""
-    if gradients is None:
-        gradients = (None,) * len(outputs)
-    elif isinstance(gradients, _core.Tensor):
-        gradients = (gradients,)
-    gradients = tuple(gradients)
+    gradients = (None,) * len(outputs) if gradients is None else _tuple(gradients)
     if len(gradients) != len(outputs):
         raise RuntimeError(f"got {len(outputs)} tensors and {len(gradients)} gradients")
-    checked = []
-    for k, (out, g) in enumerate(zip(outputs, gradients)):
-        if g is None:
-            if out.requires_grad and out.numel() != 1:
-                raise GradError(
-                    "grad can be implicitly created only for scalar outputs\n"
-                    f"Output {k} has shape {list(out.shape)}: reduce it first (sum or mean), or give its gradient."
-                )
-        elif not isinstance(g, _core.Tensor):
-            raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
-        elif tuple(g.shape) != tuple(out.shape):
-            raise ShapeError(
-                f"Mismatch in shape: grad_output[{k}] has a shape of {g.shape} and output[{k}] has a shape of "
-                f"{out.shape}."
+    return tuple(_check_cotangent(k, g, out) for k, (g, out) in enumerate(zip(gradients, outputs)))
+
+
+def _targets(inputs):
+    for t in inputs:
+        if not isinstance(t, _core.Tensor):
+            raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
+        if not t.requires_grad:
+            raise GradError(
+                "One of the differentiated Tensors does not require grad\n"
+                "Set requires_grad=True on it before it is used."
             )
-        checked.append(g)
-    return tuple(checked)
+    return inputs
+
+
+def _warn_of_cycle():
+    global _warned_of_cycle
+    if not _warned_of_cycle:
+        _warned_of_cycle = True
+        warnings.warn(
+            "Using backward() with create_graph=True will create a reference cycle between the parameter and its "
+            "gradient which can cause a memory leak. We recommend using autograd.grad when creating the graph to avoid "
+            "this. If you have to use this function, make sure to reset the .grad fields of your parameters to None "
+            "after use to break the cycle and avoid the leak.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, grad_variables=None, inputs=None):
@@ -53,17 +96,43 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     >>> x.grad
     tensor([2., 4.])
     """
-    tensors = _tuple(tensors)
+    if grad_variables is not None:
+        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
+        if grad_tensors is not None:
+            raise RuntimeError(
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only "
+                "use `grad_tensors`."
+            )
+        grad_tensors = grad_variables
     if inputs is not None:
         inputs = _tuple(inputs)
         if len(inputs) == 0:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    tensors = _outputs(tensors)
+    cotangents = _cotangents(tensors, grad_tensors)
+    if inputs is not None:
         for t in inputs:
-            if not t.requires_grad:
-                raise GradError("One of the differentiated Tensors does not require grad")
-    cotangents = _cotangents(tensors, grad_tensors if grad_tensors is not None else grad_variables)
+            if isinstance(t, _core.Tensor) and not t.requires_grad:
+                raise GradError("can't retain_grad on Tensor that has requires_grad=False")
+        _targets(inputs)
+    if create_graph:
+        _warn_of_cycle()
     keep = create_graph if retain_graph is None else retain_graph
     _core.run_backward(tensors, cotangents, inputs, keep, create_graph, True)
+
+
+def _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads):
+    """One gradient for each row of the cotangents, stacked."""
+    from pullback._api import stack
+
+    rows = [None if g is None else g.unbind(0) for g in _tuple(grad_outputs)]
+    n = len(next(r for r in rows if r is not None))
+    results = []
+    for k in range(n):
+        keep = True if k < n - 1 else (create_graph if retain_graph is None else retain_graph)
+        gs = tuple(None if r is None else r[k] for r in rows)
+        results.append(grad(outputs, inputs, gs, keep, create_graph, True, allow_unused, False, materialize_grads))
+    return tuple(None if col[0] is None else stack(col) for col in zip(*results))
 
 
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, only_inputs=True,
@@ -82,23 +151,29 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
         raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
                          "allow_unused=False.")  # fmt: skip
     allow_unused = materialize_grads if allow_unused is None else allow_unused
-    outputs, inputs = _tuple(outputs), _tuple(inputs)
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other "
+            "parts of the graph, please use torch.autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
+        )
+    inputs = _tuple(inputs)
+    if is_grads_batched and grad_outputs is not None:
+        return _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads)
     if not inputs:
-        raise ValueError("grad requires non-empty inputs.")
-    for t in inputs:
-        if not t.requires_grad:
-            raise GradError(
-                "One of the differentiated Tensors does not require grad\n"
-                "Set requires_grad=True on it before it is used."
-            )
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    outputs = _outputs(outputs)
     cotangents = _cotangents(outputs, grad_outputs)
+    _targets(inputs)
     keep = create_graph if retain_graph is None else retain_graph
     result = _core.run_backward(outputs, cotangents, inputs, keep, create_graph, False)
-    if not allow_unused and any(g is None for g in result):
-        raise GradError(
-            "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if "
-            "this is the desired behavior."
-        )
+    for k, g in enumerate(result):
+        if g is None and not allow_unused:
+            raise GradError(
+                f"The differentiated Tensor at index {k} appears to not have been used in the graph. Set "
+                "allow_unused=True if this is the desired behavior."
+            )
     if materialize_grads:
         from pullback._api import zeros_like
 

@@ -1,5 +1,95 @@
-"""The graph as Python sees it."""
+"""The graph as Python sees it: nodes, their edges, and what they keep."""
 
-from pullback._core import Node
+from __future__ import annotations
 
-__all__ = ["Node"]
+from typing import NamedTuple
+
+from pullback import _core
+from pullback.trace import signature as sig
+from pullback.trace.tracer import DTYPES
+
+__all__ = ["GradientEdge", "Node", "get_gradient_edge"]
+
+Node = _core.Node
+
+# Tensors that steer an operation but are not differentiated by: torch's nodes have no edge for them.
+_STEERING = {"condition", "mask", "index", "indices", "target", "like", "boundaries"}
+
+
+class GradientEdge(NamedTuple):
+    """A place in the graph where a gradient arrives."""
+
+    node: Node
+    output_nr: int
+
+
+def get_gradient_edge(tensor):
+    """Where the gradient of a tensor arrives: its node and which of the node's outputs it is."""
+    edge = tensor._gradient_edge()
+    if edge is None:
+        raise RuntimeError(
+            "It is not possible to get the gradient edge for a Tensor that does not require gradients"
+        )
+    return GradientEdge(*edge)
+
+
+def _next_functions(self):
+    """Where the gradients go: a pair (node, output number) for each differentiable operand."""
+    application = self._application()
+    signature = getattr(application[0], "signature", None) if application else None
+    if signature is None:
+        return self._edges
+    edges = []
+    values = sig.decode(signature, application[1], application[3], DTYPES)
+    steering = getattr(application[0], "steering", _STEERING)
+    for p, value in zip(signature.parameters, values):
+        if p.kind not in ("Tensor", "Operand") or p.name in steering or p.optional_items:
+            continue
+        if p.list:
+            edges += value
+        else:
+            edges.append((None, 0) if value is None else value)
+    return tuple(edges)
+
+
+def _saved(self, name):
+    """A value that the node keeps, under the name of its parameter; `result` is the output."""
+    application = self._application()
+    signature = getattr(application[0], "signature", None) if application else None
+    if signature is None:
+        raise AttributeError(name)
+    for is_output, k, tensor in self._saved():
+        if is_output:
+            if name == ("result" if k == 0 else f"result{k}"):
+                return tensor
+            continue
+        tensors = iter(range(len(application[1])))
+        operands = [e if e == (None, 0) else next(tensors) for e in application[1]]
+        for p, value in zip(signature.parameters, sig.decode(signature, operands, application[3], DTYPES)):
+            if value == k and p.kind in ("Tensor", "Operand") and name in (p.name, _alias(p.name)):
+                return tensor
+    for p, value in zip(signature.parameters, sig.decode(signature, application[1], application[3], DTYPES)):
+        if not p.takes_tensor and name in (p.name, _alias(p.name)):
+            return value
+    raise AttributeError(name)
+
+
+def _alias(name):
+    return "self" if name == "input" else name
+
+
+def _attribute(self, name):
+    if name.startswith("_saved_"):
+        try:
+            return _saved(self, name[len("_saved_") :])
+        except AttributeError:
+            pass
+    elif not name.startswith("__"):
+        context = self._context()
+        if context is not None and hasattr(context, name):
+            return getattr(context, name)
+    raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+
+Node.next_functions = property(_next_functions)
+Node.__getattr__ = _attribute

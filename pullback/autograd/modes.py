@@ -4,19 +4,42 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
+import warnings
 
 from pullback import _core
 
 is_grad_enabled = _core.is_grad_enabled
 
 
+class _Inference(threading.local):
+    on = False
+
+
+_inference = _Inference()
+
+
+def is_inference_mode_enabled():
+    """Whether the thread is inside inference_mode()."""
+    return _inference.on
+
+
 class _Mode:
-    """A context that can also decorate functions, generators and classes' methods."""
+    """A context that can also decorate functions and generators. One object may be entered several times."""
+
+    def __init__(self):
+        self._found = []
 
     def __call__(self, function):
         if inspect.isclass(function):
-            raise TypeError("a grad mode decorates functions; wrap the methods that need it")
-        if inspect.isgeneratorfunction(function):
+            warnings.warn(
+                "Decorating classes is deprecated and will be disabled in future versions. You should only decorate "
+                "functions or methods. To preserve the current behavior of class decoration, you can directly decorate "
+                "the `__init__` method and nothing else.",
+                FutureWarning,
+                stacklevel=2,
+            )
+        elif inspect.isgeneratorfunction(function):
             return self._wrap_generator(function)
 
         @functools.wraps(function)
@@ -57,11 +80,11 @@ class _Mode:
         return type(self)()
 
     def __enter__(self):
-        self._before = _core.is_grad_enabled()
-        _core.set_grad_enabled(self.mode)
+        self._found.append(_core.is_grad_enabled())
+        _core.set_grad_enabled(self.mode and not _inference.on)
 
     def __exit__(self, *exc):
-        _core.set_grad_enabled(self._before)
+        _core.set_grad_enabled(self._found.pop())
 
 
 class no_grad(_Mode):
@@ -89,35 +112,42 @@ class enable_grad(no_grad):
 
 
 class inference_mode(_Mode):
-    """As no_grad: pullback's tensors carry no extra state that inference mode could save."""
+    """As no_grad, and enable_grad() has no effect inside. Its tensors are ordinary ones: they may be used later."""
 
     def __new__(cls, mode=True):
         if callable(mode):
             return cls()(mode)
-        self = super().__new__(cls)
-        self.on = mode
-        return self
+        return super().__new__(cls)
 
-    @property
-    def mode(self):
-        return False if self.on else self._before
+    def __init__(self, mode=True):
+        super().__init__()
+        self.on = bool(mode)
 
     def _clone(self):
         return type(self)(self.on)
 
     def __enter__(self):
-        self._before = _core.is_grad_enabled()
-        if self.on:
-            _core.set_grad_enabled(False)
+        self._found.append((_inference.on, _core.is_grad_enabled()))
+        _inference.on = self.on
+        _core.set_grad_enabled(not self.on)
+
+    def __exit__(self, *exc):
+        _inference.on, grad = self._found.pop()
+        _core.set_grad_enabled(grad)
 
 
 class set_grad_enabled(_Mode):
     """Sets the mode at once, and restores it when used as a context."""
 
     def __init__(self, mode):
+        super().__init__()
+        if not isinstance(mode, bool):
+            raise TypeError(
+                f"set_grad_enabled(): argument 'enabled' (position 1) must be bool, not {type(mode).__name__}"
+            )
         self._before = _core.is_grad_enabled()
-        self.mode = bool(mode)
-        _core.set_grad_enabled(self.mode)
+        self.mode = mode
+        _core.set_grad_enabled(mode and not _inference.on)
 
     def __call__(self, function):
         _core.set_grad_enabled(self._before)
@@ -127,4 +157,9 @@ class set_grad_enabled(_Mode):
         return type(self)(self.mode)
 
     def __enter__(self):
-        _core.set_grad_enabled(self.mode)
+        # The mode that was in force before this object was made is the one to return to.
+        self._found.append(self._before if not self._found else _core.is_grad_enabled())
+        _core.set_grad_enabled(self.mode and not _inference.on)
+
+    def __repr__(self):
+        return f"set_grad_enabled(mode={self.mode})"

@@ -11,7 +11,7 @@ from pullback import _core
 from pullback.composites.elementwise_more import in_place_form, scalar_name
 from pullback.composites.shape import function, wrap
 from pullback.primitives.family import composite
-from pullback.primitives.registry import methods, ops, public
+from pullback.primitives.registry import expose, ops, public
 from pullback.trace.tracer import functions as f
 
 
@@ -81,9 +81,20 @@ def leaky_relu_(input, negative_slope=0.01):
     return f["_leaky_relu_"](input, negative_slope)
 
 
-activation("threshold(Tensor input, Scalar threshold, Scalar value)", None,
-           lambda x, threshold, value: f["_cast"](where(x <= threshold, value, x), x.dtype),
-           lambda g, x, threshold, value: where(x <= threshold, 0.0, g), in_place=True)  # fmt: skip
+def _threshold(x, threshold, value):
+    return f["_cast"](where(x <= threshold, value, x), x.dtype)
+
+
+def _threshold_vjp(g, values, out):
+    return where(values[0] <= values[1], 0.0, g)
+
+
+_THRESHOLD = "threshold(Tensor input, Scalar threshold, Scalar value)"
+composite(_THRESHOLD, _threshold, _threshold_vjp, method=False)
+composite(_THRESHOLD, _threshold, _threshold_vjp, name="threshold_in_place", node="ThresholdBackward1!",
+          expose_as="-")  # fmt: skip
+in_place_form("threshold", ops["threshold_in_place"])
+
 SIXTH = 0.1666666716337204  # as a float32, which torch takes for float64 too
 activation("hardsigmoid(Tensor input)", "hardsigmoid_cpu",
            lambda x: f["minimum"](f["maximum"](x + 3, 0), 6) / 6,
@@ -306,15 +317,18 @@ def glu(input, dim=-1):
 
 # ---- randomised leaky relu ----
 
-composite("rrelu_with_noise(Tensor input, Tensor noise)", lambda x, noise: x * noise,
-          lambda g, v, out: (g * v[1], None), node="RreluWithNoiseBackward0!", expose_as="_rrelu_noise")  # fmt: skip
-composite("rrelu_with_noise(Tensor input, Scalar slope)", _leaky, _leaky_vjp, name="rrelu_mean",
-          node="RreluWithNoiseBackward0!", expose_as="_rrelu_mean")  # fmt: skip
-for _op in ("rrelu_with_noise", "rrelu_mean"):
-    in_place_form(f"_{_op}", ops[_op], function=False)
+for _form, _node in (("", 0), ("_in_place", 1)):
+    composite("rrelu_with_noise(Tensor input, Tensor noise)", lambda x, noise: x * noise,
+              lambda g, v, out: (g * v[1], None), name=f"rrelu_noise{_form}",
+              node=f"RreluWithNoiseBackward{_node}!", expose_as="-")  # fmt: skip
+    composite("rrelu_with_noise(Tensor input, Scalar slope)", _leaky, _leaky_vjp, name=f"rrelu_mean{_form}",
+              node=f"RreluWithNoiseBackward{_node}!", expose_as="-")  # fmt: skip
+for _name in ("rrelu_noise", "rrelu_mean"):
+    expose(f"_{_name}", ops[_name])
+    in_place_form(f"_{_name}", ops[f"{_name}_in_place"])
 
 
-def _rrelu_noise(input, lower, upper, generator):
+def _drawn_slopes(input, lower, upper, generator):
     """1 where the input is positive, elsewhere a slope drawn for each element in order."""
     rows = input.detach().contiguous()
     places = _core.nonzero((rows <= 0).reshape(-1)).reshape(-1)
@@ -331,8 +345,8 @@ def _rrelu(input, lower, upper, training, generator, suffix):
     require_float("rrelu_with_noise_out_cpu" if training else "leaky_relu_cpu", input)
     if not training:
         return f["_rrelu_mean" + suffix](input, (lower + upper) / 2)
-    noise = _rrelu_noise(input, lower, upper, generator)
-    return f["_rrelu_with_noise_" if suffix else "_rrelu_noise"](input, noise)
+    noise = _drawn_slopes(input, lower, upper, generator)
+    return f["_rrelu_noise" + suffix](input, noise)
 
 
 def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, generator=None):

@@ -61,12 +61,13 @@ def _pow_known_vjp(g, values, out):
 
 
 def _power(x, e, whole):
-    return pow_known(x, e, whole) if e in STATIC_EXPONENTS else f["_pow"](x, float(e))
+    return pow_known(x, e, whole) if e in STATIC_EXPONENTS else f["_pow_number"](x, float(e))
 
 
 composite("pow(Tensor input, float exponent, bool whole)", pow_known, _pow_known_vjp, name="pow_known",
           node="PowBackward0!", expose_as="_pow_known", dtypes=ANY)  # fmt: skip
-elementwise("pow(Tensor input, Scalar exponent)", lambda g, x, y, out: g * (y * f["_pow"](x, y - 1)), name="pow_number",
+elementwise("pow(Tensor input, Scalar exponent)", lambda g, x, y, out: g * (y * f["_pow_number"](x, y - 1)),
+            name="pow_number",
             kernel="pow", node="PowBackward0!", expose_as="_pow_number")  # fmt: skip
 elementwise("pow(Scalar input, Tensor exponent)",
             lambda g, x, y, out: (None, g * (out * f["_log_of"](x, y))), name="rpow", kernel="pow",

@@ -20,7 +20,10 @@ def in_place_form(name, *declarations, function=True):
     pairs = [(d.signature.text, d.handle) for d in declarations]
     g = _core.op_function(name + "_", pairs, True, None, f"In-place form of {name}().")
     g.declarations = declarations
-    methods[name + "_"] = f[name + "_"] = g
+    f[name + "_"] = g
+    if name.startswith("_"):
+        return
+    methods[name + "_"] = g
     if function:
         public[name + "_"] = g
 
@@ -29,6 +32,7 @@ def in_place_form(name, *declarations, function=True):
 
 
 def _copy(x, src, non_blocking):
+    f["_where"](f["_cast"](x, _core.bool), x, src)  # refuses what does not broadcast with torch's words; never run
     src = f["expand"](src, x.shape)
     return src if src.dtype == x.dtype else f["_cast"](src, x.dtype)
 
@@ -189,6 +193,9 @@ def _require_float(kernel, x):
 def _lerp_number(x, end, weight):
     _require_same("end", x, end)
     _require_float("lerp_kernel_scalar", x)
+    if hasattr(weight, "hint"):  # an update rule's number: its side of 1/2 is part of the program's key
+        gap = end - x
+        return f["fma"](gap, weight, x) if abs(weight) < 0.5 else f["fma"](gap, weight - 1, end)
     return _lerp(x, end, f["_full_like"](f["_zeros_of"](x, ()), weight))
 
 
@@ -218,7 +225,7 @@ def _addcdiv(x, a, b, value):
     if not a.dtype.is_floating_point and not b.dtype.is_floating_point:
         raise RuntimeError(
             "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a "
-            "true division of tensor1 and tensor2. Convert them to floats first."
+            "true division of tensor1 and tensor2.\nConvert them to floats first."
         )
     return (a * value) / b + x
 

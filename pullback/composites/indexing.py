@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pullback import _core
-from pullback.composites.elementwise_more import scalar_name
+from pullback.composites.elementwise_more import in_place_form, scalar_name
 from pullback.composites.shape import broadcast_shapes, function, wrap
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, expose, methods, ops, public
@@ -23,7 +23,7 @@ def _scatter_combined(x, dim, index, src, reduce):
 
 for _kind, _value in (("Tensor", "src"), ("Scalar", "value")):
     composite(f"scatter(Tensor input, int dim, Tensor index, {_kind} {_value}, *, str{{add|multiply}} reduce)",
-              _scatter_combined, name=f"scatter_{_value}_combined", node="NotImplemented!", differentiable=False,
+              _scatter_combined, name=f"scatter_{_value}_combined", node="ScatterReduceBackward0!",
               expose_as="-", dtypes=ANY)  # fmt: skip
 composite("scatter(Tensor input, int dim, Tensor index, Scalar src)",
           lambda x, dim, index, src: f["_scatter_value"](x, dim, index, src), name="scatter_number",
@@ -92,6 +92,17 @@ def index_put_(input, indices, values, accumulate=False):
 
 for _g in (index_put, index_put_):
     public[_g.__name__] = methods[_g.__name__] = f[_g.__name__] = _g
+
+
+def _put_masked(x, mask, value):
+    out = f["_where"](mask, value, x)
+    return out if out.dtype == x.dtype else f["_cast"](out, x.dtype)
+
+
+for _kind in ("Tensor", "Scalar"):
+    composite(f"index_put(Tensor input, Tensor mask, {_kind} value)", _put_masked, name=f"index_put_mask_{_kind.lower()}",
+              node="IndexPutBackward0!", expose_as="-", dtypes=ANY)  # fmt: skip
+in_place_form("_index_put_mask", ops["index_put_mask_tensor"], ops["index_put_mask_scalar"], function=False)
 
 
 @function
@@ -256,12 +267,8 @@ def _search(sorted_sequence, values, out_int32, right, side, sorter):
                 f"tensor and input value tensor must match, but we got boundaries tensor {list(sorted_sequence.shape)} "
                 f"and input value tensor {list(values.shape)}"
             )
-    if values.dtype is not sorted_sequence.dtype:
-        raise RuntimeError(
-            "torch.searchsorted(): boundary tensor and input value tensor should have same dtype, but got boundary "
-            f"tensor dtype {str(sorted_sequence.dtype).rpartition('.')[2]} and input value tensor dtype "
-            f"{str(values.dtype).rpartition('.')[2]}"
-        )
+    common = _core.promote_types(values.dtype, sorted_sequence.dtype)
+    values, sorted_sequence = (t if t.dtype is common else f["_cast"](t.detach(), common) for t in (values, sorted_sequence))
     kind = _core.int32 if out_int32 else _core.int64
     return _core.searchsorted(sorted_sequence.detach(), values.detach(), bool(right or side == "right"), sorter, kind)
 

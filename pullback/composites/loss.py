@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pullback.composites.activation import require_float, where
 from pullback.primitives.family import composite, fit, kernel, linear
-from pullback.primitives.registry import public
+from pullback.primitives.registry import ops, public
 from pullback.trace.tracer import functions as f
 
 NONE, MEAN, SUM = range(3)
@@ -98,6 +98,7 @@ def huber_loss(input, target, reduction=MEAN, delta=1.0):
 # ---- cross-entropies of a binary choice ----
 
 LOG_FLOOR = -100.0  # log(0) counts as this, so that a loss stays finite
+TINY = 9.999999960041972e-13  # 1e-12 as a float32, for float64 too, as in torch
 
 
 def _present(*gradients):
@@ -116,7 +117,7 @@ def _bce(x, y, weight, reduction):
 def _bce_vjp(g, values, out):
     x, y, weight, reduction = values
     g = _spread(g, x, reduction)
-    g_x = g * (x - y) / f["maximum"]((1 - x) * x, 1e-12)
+    g_x = g * (x - y) / f["maximum"]((1 - x) * x, TINY)
     g_y = g * (f["log1p"](-x) - f["log"](x))
     if weight is not None:
         g_x, g_y = g_x * weight, g_y * weight
@@ -214,6 +215,12 @@ def nll_loss(input, target, weight=None, reduction=MEAN, ignore_index=-100):
     loss = f["_nll_loss2d"](input, flat, weight, reduction, ignore_index)
     return loss.view(target.shape) if reduction == NONE else loss
 
+
+# Which tensors torch's nodes have no edge for.
+for _name in ("mse_loss", "smooth_l1_loss", "huber_loss"):
+    ops[_name].steering = frozenset()
+for _name in ("binary_cross_entropy", "binary_cross_entropy_with_logits", "nll_loss", "nll_loss2d"):
+    ops[_name].steering = frozenset({"weight", "pos_weight"} | ({"target"} if _name.startswith("nll") else set()))
 
 for _g in (huber_loss, binary_cross_entropy, nll_loss):
     public[_g.__name__] = f[_g.__name__] = _g

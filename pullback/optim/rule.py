@@ -19,20 +19,14 @@ import itertools
 
 from pullback import _api as torch
 from pullback.tensor import Tensor
-from pullback.trace.step import run_step
+from pullback.trace.step import step_rule
 
-__all__ = ["add_scaled", "number", "run_update", "update_rule"]
+__all__ = ["add_scaled", "number", "update_rule"]
 
 
-def run_update(fn, columns, scalars, flags, outputs):
-    """Call ``fn`` for every row of ``columns`` and write its results to the columns numbered in ``outputs``.
-
-    ``columns`` holds lists of tensors of one length, or None for a tensor that the rule does not have;
-    ``scalars`` are numbers that change from step to step, ``flags`` are part of what the rule is.
-    """
-    if not any(isinstance(value, Tensor) for value in scalars.values()):
-        return run_step(fn, columns, scalars, flags, outputs)
-    # A tensor among the scalars (a learning rate that is differentiated) keeps the step on the tape.
+def _run_recorded(fn, columns, scalars, flags, outputs):
+    """The step in tensor operations: a tensor among the scalars (a learning rate that is differentiated) keeps it
+    on the tape."""
     rows = zip(*(itertools.repeat(None) if column is None else column for column in columns), strict=False)
     for row in rows:
         results = fn(*row, **scalars, **flags)
@@ -51,6 +45,7 @@ def update_rule(*writes):
         parameters = inspect.signature(fn).parameters.values()
         names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
         outputs = tuple(names.index(name) for name in writes)
+        rule = step_rule(fn, outputs)
 
         @functools.wraps(fn)
         def update(columns, scalars, flags):
@@ -58,7 +53,8 @@ def update_rule(*writes):
                 raise TypeError(
                     f"{fn.__name__} takes {len(names)} columns ({', '.join(names)}), got {len(columns)}"
                 )
-            run_update(fn, columns, scalars, flags, outputs)
+            if not rule.run(columns, scalars, flags):
+                _run_recorded(fn, columns, scalars, flags, outputs)
 
         update.rule = fn
         update.outputs = outputs

@@ -41,14 +41,60 @@ kernel("addmm(Tensor input, Tensor mat1, Tensor mat2)", _addmm_vjp, name="addmm_
        node="AddmmBackward0!", expose_as="_addmm_bias", dtypes=ANY)  # fmt: skip
 
 
-def _combined(x, product, beta, alpha):
-    """beta x + alpha product; a beta of 0 leaves x out, nan or not."""
-    if not product.dtype.is_floating_point and any(k.kind == 2 for k in (beta, alpha)):
-        beta, alpha = (_whole(k) for k in (beta, alpha))
-    return f["fma"](product, alpha, beta * f["expand"](x, product.shape))
+def combined(x, product, beta, alpha, ignore):
+    """beta x + alpha product, the last multiplication and the addition rounded together; `ignore` leaves x out."""
+    if not product.dtype.is_floating_point:  # factors of integers are integers
+        beta, alpha = f["_full_like"](product, beta), f["_full_like"](product, alpha)
+    product = product * alpha
+    return product if ignore else f["fma"](x, beta, product)
 
 
-def _whole(k):
-    return k
+def _declare(name, operands, product):
+    """beta input + alpha product(...): with plain ones, and with factors."""
+
+    def scaled(x, a, b, beta, alpha, ignore):
+        p = product(a, b)
+        return combined(f["expand"](x, p.shape), p, beta, alpha, ignore)
+
+    def plain(x, a, b):
+        p = product(a, b)
+        return f["expand"](x, p.shape) + p
+
+    node = name.capitalize() + "Backward0!"
+    composite(f"{name}(Tensor input, {operands}, Scalar beta, Scalar alpha, bool ignore)", scaled,
+              name=name + "_scaled", node=node, expose_as=f"_{name}_scaled", dtypes=ANY)  # fmt: skip
+    if name != "addmm":
+        composite(f"{name}(Tensor input, {operands})", plain, name=name + "_plain", node=node, expose_as=f"_{name}_bias",
+                  dtypes=ANY)  # fmt: skip
 
 
+def outer(a, b):
+    return f["unsqueeze"](a, 1) * f["unsqueeze"](b, 0)
+
+
+_declare("addmm", "Tensor mat1, Tensor mat2", lambda a, b: f["mm"](a, b))
+_declare("addmv", "Tensor mat, Tensor vec", lambda a, b: f["mv"](a, b))
+_declare("addbmm", "Tensor batch1, Tensor batch2", lambda a, b: f["sum"](f["bmm"](a, b), 0))
+_declare("baddbmm", "Tensor batch1, Tensor batch2", lambda a, b: f["bmm"](a, b))
+_declare("addr", "Tensor vec1, Tensor vec2", outer)
+
+
+# ---- traces, cross products ----
+
+
+def _trace(x):
+    if x.ndim != 2:
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {x.ndim}")
+    return f["sum"](f["diagonal"](x, 0, 0, 1))
+
+
+composite("trace(Tensor input)", _trace, dtypes=ANY, doc="The sum of the diagonal of a matrix.")
+
+
+def _cross(a, b, dim):
+    a, b = f["expand"](a, b.shape) if a.ndim < b.ndim else a, b
+    part = lambda x, k: f["roll"](x, (k,), (dim,))  # noqa: E731
+    return part(a, -1) * part(b, -2) - part(a, -2) * part(b, -1)
+
+
+composite("linalg_cross(Tensor input, Tensor other, int dim)", _cross, expose_as="_linalg_cross", dtypes=ANY)

@@ -17,6 +17,11 @@ def axes_of(dim, ndim):
     return sorted(d % ndim for d in dim)
 
 
+def listed(dim):
+    """A list of axes from one axis, a list, or None (all of them)."""
+    return () if dim is None else tuple(dim) if isinstance(dim, (tuple, list)) else (dim,)
+
+
 def restore(g, x, dim, keepdim):
     """A reduced value with the reduced axes back, of size 1: it broadcasts with x."""
     if x.ndim and not keepdim and dim is not None and dim != ():
@@ -32,7 +37,7 @@ def spread(g, x, dim, keepdim):
 
 def count(x, dim):
     """How many elements are reduced to one."""
-    if not x.ndim or dim is None or dim == ():
+    if not x.ndim or not listed(dim):
         return x.numel()
     n = 1
     for d in axes_of(dim, x.ndim):
@@ -52,7 +57,7 @@ linear("sum_to(Tensor input, size[] size)", lambda g, x, size: f["expand"](g, x.
 
 
 def _sum(x, dim, keepdim, dtype):
-    return f["_sum"](typed(x, dtype), dim or (), keepdim, None)
+    return f["_sum"](typed(x, dtype), listed(dim), keepdim, None)
 
 
 composite("sum(Tensor input, *, dtype? dtype=None)", lambda x, dtype: _sum(x, (), False, dtype), name="sum_all",
@@ -66,7 +71,7 @@ def _nansum(x, dim, keepdim, dtype):
     x = typed(x, dtype)
     if x.dtype.is_floating_point:
         x = f["where"](f["isnan"](x), 0.0, x)
-    return f["_sum"](x, dim or (), keepdim, None)
+    return f["_sum"](x, listed(dim), keepdim, None)
 
 
 composite("nansum(Tensor input, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None)", _nansum, dtypes=ANY,
@@ -81,7 +86,7 @@ def _mean(x, dim, keepdim, dtype):
             f"mean(): could not infer output dtype. {which} dtype must be either a floating point or complex dtype. "
             f"Got: {x_type._legacy.removesuffix('Tensor')}\nConvert the tensor first, for example with .float()."
         )
-    return f["_sum"](typed(x, dtype), dim or (), keepdim, None) / count(x, dim or ())
+    return f["_sum"](typed(x, dtype), listed(dim), keepdim, None) / count(x, dim)
 
 
 composite("mean(Tensor input, *, dtype? dtype=None)", lambda x, dtype: _mean(x, (), False, dtype), name="mean_all",
@@ -198,10 +203,10 @@ composite("aminmax(Tensor input, *, int? dim=None, bool keepdim=False)", _aminma
 for _name in ("all", "any"):
     kernel(f"{_name}(Tensor input, int[] dim, bool keepdim)", None, expose_as=f"_{_name}", dtypes=ANY)
     composite(f"{_name}(Tensor input, int[]? dim=None, bool keepdim=False)",
-              lambda x, dim, keepdim, n=_name: f["_" + n](x, dim or (), keepdim), name=f"{_name}_dim",
+              lambda x, dim, keepdim, n=_name: f["_" + n](x, listed(dim), keepdim), name=f"{_name}_dim",
               differentiable=False, dtypes=ANY)  # fmt: skip
 kernel("count_nonzero(Tensor input, int[] dim)", None, expose_as="_count_nonzero", dtypes=ANY)
-composite("count_nonzero(Tensor input, int[]? dim=None)", lambda x, dim: f["_count_nonzero"](x, dim or ()),
+composite("count_nonzero(Tensor input, int[]? dim=None)", lambda x, dim: f["_count_nonzero"](x, listed(dim)),
           name="count_nonzero_dim", differentiable=False, dtypes=ANY)  # fmt: skip
 
 # ---- moments ----
@@ -212,9 +217,9 @@ def _spread_of_squares(g, x, dim, correction, keepdim):
     n = count(x, dim)
     mean = f["mean"](x, dim or None, True) if x.ndim else x
     g = restore(g, x, dim, keepdim)
-    if n <= correction:
+    if n <= math.floor(correction):
         return g * f["where"](x == mean, math.nan, math.inf)
-    return ((2.0 / (n - correction)) * g) * (x - mean)
+    return ((2.0 / (x.graph.number_of(n) - correction)) * g) * (x - mean)
 
 
 def _std_vjp(g, values, out):

@@ -236,5 +236,5 @@ def dispatch(function, overload, values):
 
 
 ops_by_handle: dict = {}  # filled by the registry
-_core.set_tracer_class(Symbolic)
+_core.set_tracer_classes(Symbolic, Tracer)
 _core.set_dispatcher(dispatch)

@@ -1,0 +1,137 @@
+#include "bindings/function_node.h"
+
+#include <set>
+
+#include "bindings/node_object.h"
+
+namespace pb::py {
+namespace {
+
+PyObject* runner = nullptr;  // pullback.autograd.function.run_backward
+
+const std::string& interned(const char* name) {
+  static auto& names = *new std::set<std::string>();
+  return *names.insert(name).first;
+}
+
+class FunctionNode final : public Node {
+ public:
+  FunctionNode(const char* name, PyObject* ctx) : name_(interned(name)), ctx_(Owned::borrow(ctx)) {
+    sequence = next_sequence();
+  }
+  const std::string& name() const override { return name_; }
+  size_t edge_count() const override { return edges_.size(); }
+  Edge& edge(size_t i) override { return edges_[i]; }
+  uint32_t outputs() const override { return static_cast<uint32_t>(outputs_.size()); }
+  const Meta* output_meta(uint32_t i) const override { return outputs_[i].get(); }
+  PyObject* context() const { return ctx_.get(); }
+
+  void run(std::span<Var> cotangents, std::span<Var> out, const BackwardMode&) override {
+    Owned self = own(node_object(Ref<Node>(this)));
+    Owned in = own(PyTuple_New(static_cast<Py_ssize_t>(outputs_.size())));
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      const bool given = i < cotangents.size() && cotangents[i].array.storage;
+      PyTuple_SET_ITEM(in.get(), i, given ? wrap(cotangents[i]) : Py_NewRef(Py_None));
+    }
+    Owned result = own(PyObject_CallFunctionObjArgs(runner, ctx_.get(), self.get(), in.get(), nullptr));
+    for (size_t i = 0; i < edges_.size() && i < out.size(); ++i) {
+      PyObject* g = PyTuple_GET_ITEM(result.get(), i);
+      if (g != Py_None && edges_[i].node) out[i] = var_of(g);
+    }
+  }
+
+  void release_saved() override { check(PyObject_SetAttrString(ctx_.get(), "_entries", Py_None)); }
+
+  void add_edge(const Var& v) { edges_.push_back({v.node, v.nr}); }
+  void set_output(uint32_t nr, Ref<Meta> meta) {
+    if (outputs_.size() <= nr) outputs_.resize(nr + 1);
+    outputs_[nr] = std::move(meta);
+  }
+
+ private:
+  const std::string& name_;
+  Owned ctx_;
+  std::vector<Edge> edges_;
+  std::vector<Ref<Meta>> outputs_;
+};
+
+FunctionNode& function_node_of(PyObject* node) {
+  auto* n = dynamic_cast<FunctionNode*>(node_from_object(node).get());
+  if (!n) fail(ErrorKind::Type, "not the node of a Function");
+  return *n;
+}
+
+TensorObject* tensor_argument(PyObject* o) {
+  if (!is_tensor(o)) fail(ErrorKind::Type, "expected a Tensor, but got ", Py_TYPE(o)->tp_name);
+  return as_tensor(o);
+}
+
+// function_node(name, ctx, inputs): a node with an edge to each of the input tensors.
+PyObject* make(PyObject*, PyObject* args) {
+  return guarded([&]() -> PyObject* {
+    const char* name = nullptr;
+    PyObject *ctx = nullptr, *inputs = nullptr;
+    if (!PyArg_ParseTuple(args, "sOO!", &name, &ctx, &PyTuple_Type, &inputs)) return nullptr;
+    auto* node = new FunctionNode(name, ctx);
+    Ref<Node> hold(node);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(inputs); ++i)
+      node->add_edge(var_of(tensor_argument(PyTuple_GET_ITEM(inputs, i))));
+    return node_object(hold);
+  });
+}
+
+// function_output(node, nr, tensor, in_place): the tensor becomes output nr of the node.
+PyObject* output(PyObject*, PyObject* args) {
+  return guarded([&]() -> PyObject* {
+    PyObject *node = nullptr, *tensor = nullptr;
+    unsigned nr = 0;
+    int in_place = 0;
+    if (!PyArg_ParseTuple(args, "OIOp", &node, &nr, &tensor, &in_place)) return nullptr;
+    TensorObject* t = tensor_argument(tensor);
+    FunctionNode& n = function_node_of(node);
+    n.set_output(nr, t->var.array.meta);
+    if (in_place) {
+      rebase_history(t, Ref<Node>(&n), nr);
+    } else {
+      Py_CLEAR(t->base);
+      t->no_grad_view = t->multi_view = false;
+      t->var.node = Ref<Node>(&n);
+      t->var.nr = nr;
+    }
+    return Py_NewRef(tensor);
+  });
+}
+
+// function_saved(node, nr, tensor): the same elements as output nr of the node.
+PyObject* saved(PyObject*, PyObject* args) {
+  return guarded([&]() -> PyObject* {
+    PyObject *node = nullptr, *tensor = nullptr;
+    unsigned nr = 0;
+    if (!PyArg_ParseTuple(args, "OIO", &node, &nr, &tensor)) return nullptr;
+    return wrap({tensor_argument(tensor)->var.array, node_from_object(node), nr});
+  });
+}
+
+PyObject* set_runner(PyObject*, PyObject* f) {
+  Py_XSETREF(runner, Py_NewRef(f));
+  Py_RETURN_NONE;
+}
+
+PyMethodDef functions[] = {
+    {"function_node", make, METH_VARARGS, "A node with an edge to each of the input tensors."},
+    {"function_output", output, METH_VARARGS, "Makes a tensor an output of a node."},
+    {"function_saved", saved, METH_VARARGS, "A tensor's elements as an output of a node."},
+    {"set_function_runner", set_runner, METH_O, "What runs a user's backward."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+}  // namespace
+
+PyObject* context_of(Node& n) {
+  auto* f = dynamic_cast<FunctionNode*>(&n);
+  return f ? f->context() : nullptr;
+}
+
+void init_function_node(PyObject* module) { check(PyModule_AddFunctions(module, functions)); }
+
+}  // namespace pb::py

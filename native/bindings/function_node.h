@@ -1,0 +1,12 @@
+// The node of a user's autograd.Function: its backward is Python.
+#pragma once
+#include "bindings/tensor.h"
+
+namespace pb::py {
+
+// The ctx of a function's node; null for other nodes. Borrowed.
+PyObject* context_of(Node& n);
+
+void init_function_node(PyObject* module);
+
+}  // namespace pb::py

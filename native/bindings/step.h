@@ -1,0 +1,6 @@
+#pragma once
+#include <nanobind/nanobind.h>
+
+namespace pb::py {
+void init_step(nanobind::module_& m);
+}

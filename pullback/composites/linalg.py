@@ -1,0 +1,360 @@
+"""Products of any rank, built from products of matrices as torch builds them, so that graphs look the same."""
+
+from __future__ import annotations
+
+import warnings
+
+from pullback import _core
+from pullback.composites.shape import broadcast_shapes, function
+from pullback.primitives.registry import public
+from pullback.trace.tracer import functions as f
+
+Tensor = _core.Tensor
+
+
+def _needs_gradient(x):
+    return getattr(x, "requires_grad", True) and _core.is_grad_enabled()
+
+
+def _dense(x):
+    return not isinstance(x, Tensor) or x.is_contiguous()
+
+
+def reshaped(x, shape):
+    """x under another shape, with the nodes that torch's reshape records."""
+    if _dense(x):
+        return f["_view"](x, shape) if isinstance(x, Tensor) else f["reshape"](x, shape)
+    try:
+        return f["_reshape_alias"](x, shape)
+    except RuntimeError:
+        return f["_unsafe_view"](f["_contiguous"](x), shape)
+
+
+def _product(sizes):
+    n = 1
+    for s in sizes:
+        n = s * n
+    return n
+
+
+def matmul(input, other):
+    """The product of matrices, vectors, or batches of them, which broadcast.
+
+    >>> import pullback as torch
+    >>> torch.ones(2, 3) @ torch.ones(3)
+    tensor([3., 3.])
+
+    Shapes    (n, k) @ (k, m) -> (n, m);  (k) @ (k) -> ();  (*, n, k) @ (*, k, m) -> (*, n, m)
+    """
+    try:
+        na, nb = input.dim(), other.dim()
+    except AttributeError:
+        position, wrong = ("input", input) if not hasattr(input, "dim") else ("other", other)
+        raise TypeError(
+            f"matmul(): argument '{position}' (position {1 + (position == 'other')}) must be Tensor, "
+            f"not {type(wrong).__name__}"
+        ) from None
+    if na == 2:
+        if nb == 2:
+            return f["mm"](input, other)
+        if nb == 1:
+            return f["mv"](input, other)
+    if na == 0 or nb == 0:
+        raise RuntimeError(
+            f"both arguments to matmul need to be at least 1D, but they are {na}D and {nb}D\nUse * to scale by a number."
+        )
+    if na == 1:
+        if nb == 1:
+            return f["dot"](input, other)
+        if nb == 2:
+            return f["_squeeze_in_place"](f["mm"](f["unsqueeze"](input, 0), other), (0,))
+    if _should_fold(input, other, na, nb):
+        return _folded(input, other, na, nb)
+    return _batched(input, other, na, nb)
+
+
+def _should_fold(a, b, na, nb):
+    """Whether one large matrix product does it: when the smaller operand is no batch."""
+    large, small = (a, b) if na >= nb else (b, a)
+    if large.dim() < 3 or small.dim() > 2:
+        return False
+    if _needs_gradient(small):
+        return True
+    if na == 2:
+        return False
+    if not isinstance(large, Tensor) or large.numel() == 0:
+        return True
+    if na < nb:
+        large = large.mT
+    shape, strides = large.shape, large.stride()
+    return all(strides[i] == strides[i + 1] * shape[i + 1] for i in range(len(shape) - 2))
+
+
+def _folded(a, b, na, nb):
+    swapped = na < nb
+    large = f["transpose"](b, -2, -1) if swapped else a
+    small = (f["_t2"](a) if na == 2 else a) if swapped else b
+    sizes = tuple(large.shape)
+    rows = reshaped(large, (_product(sizes[:-1]), sizes[-1]))
+    if small.dim() == 1:
+        return f["_unsafe_view"](f["mv"](rows, small), sizes[:-1])
+    out = f["_unsafe_view"](f["mm"](rows, small), (*sizes[:-1], small.size(1)))
+    return f["_contiguous"](f["transpose"](out, -2, -1)) if swapped else out
+
+
+def _batched(a, b, na, nb):
+    n, k = (a.size(-2) if na > 1 else 1), a.size(-1)
+    k2, m = (b.size(-2) if nb > 1 else b.size(-1)), (b.size(-1) if nb > 1 else 1)
+    batch_a, batch_b = tuple(a.shape[:-2]), tuple(b.shape[:-2])
+    if na == nb == 3 and batch_a[0] != batch_b[0]:
+        if batch_a[0] == 1 and _needs_gradient(a):
+            return matmul(f["_squeeze"](a, (0,)), b)
+        if batch_b[0] == 1 and _needs_gradient(b):
+            return matmul(a, f["_squeeze"](b, (0,)))
+    batch = _common(batch_a, batch_b)
+    count = _product(batch)
+    left = reshaped(f["expand"](a, (*batch, n, k)), (count, n, k))
+    if nb == 1:
+        right = f["unsqueeze"](reshaped(f["expand"](b, (*batch, k2)), (count, k2)), 2)
+        return f["_unsafe_view"](f["_squeeze"](f["bmm"](left, right), (2,)), (*batch, n))
+    right = reshaped(f["expand"](b, (*batch, k2, m)), (count, k2, m))
+    shape = batch + ((n,) if na > 1 else ()) + (m,)
+    return f["_unsafe_view"](f["bmm"](left, right), shape)
+
+
+def _common(a, b):
+    n = max(len(a), len(b))
+    pad_a, pad_b = (1,) * (n - len(a)) + a, (1,) * (n - len(b)) + b
+    for k, (x, y) in enumerate(zip(pad_a, pad_b)):
+        if x != y and x != 1 and y != 1:
+            raise _errors().ShapeError(
+                f"The size of tensor a ({x}) must match the size of tensor b ({y}) at non-singleton dimension {k}\n"
+                f"matmul: the batches {list(a)} and {list(b)} do not broadcast."
+            )
+    return tuple(y if x == 1 else x for x, y in zip(pad_a, pad_b))
+
+
+def _errors():
+    from pullback import errors
+
+    return errors
+
+
+function(matmul)
+
+
+def linear(input, weight, bias=None):
+    """input @ weight.T + bias."""
+    if bias is None:
+        return matmul(input, f["t"](weight))
+    if input.dim() == 2:
+        return f["_addmm_bias"](bias, input, f["t"](weight))
+    if _dense(input) and bias.dim() == 1 and weight.dim() == 2 and input.dim() > 0:
+        shape = tuple(input.shape)
+        rows = f["_view"](input, (_product(shape[:-1]), shape[-1]))
+        out = f["_addmm_bias"](bias, rows, f["_t2"](weight))
+        return f["_view"](out, (*shape[:-1], weight.size(0)))
+    return f["add"](matmul(input, f["t"](weight)), bias)
+
+
+public["linear"] = f["linear"] = linear
+
+
+def _with_factors(name, documentation, check=None):
+    """A public function beta * input + alpha * product, by the op for plain ones where both factors are 1."""
+    plain, scaled = "_" + name + "_bias", "_" + name + "_scaled"
+
+    def apply(input, a, b, beta, alpha):
+        if check is not None:
+            check(input, a, b)
+        if beta == 1 and alpha == 1:
+            return f[plain](input, a, b)
+        return f[scaled](input, a, b, beta, alpha, beta == 0)
+
+    apply.__doc__ = documentation
+    return apply
+
+
+def _check_addmv(x, a, v):
+    if a.dim() != 2 or v.dim() != 1 or x.dim() > 1:
+        raise _errors().ShapeError(f"vector + matrix @ vector expected, got {x.dim()}, {a.dim()}, {v.dim()}")
+    if a.size(1) != v.size(0) or (x.numel() not in (a.size(0), 1)):
+        raise _errors().ShapeError(
+            f"size mismatch, got input ({x.size(0) if x.dim() else 1}), mat ({a.size(0)}x{a.size(1)}), vec ({v.size(0)})"
+        )
+
+
+def _check_addr(x, a, b):
+    for name, v in (("vec1", a), ("vec2", b)):
+        if v.dim() != 1:
+            raise _errors().ShapeError(f"addr: Expected 1-D argument {name}, but got {v.dim()}-D")
+
+
+_addmm = _with_factors("addmm", "")
+_addmv = _with_factors("addmv", "", _check_addmv)
+_addbmm = _with_factors("addbmm", "")
+_baddbmm = _with_factors("baddbmm", "")
+_addr = _with_factors("addr", "", _check_addr)
+
+
+@function
+def addmm(input, mat1, mat2, *, beta=1, alpha=1):
+    """beta * input + alpha * (mat1 @ mat2)."""
+    return _addmm(input, mat1, mat2, beta, alpha)
+
+
+@function
+def addmv(input, mat, vec, *, beta=1, alpha=1):
+    """beta * input + alpha * (mat @ vec)."""
+    return _addmv(input, mat, vec, beta, alpha)
+
+
+@function
+def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
+    """beta * input + alpha * the sum of the products of two batches."""
+    return _addbmm(input, batch1, batch2, beta, alpha)
+
+
+@function
+def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
+    """beta * input + alpha * (batch1 @ batch2)."""
+    return _baddbmm(input, batch1, batch2, beta, alpha)
+
+
+@function
+def addr(input, vec1, vec2, *, beta=1, alpha=1):
+    """beta * input + alpha * outer(vec1, vec2)."""
+    return _addr(input, vec1, vec2, beta, alpha)
+
+
+@function
+def outer(input, vec2):
+    """All products of the elements of two vectors."""
+    for name, v in (("self", input), ("vec2", vec2)):
+        if v.dim() != 1:
+            raise _errors().ShapeError(f"outer: Expected 1-D argument {name}, but got {v.dim()}-D")
+    return f["mul"](reshaped(input, (input.size(0), 1)), vec2)
+
+
+@function
+def ger(input, vec2):
+    """outer() by its old name."""
+    return outer(input, vec2)
+
+
+@function
+def inner(input, other):
+    """Sums of products along the last axes."""
+    if input.dim() == 0 or other.dim() == 0:
+        return input * other
+    if input.size(-1) != other.size(-1):
+        raise _errors().ShapeError(
+            "inner() the last dimension must match on both input tensors but got shapes "
+            f"{list(input.shape)} and {list(other.shape)}"
+        )
+    return tensordot(input, other, ([-1], [-1]))
+
+
+def _contracted(a, b, dims):
+    if isinstance(dims, Tensor):
+        dims = dims.tolist()
+    if isinstance(dims, int):
+        if dims < 0:
+            raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
+        if dims > min(a.dim(), b.dim()):
+            raise RuntimeError(f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}")
+        return list(range(a.dim() - dims, a.dim())), list(range(dims))
+    first, second = ([d] if isinstance(d, int) else list(d) for d in dims)
+    return [d % a.dim() for d in first], [d % b.dim() for d in second]
+
+
+def tensordot(a, b, dims=2):
+    """Sums of products over several axes of two tensors."""
+    along_a, along_b = _contracted(a, b, dims)
+    if len(along_a) != len(along_b):
+        raise RuntimeError("both dimension lists should have same length")
+    for i, j in zip(along_a, along_b):
+        if a.size(i) != b.size(j) and a.size(i) != 1 and b.size(j) != 1:
+            raise _errors().ShapeError(
+                f"contracted dimensions need to match, but first has size {a.size(i)} in dim {i - a.dim()} and second has "
+                f"size {b.size(j)} in dim {j}"
+            )
+        if a.size(i) != b.size(j):
+            if a.size(i) == 1:
+                b = f["sum"](b, (j,), True)
+            else:
+                a = f["sum"](a, (i,), True)
+    free_a = [d for d in range(a.dim()) if d not in along_a]
+    free_b = [d for d in range(b.dim()) if d not in along_b]
+    n, k = _product(a.size(d) for d in free_a), _product(a.size(d) for d in along_a)
+    m = _product(b.size(d) for d in free_b)
+    left, right = f["permute"](a, (*free_a, *along_a)), f["permute"](b, (*along_b, *free_b))
+    shape = tuple(a.size(d) for d in free_a) + tuple(b.size(d) for d in free_b)
+    if n == m == 1:
+        return f["_view"](f["dot"](reshaped(left, (k,)), reshaped(right, (k,))), shape)
+    return f["_view"](f["mm"](reshaped(left, (n, k)), reshaped(right, (k, m))), shape)
+
+
+public["tensordot"] = f["tensordot"] = tensordot
+
+
+@function
+def chain_matmul(*matrices):
+    """The product of several matrices."""
+    out = matrices[0]
+    for m in matrices[1:]:
+        out = f["mm"](out, m)
+    return out
+
+
+def linalg_cross(input, other, *, dim=-1):
+    """The cross product of vectors of length 3 along an axis."""
+    if input.dim() != other.dim():
+        raise _errors().ShapeError("linalg.cross: inputs must have the same number of dimensions.")
+    if input.size(dim) != 3 or other.size(dim) != 3:
+        raise _errors().ShapeError(
+            f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.size(dim)} and {other.size(dim)}"
+        )
+    shape = broadcast_shapes(tuple(input.shape), tuple(other.shape))
+    a = input if tuple(input.shape) == tuple(shape) else f["expand"](input, tuple(shape))
+    b = other if tuple(other.shape) == tuple(shape) else f["expand"](other, tuple(shape))
+    return f["_linalg_cross"](a, b, dim % input.dim())
+
+
+f["linalg_cross"] = linalg_cross
+
+
+@function
+def cross(input, other, dim=None):
+    """The cross product of vectors of length 3; without dim along the first axis of that size."""
+    if dim is None:
+        warnings.warn(
+            "Using torch.cross without specifying the dim arg is deprecated.\nPlease either pass the dim explicitly or "
+            "simply use torch.linalg.cross.\nThe default value of dim will change to agree with that of linalg.cross "
+            "in a future release.",
+            UserWarning,
+            stacklevel=2,
+        )
+        dim = next((k for k in range(input.dim()) if input.size(k) == 3), None)
+        if dim is None:
+            raise _errors().ShapeError("no dimension of size 3 in input")
+    return linalg_cross(input, other, dim=dim)
+
+
+@function
+def matrix_power(input, n):
+    """A square matrix multiplied with itself."""
+    if n < 0:
+        raise RuntimeError("matrix_power: negative exponents need an inverse, which is not available")
+    if n == 0:
+        eye = f["_full_like"](f["diagonal"](input, 0, -2, -1), 1)
+        return f["_diagonal_backward"](eye, tuple(input.shape), 0, -2, -1)
+    out = None
+    square = input
+    while n:
+        if n & 1:
+            out = square if out is None else matmul(out, square)
+        n >>= 1
+        if n:
+            square = matmul(square, square)
+    return f["_clone"](out) if out is input else out

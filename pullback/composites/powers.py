@@ -1,0 +1,100 @@
+"""Powers under their public name, other spellings of arithmetic, and rounding to decimals."""
+
+from __future__ import annotations
+
+from pullback import _core
+from pullback.composites.arithmetic import STATIC_EXPONENTS
+from pullback.composites.shape import function
+from pullback.primitives.family import composite
+from pullback.primitives.registry import ANY, expose, methods, ops, public
+from pullback.trace.tracer import Tracer
+from pullback.trace.tracer import functions as f
+
+NUMBERS = (bool, int, float)
+
+for _name, _op in (("_pow", "pow"), ("_pow_known", "pow_known"), ("_pow_number", "pow_number")):
+    f[_name + "_"] = _core.op_function(_name + "_", [(ops[_op].signature.text, ops[_op].handle)], True, None, "")
+
+
+def _is_tensor(x):
+    return isinstance(x, (_core.Tensor, Tracer))
+
+
+def _raise(x, exponent, suffix):
+    """x to a power by the op that torch would take; with suffix "_" in place."""
+    if _is_tensor(exponent):
+        return f["_pow" + suffix](x, exponent)
+    if isinstance(exponent, NUMBERS):
+        if isinstance(exponent, int) and exponent < 0 and not x.dtype.is_floating_point:
+            raise RuntimeError(
+                "Integers to negative integer powers are not allowed.\nConvert the tensor with .float() first."
+            )
+        if exponent in STATIC_EXPONENTS:
+            return f["_pow_known" + suffix](x, float(exponent), isinstance(exponent, int))
+    return f["_pow_number" + suffix](x, exponent)
+
+
+@function
+def pow(input, exponent):
+    """input to the power of exponent, element by element; one of them may be a number."""
+    return _raise(input, exponent, "") if _is_tensor(input) else f["_rpow"](input, exponent)
+
+
+def pow_(self, exponent):
+    """In-place form of pow()."""
+    return _raise(self, exponent, "_")
+
+
+methods["pow_"] = f["pow_"] = pow_
+
+# ---- other spellings ----
+
+
+@function
+def positive(input):
+    """The tensor itself."""
+    if input.dtype is _core.bool:
+        raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
+    return input
+
+
+for _name in ("div", "div_"):
+    _other = _name.replace("div", "divide")
+    public[_other] = methods[_other] = f[_other] = f[_name]
+for _name, _other in (("mul", "multiply"), ("sub", "subtract"), ("neg", "negative"), ("abs", "absolute")):
+    for _end in ("", "_"):
+        public[_other + _end] = methods[_other + _end] = f[_name + _end]
+
+
+def true_divide(input, other):
+    """input / other."""
+    return f["div"](input, other)
+
+
+def true_divide_(self, other):
+    """In-place form of true_divide()."""
+    return f["div_"](self, other)
+
+
+public["true_divide"] = methods["true_divide"] = f["true_divide"] = true_divide
+methods["true_divide_"] = true_divide_
+methods["__rdiv__"] = lambda self, other: f["reciprocal"](self) * other
+
+composite("rsub(Tensor input, Operand other, *, Scalar alpha)", lambda x, y, a: f["fma"](x, -a, y),
+          name="rsub_scaled", node="RsubBackward1!", expose_as="-", dtypes=ANY)  # fmt: skip
+expose("rsub", ops["rsub"], ops["rsub_scaled"])
+
+
+def _round_to(x, decimals):
+    if not x.dtype.is_floating_point:
+        return f["_clone"](x)
+    if decimals == 0:
+        return f["_round"](x)
+    scale = 10.0 ** abs(decimals)
+    return f["_round"](x * scale) / scale if decimals > 0 else f["_round"](x / scale) * scale
+
+
+expose("_round", ops["round"])
+composite("round(Tensor input, *, int decimals)", _round_to, lambda g, values, out: g * 0.0, name="round_to",
+          node="RoundBackward1!", expose_as="-", dtypes=ANY)  # fmt: skip
+expose("round", ops["round"], ops["round_to"], in_place=True)

@@ -1,0 +1,193 @@
+"""Reductions with options: moments, norms, differences."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+from pullback import _core
+from pullback.composites.shape import function
+from pullback.primitives.family import composite
+from pullback.primitives.reduce import count, listed, typed
+from pullback.primitives.registry import expose, ops
+from pullback.trace.tracer import functions as f
+
+# ---- variance and standard deviation ----
+# `unbiased` is the older name of a correction of 1 or 0.
+
+
+def _check_freedom(name, x, dim, correction):
+    """Said when a program is made, so once for each signature: it holds while the answer is the same."""
+    if x.dtype.is_floating_point and count(x, dim) <= math.floor(correction):
+        warnings.warn(
+            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
+            "(input numel divided by output numel).",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def _moments(name, kernel):
+    def moments(x, dim, correction, keepdim):
+        dim = listed(dim)
+        if not x.dtype.is_floating_point and name == "std_mean":
+            raise RuntimeError("std_mean only support floating point and complex dtypes\nConvert the tensor with .float().")
+        correction = 1.0 if correction is None else correction
+        out = kernel(x, dim, correction, keepdim)
+        _check_freedom(name, x, dim, correction)
+        return out
+
+    return moments
+
+
+def _std_mean(x, dim, correction, keepdim):
+    variance, mean = f["_var_mean"](x, dim, correction, keepdim)
+    return f["_std"](x, dim, correction, keepdim), mean
+
+
+def _declare(name, kernel, outputs):
+    node = "".join(part.capitalize() for part in name.split("_")) + "Backward0!"
+    m = _moments(name, kernel)
+    options = {"node": node, "outputs": outputs, "expose_as": "-"}
+    composite(f"{name}(Tensor input, int[]? dim=None, *, float? correction=None, bool keepdim=False)",
+              lambda x, dim, correction, keepdim: m(x, dim, correction, keepdim), name=name + "_correction", **options)  # fmt: skip
+    composite(f"{name}(Tensor input, int[]? dim, bool unbiased, bool keepdim=False)",
+              lambda x, dim, unbiased, keepdim: m(x, dim, float(unbiased), keepdim), name=name + "_dim", **options)  # fmt: skip
+    composite(f"{name}(Tensor input, int[]? dim, *, bool unbiased, bool keepdim=False)",
+              lambda x, dim, unbiased, keepdim: m(x, dim, float(unbiased), keepdim), name=name + "_unbiased", **options)  # fmt: skip
+    composite(f"{name}(Tensor input, bool unbiased)",
+              lambda x, unbiased: m(x, (), float(unbiased), False), name=name + "_all", **options)  # fmt: skip
+    expose(name, *(ops[f"{name}_{kind}"] for kind in ("correction", "dim", "unbiased", "all")),
+           method=outputs == 1)  # fmt: skip
+
+
+_declare("var", lambda *a: f["_var"](*a), 1)
+_declare("std", lambda *a: f["_std"](*a), 1)
+_declare("var_mean", lambda *a: f["_var_mean"](*a), 2)
+_declare("std_mean", _std_mean, 2)
+
+# ---- norms ----
+
+
+def _check_norm_type(x, dtype):
+    if dtype is not None and not dtype.is_floating_point:
+        name = dtype._legacy.removesuffix("Tensor")
+        raise RuntimeError(f"linalg.vector_norm: dtype should be floating point or complex, but got {name}")
+
+
+def _vector_norm(x, p, dim, keepdim, dtype):
+    _check_norm_type(x, dtype)
+    if x.dtype.is_floating_point:
+        x = typed(x, dtype)
+    return f["_vector_norm"](x, p, listed(dim), keepdim)
+
+
+composite("linalg_vector_norm(Tensor input, float ord=2.0, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None)",
+          _vector_norm, name="linalg_vector_norm", expose_as="_linalg_vector_norm")  # fmt: skip
+
+
+def linalg_vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
+    """(sum of |x|**ord) ** (1 / ord), along axes or of all elements."""
+    return f["_linalg_vector_norm"](x, ord, dim, keepdim, dtype=dtype)
+
+
+f["linalg_vector_norm"] = linalg_vector_norm
+
+
+def _frobenius(input, dim, keepdim, dtype):
+    if isinstance(dim, int):
+        dim = (dim,)
+    if dim is not None and len(dim) > 2:
+        raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple. Got {' '.join(map(str, dim))}")
+    return f["_linalg_vector_norm"](input, 2.0, dim, keepdim, dtype=dtype)
+
+
+def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
+    """The p-norm of all elements, or along axes; 'fro' is p = 2.
+
+    >>> import pullback as torch
+    >>> torch.norm(torch.tensor([3.0, 4.0]))
+    tensor(5.)
+    """
+    if p is None or p == "fro":
+        return _frobenius(input, dim, keepdim, dtype)
+    if p == "nuc":
+        raise NotImplementedError("norm: the nuclear norm needs a singular value decomposition, which pullback has not")
+    if isinstance(p, str):
+        raise RuntimeError(f"linalg.matrix_norm: Order {p} not supported.")
+    return f["_linalg_vector_norm"](input, p, dim, keepdim, dtype=dtype)
+
+
+function(norm)
+
+
+def _dist(x, y, p):
+    if not (x.dtype.is_floating_point or y.dtype.is_floating_point):
+        name = x.dtype._legacy.removesuffix("Tensor")
+        raise RuntimeError(f"norm(): input dtype should be either floating point or complex. Got {name} instead.")
+    return f["_vector_norm"](x - y, p, (), False)
+
+
+composite("dist(Tensor input, Tensor other, float p=2.0)", _dist, doc="The p-norm of the difference.")
+
+
+# ---- differences and means that leave nan out ----
+
+
+def diff(input, n=1, dim=-1, prepend=None, append=None):
+    """The differences of neighbours along an axis, n times."""
+    if input.dim() == 0:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
+    pieces = [t if t is input or t.dim() else _as_column(t, input, dim) for t in (prepend, input, append) if t is not None]
+    out = f["cat"](pieces, dim) if len(pieces) > 1 else input
+    n = min(n, out.size(dim))
+    if n == 0:
+        return f["_clone"](out) if out is input else out
+    for _ in range(n):
+        size = out.size(dim)
+        later, earlier = f["_slice"](out, dim, 1, size, 1), f["_slice"](out, dim, 0, size - 1, 1)
+        out = f["bitwise_xor"](later, earlier) if out.dtype == _core.bool else f["sub"](later, earlier)
+    return out
+
+
+def _as_column(value, like, dim):
+    shape = list(like.shape)
+    shape[dim] = 1
+    return f["expand"](value, tuple(shape))
+
+
+function(diff)
+
+
+def nanmean(input, dim=None, keepdim=False, *, dtype=None, out=None):
+    """The mean of what is not nan."""
+    if not input.dtype.is_floating_point:
+        raise RuntimeError(
+            "nanmean(): expected input to have floating point or complex dtype but got "
+            f"{input.dtype._legacy.removesuffix('Tensor')}"
+        )
+    n = f["sum"](f["logical_not"](f["isnan"](input.detach())), dim, keepdim)
+    return f["div"](f["nansum"](input, dim, keepdim, dtype=dtype), n)
+
+
+function(nanmean)
+
+
+def trapezoid(y, x=None, *, dx=1, dim=-1):
+    """The integral along an axis by the trapezoidal rule, for equal steps or for the places x."""
+    n = y.size(dim)
+    later, earlier = f["_slice"](y, dim, 1, n, 1), f["_slice"](y, dim, 0, max(n - 1, 0), 1)
+    if x is None:
+        ends = f["select"](y, dim, 0) + f["select"](y, dim, n - 1)
+        return (f["sum"](y, dim) - ends * 0.5) * dx
+    step = diff(x, 1, -1 if x.dim() == 1 else dim)
+    if x.dim() == 1 and y.dim() > 1:
+        shape = [1] * y.dim()
+        shape[dim] = step.numel()
+        step = f["reshape"](step, tuple(shape))
+    return f["sum"](step * (later + earlier), dim) / 2
+
+
+function(trapezoid)

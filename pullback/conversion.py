@@ -1,0 +1,171 @@
+"""Tensors of another type or layout: to(), type(), float(), contiguous(), and the classes from before dtypes."""
+
+from __future__ import annotations
+
+from pullback import _core, creation, from_data
+from pullback.arguments import dtype_of, kind_name, sizes_of
+from pullback.trace.tracer import functions as f
+from pullback.types import check_device, device, memory_format as format_type
+
+Tensor = _core.Tensor
+_BY_LEGACY = {d._legacy: d for d in creation._STORED}
+
+
+def convert(t, dtype, copy=False, memory_format=None):
+    """The tensor with another dtype; itself if nothing changes."""
+    if dtype != t.dtype:
+        if dtype not in creation._STORED:
+            raise NotImplementedError(f"torch.{dtype._name} tensors are not supported yet; use float32 or float64")
+        t = f["_cast"](t, dtype)
+    elif copy:
+        return clone(t, memory_format=memory_format)
+    return t if memory_format is None else contiguous(t, memory_format)
+
+
+def _refuse(args, named):
+    found = ", ".join([kind_name(a) for a in args] + [f"{k}={kind_name(v)}" for k, v in named.items()])
+    found += ", " if named and not args else ""
+    raise TypeError(
+        f"to() received an invalid combination of arguments - got ({found}), but expected one of:\n"
+        " * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, bool copy = False)\n"
+        " * (torch.dtype dtype, bool non_blocking = False, bool copy = False)\n"
+        " * (Tensor other, bool non_blocking = False, bool copy = False)"
+    )
+
+
+def _is_dtype(x):
+    return isinstance(x, _core.dtype) or (isinstance(x, type) and x in (float, int, bool))
+
+
+_OPTIONS = ("device", "dtype", "non_blocking", "copy", "memory_format", "other")
+
+
+def to(self, *args, **named):
+    """The tensor with another dtype; itself if nothing changes. Devices other than the CPU raise."""
+    if any(k not in _OPTIONS for k in named) or len(args) > 4:
+        _refuse(args, named)
+    rest = list(args)
+    if "other" in named:
+        rest.insert(0, named["other"])
+    place, dtype = named.get("device"), named.get("dtype")
+    if rest and isinstance(rest[0], Tensor):
+        dtype = rest.pop(0).dtype
+    elif rest and _is_dtype(rest[0]):
+        dtype = rest.pop(0)
+    elif rest and (rest[0] is None or (isinstance(rest[0], (str, int, device)) and not isinstance(rest[0], bool))):
+        place = rest.pop(0)
+        if rest and (rest[0] is None or _is_dtype(rest[0])):
+            dtype = rest.pop(0)
+    if len(rest) > 2 or any(not isinstance(x, bool) for x in rest) or not (dtype is None or _is_dtype(dtype)):
+        _refuse(args, named)
+    if isinstance(place, int):
+        raise RuntimeError("Cannot access accelerator device when none is available.\npullback runs on CPUs only.")
+    check_device(place)
+    copy = rest[1] if len(rest) == 2 else named.get("copy", False)
+    return convert(self, dtype_of("to", dtype, self.dtype), copy, named.get("memory_format"))
+
+
+def to_dtype(dtype, name):
+    """The method that converts to one dtype."""
+
+    def method(self, memory_format=None):
+        return convert(self, dtype, memory_format=memory_format)
+
+    method.__name__ = name
+    method.__doc__ = f"The tensor as torch.{dtype._name}."
+    return method
+
+
+def type_(self, dtype=None, non_blocking=False, **_):
+    """The tensor's type as text, or the tensor converted to a type."""
+    if dtype is None:
+        return f"torch.{self.dtype._legacy}"
+    if isinstance(dtype, str):
+        legacy = dtype.removeprefix("torch.")
+        if legacy not in _BY_LEGACY or not dtype.startswith("torch."):
+            raise ValueError(f"invalid type: '{dtype}'")
+        dtype = _BY_LEGACY[legacy]
+    elif isinstance(dtype, LegacyType):
+        dtype = dtype.dtype
+    elif not _is_dtype(dtype):
+        raise TypeError("dtype must be a type, str, or dtype object")
+    return convert(self, dtype_of("type", dtype))
+
+
+def type_as(self, other):
+    """Converted to the type of another tensor."""
+    return convert(self, other.dtype)
+
+
+def _in_format(t, memory_format):
+    """A copy whose axes lie in the order of a memory format; recorded like a permuted contiguous copy."""
+    axes = memory_format._axes
+    if t.dim() != len(axes):
+        raise RuntimeError(f"required rank {len(axes)} tensor to use {memory_format._name} format")
+    inverse = [axes.index(k) for k in range(len(axes))]
+    return f["_contiguous"](t.permute(axes)).permute(inverse)
+
+
+def is_contiguous(self, memory_format=None):
+    """Whether the elements lie row by row, or in the order of a memory format."""
+    axes = getattr(memory_format, "_axes", None)
+    if axes is None:
+        return self._is_contiguous()
+    return self.dim() == len(axes) and self.detach().permute(axes)._is_contiguous()
+
+
+def clone(self, *, memory_format=None):
+    """A copy, recorded like any operation."""
+    if memory_format is None or memory_format._name == "preserve_format":
+        return f["_clone"](self)
+    if memory_format._axes is not None:
+        return _in_format(self, memory_format)
+    return f["_clone"](self) if self._is_contiguous() else f["_contiguous"](self)
+
+
+def contiguous(self, memory_format=None):
+    """The tensor itself if its elements lie row by row, else such a copy."""
+    if not (memory_format is None or isinstance(memory_format, format_type)):
+        raise TypeError(
+            f"contiguous(): argument 'memory_format' must be torch.memory_format, not {kind_name(memory_format)}"
+        )
+    if is_contiguous(self, memory_format):
+        return self
+    axes = getattr(memory_format, "_axes", None)
+    return f["_contiguous"](self) if axes is None else _in_format(self, memory_format)
+
+
+def new(cls, dtype, args):
+    """Tensor(2, 3), Tensor([1., 2.]), Tensor(t): the constructor from before torch.tensor()."""
+    if not args:
+        return _core.empty([0], dtype)
+    if len(args) == 1 and isinstance(args[0], Tensor):
+        if args[0].dtype != dtype:
+            raise TypeError(f"expected {cls} (got {type_(args[0])})")
+        return args[0].detach()
+    if len(args) == 1 and isinstance(args[0], (list, tuple)) and type(args[0]).__name__ != "Size":
+        return from_data.tensor(args[0], dtype=dtype)
+    if len(args) == 1 and not hasattr(args[0], "__index__") and type(args[0]).__name__ != "Size":
+        if isinstance(args[0], str) or not hasattr(args[0], "__len__"):
+            kind = type(args[0]).__name__
+            why = f"invalid data type '{kind}'" if isinstance(args[0], str) else f"data must be a sequence (got {kind})"
+            raise TypeError(f"new(): {why}")
+        return from_data.tensor(args[0], dtype=dtype)
+    return _core.empty(sizes_of(args, "new"), dtype)
+
+
+class LegacyType(type):
+    """torch.FloatTensor and its kin: constructors, and classes that tensors of one dtype are instances of."""
+
+    def __instancecheck__(cls, obj):
+        return isinstance(obj, Tensor) and obj.dtype == cls.dtype
+
+    def __call__(cls, *args, device=None):
+        check_device(device)
+        return new(f"torch.{cls.__name__}", cls.dtype, args)
+
+
+legacy_types = {
+    d._legacy: LegacyType(d._legacy, (), {"dtype": d, "__module__": "torch", "__doc__": f"Tensors of {d}."})
+    for d in sorted(creation._STORED, key=str)
+}

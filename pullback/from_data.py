@@ -1,0 +1,194 @@
+"""Tensors from Python's nested data: torch.tensor(), as_tensor(), asarray()."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from pullback import _core
+from pullback.arguments import device_of, dtype_of, finish, kind_name
+from pullback.creation import _STORED, MISSING, TO_NUMPY, _from_array, dtype_of_array, fits, from_numpy
+from pullback.trace.tracer import functions as f
+
+Tensor = _core.Tensor
+
+
+def _kind_of_scalar(x, depth, first):
+    """The dtype that an element asks for; None for what is no number."""
+    if isinstance(x, (bool, np.bool_)):
+        return _core.bool
+    if isinstance(x, (int, np.integer)) and not isinstance(x, np.generic):
+        return _core.int64
+    if isinstance(x, float) and not isinstance(x, np.generic):
+        return _core.get_default_dtype()
+    if isinstance(x, np.generic):
+        return dtype_of_array(np.asarray(x))
+    if isinstance(x, (str, bytes)):
+        if depth and first and isinstance(x, str):
+            raise ValueError(f"too many dimensions '{type(x).__name__}'")
+        raise TypeError(f"new(): invalid data type '{type(x).__name__}'")
+    raise RuntimeError(f"Could not infer dtype of {type(x).__name__}")
+
+
+def _is_sequence(x):
+    if isinstance(x, (list, tuple, range)):
+        return True
+    if isinstance(x, (str, bytes, dict, set, np.generic)):
+        return False
+    return hasattr(x, "__len__") and hasattr(x, "__getitem__")
+
+
+class _Reader:
+    """Flattens nested data: sizes from the first elements, then every element against these sizes."""
+
+    def __init__(self):
+        self.kind = None
+        self.values = []
+        self.checked = True  # whether numbers outside the dtype's range are an error
+
+    def note(self, kind):
+        self.kind = kind if self.kind is None else _core.promote_types(self.kind, kind)
+
+    def read(self, data, depth=0, first=True):
+        """The data with arrays and tensors replaced by plain lists and numbers."""
+        if isinstance(data, Tensor):
+            return self._tensor(data)
+        if isinstance(data, np.ndarray):
+            self.note(dtype_of_array(data))
+            return data.tolist()
+        if _is_sequence(data):
+            return [self.read(x, depth + 1, first and k == 0) for k, x in enumerate(data)]
+        if hasattr(data, "__array__") and not isinstance(data, np.generic):
+            return self.read(np.asarray(data), depth, first)
+        self.note(_kind_of_scalar(data, depth, first))
+        return data.item() if isinstance(data, np.generic) else data
+
+    def _tensor(self, t):
+        if t.numel() != 1:
+            if t.dtype.is_floating_point:
+                raise ValueError("only one element tensors can be converted to Python scalars")
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        self.note(t.dtype)
+        return t.item()
+
+
+def _shape(data):
+    shape = []
+    while isinstance(data, list):
+        shape.append(len(data))
+        data = data[0] if data else None
+    return shape
+
+
+def _flatten(data, shape, kind, depth=0):
+    """The elements in order; torch's errors for ragged data."""
+    if depth == len(shape):
+        if isinstance(data, list):
+            if kind is not None and kind.is_floating_point:
+                raise TypeError("must be real number, not list")
+            raise TypeError("'list' object cannot be interpreted as an integer")
+        return [data]
+    if not isinstance(data, list):
+        raise TypeError("not a sequence\nSome elements are lists and others are not.")
+    if len(data) != shape[depth]:
+        raise ValueError(f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})")
+    return [v for x in data for v in _flatten(x, shape, kind, depth + 1)]
+
+
+def _parse(data, dtype):
+    """An array in the dtype that the tensor shall have."""
+    if isinstance(data, np.ndarray):
+        return data, dtype or dtype_of_array(data)
+    if isinstance(data, (list, tuple)) and data and isinstance(data[0], np.ndarray):
+        warnings.warn(
+            "Creating a tensor from a list of numpy.ndarrays is extremely slow. Please consider converting the list to a "
+            "single numpy.ndarray with numpy.array() before converting to a tensor.",
+            UserWarning, stacklevel=4,
+        )  # fmt: skip
+    if isinstance(data, bytearray):
+        data = list(data)
+    reader = _Reader()
+    plain = reader.read(data)
+    shape = _shape(plain)
+    kind = dtype or reader.kind or _core.get_default_dtype()
+    values = _flatten(plain, shape, kind)
+    return _array(values if 0 not in shape else [], kind).reshape(shape), kind
+
+
+def _array(values, kind):
+    if kind.is_floating_point:
+        return np.array([float(v) for v in values], dtype=np.float64)
+    if kind == _core.bool:
+        return np.array([bool(v) for v in values], dtype=bool)
+    for v in values:
+        if fits(v, kind):
+            continue
+        if kind == _core.int64 and isinstance(v, int):
+            raise ValueError("Overflow when unpacking long long\nIntegers must fit into 64 bits; use a float dtype.")
+        raise RuntimeError(f"value cannot be converted to type {kind._name} without overflow")
+    return np.array([int(v) for v in values], dtype=np.int64)
+
+
+def tensor(data=MISSING, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
+    """A new tensor with a copy of the data.
+
+    Dtypes    that of the data: bool, int64, or the default float type for Python numbers; NumPy's own otherwise
+    Errors    ValueError for ragged lists, TypeError and RuntimeError for data that are no numbers
+
+    >>> import pullback as torch
+    >>> torch.tensor([[1, 2], [3, 4]])
+    tensor([[1, 2],
+            [3, 4]])
+    """
+    if type(data) is float and dtype is None and device is None:
+        t = _core.empty((), _core.get_default_dtype())._set_all(data)
+        return finish(t, None, requires_grad)
+    if data is MISSING:
+        raise TypeError('tensor() missing 1 required positional arguments: "data"')
+    device_of("tensor", device)
+    dtype = dtype_of("tensor", dtype) if dtype is not None else None
+    if requires_grad is not False and not isinstance(requires_grad, bool):
+        raise TypeError(f"tensor(): argument 'requires_grad' must be bool, not {kind_name(requires_grad)}")
+    if isinstance(data, Tensor):
+        warnings.warn(
+            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
+            "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
+            UserWarning, stacklevel=2,
+        )  # fmt: skip
+        t = f["_clone"](data.detach())
+        return finish(t if dtype is None else t.to(dtype), None, requires_grad)
+    return finish(_copy(*_parse(data, dtype)), None, requires_grad)
+
+
+def _copy(array, dtype):
+    if dtype not in _STORED:
+        raise NotImplementedError(f"torch.{dtype._name} tensors are not supported yet; use float32 or float64")
+    with np.errstate(invalid="ignore", over="ignore"):
+        copy = np.array(array, dtype=TO_NUMPY[dtype], order="C", copy=True)
+    return _core.empty(list(copy.shape), dtype)._take_elements(_from_array(copy))
+
+
+def as_tensor(data, dtype=None, device=None):
+    """The data as a tensor, without a copy where that is possible."""
+    device_of("as_tensor", device)
+    dtype = dtype_of("as_tensor", dtype) if dtype is not None else None
+    if isinstance(data, Tensor):
+        return data if dtype is None or data.dtype == dtype else data.to(dtype)
+    if isinstance(data, np.ndarray) and all(s >= 0 for s in data.strides):
+        t = from_numpy(data)
+        return t if dtype is None or t.dtype == dtype else t.to(dtype)
+    return tensor(data, dtype=dtype)
+
+
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
+    """The object as a tensor: a copy if asked for, or where there is no other way."""
+    t = as_tensor(obj, dtype=dtype, device=device)
+    shares = isinstance(obj, (Tensor, np.ndarray)) and (dtype is None or t.dtype == getattr(obj, "dtype", None))
+    if copy is False and not (isinstance(obj, (Tensor, np.ndarray)) and shares):
+        raise ValueError("can't alias arbitrary sequence into a tensor.")
+    if copy and shares:
+        t = t.clone()
+    if not requires_grad and t.requires_grad:
+        return t.detach()
+    return finish(t, None, requires_grad) if requires_grad else t
