@@ -8,7 +8,7 @@ import pkgutil
 
 from pullback import _core, errors, types  # noqa: F401
 from pullback.trace import rules  # noqa: F401
-from pullback import composites, creation, from_data, functions, primitives, random
+from pullback import composites, conversion, creation, from_data, functions, primitives, random
 from pullback import tensor as _tensor_module
 from pullback.numeric_limits import finfo, iinfo  # noqa: F401
 from pullback.primitives.registry import public
@@ -41,6 +41,7 @@ for _module in (creation, from_data, functions, random):
     for _name, _value in vars(_module).items():
         if callable(_value) and getattr(_value, "__module__", None) == _module.__name__ and not _name.startswith("_"):
             globals()[_name] = _value
+globals().update(conversion.legacy_types)
 Generator, default_generator = random.Generator, random.default_generator
 globals().update({n: v for n, v in public.items() if not n.startswith("_")})
 from numpy import e, inf, nan, pi  # noqa: E402, F401

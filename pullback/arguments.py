@@ -123,6 +123,8 @@ def finish(t, out=None, requires_grad=False, name="tensor"):
             )
     if out is not None:
         t = put(t, out)
+    else:
+        t._count_from_zero()
     return t.requires_grad_() if requires_grad else t
 
 

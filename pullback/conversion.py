@@ -135,22 +135,25 @@ def contiguous(self, memory_format=None):
     return f["_contiguous"](self) if axes is None else _in_format(self, memory_format)
 
 
+def _is_size(x):
+    return type(x).__name__ == "Size" or (hasattr(x, "__index__") and not hasattr(x, "__len__"))
+
+
 def new(cls, dtype, args):
     """Tensor(2, 3), Tensor([1., 2.]), Tensor(t): the constructor from before torch.tensor()."""
     if not args:
         return _core.empty([0], dtype)
-    if len(args) == 1 and isinstance(args[0], Tensor):
-        if args[0].dtype != dtype:
-            raise TypeError(f"expected {cls} (got {type_(args[0])})")
-        return args[0].detach()
-    if len(args) == 1 and isinstance(args[0], (list, tuple)) and type(args[0]).__name__ != "Size":
-        return from_data.tensor(args[0], dtype=dtype)
-    if len(args) == 1 and not hasattr(args[0], "__index__") and type(args[0]).__name__ != "Size":
-        if isinstance(args[0], str) or not hasattr(args[0], "__len__"):
-            kind = type(args[0]).__name__
-            why = f"invalid data type '{kind}'" if isinstance(args[0], str) else f"data must be a sequence (got {kind})"
-            raise TypeError(f"new(): {why}")
-        return from_data.tensor(args[0], dtype=dtype)
+    data = args[0]
+    if len(args) == 1 and isinstance(data, Tensor):
+        if data.dtype != dtype and cls is not None:
+            raise TypeError(f"expected {cls} (got {type_(data)})")
+        return data.detach()
+    if len(args) == 1 and isinstance(data, str):
+        raise TypeError("new(): invalid data type 'str'")
+    if len(args) == 1 and not _is_size(data):
+        if not hasattr(data, "__len__"):
+            raise TypeError(f"new(): data must be a sequence (got {type(data).__name__})")
+        return from_data.tensor(data, dtype=dtype)
     return _core.empty(sizes_of(args, "new"), dtype)
 
 

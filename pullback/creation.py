@@ -246,11 +246,10 @@ def _arange(start, end, step, dtype):
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     if dtype.is_floating_point or (fractional and dtype == _core.get_default_dtype()):
         return _core.arange_float(dtype, float(start), float(end), float(step))
-    if int(step) == 0:
+    start, end, step = int(start), int(end), int(step)
+    if step == 0:
         raise ValueError("step must be nonzero\nA step below 1 needs a float dtype.")
-    count = math.ceil((end - start) / step)
-    t = _core.arange_int(_core.int64, int(start), int(start) + count * int(step), int(step))
-    return t if dtype == _core.int64 else _core.empty([count], dtype)._take_elements(t)
+    return _core.arange_int(dtype, start, end, step)
 
 
 def range(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):

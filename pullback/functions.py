@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pullback import _core, creation
 from pullback.trace.tracer import functions as f
+from pullback.types import CPU, check_device
 
 Tensor = _core.Tensor
 
@@ -81,15 +82,41 @@ def get_default_dtype():
 def set_default_dtype(d):
     """Sets the type of new float tensors."""
     if not isinstance(d, _core.dtype):
-        raise TypeError("invalid dtype object")
+        raise TypeError(
+            "invalid dtype object: only floating-point types are supported as the default type\n"
+            f"Got {type(d).__name__}; give torch.float32 or torch.float64."
+        )
     if not d.is_floating_point:
-        raise TypeError(f"only floating-point types are supported as the default type, got {d}")
+        raise TypeError(f"only floating-point types are supported as the default type\nGot {d}.")
     _core.set_default_dtype(d)
+    _core.clear_caches()  # plans hold the dtypes of their results
 
 
 def set_default_tensor_type(t):
     """The type of new tensors by its old name."""
     set_default_dtype(t if isinstance(t, _core.dtype) else {"torch.FloatTensor": _core.float32}.get(t, _core.float64))
+
+
+def get_default_device():
+    """Where new tensors lie: on the CPU."""
+    return CPU
+
+
+def set_default_device(device):
+    """Accepts the CPU only."""
+    check_device(device)
+
+
+def is_storage(obj):
+    """Whether an object is a storage: there are no such objects."""
+    return False
+
+
+def vander(x, N=None, increasing=False):
+    """The powers of a vector's elements, one power a column."""
+    n = x.numel() if N is None else N
+    columns = [x**k for k in range(n)]
+    return f["_stack"](columns if increasing else columns[::-1], 1)
 
 
 def get_num_threads():
@@ -137,7 +164,11 @@ def typename(obj):
     """The name of an object's type."""
     if isinstance(obj, Tensor):
         return obj.type()
-    return f"{type(obj).__module__}.{type(obj).__qualname__}"
+    if getattr(obj, "__qualname__", None):
+        module, name = getattr(obj, "__module__", None) or "", obj.__qualname__
+    else:
+        module, name = type(obj).__module__, type(obj).__qualname__
+    return name if module in ("", "builtins") else f"{module}.{name}"
 
 
 def clone(input, *, memory_format=None):

@@ -24,9 +24,12 @@ def _items(key) -> list:
     if isinstance(key, tuple):
         return list(key)
     if isinstance(key, list) and len(key) < 32:
-        if any(isinstance(k, (Tensor, list, tuple, slice, np.ndarray)) or k is None or k is Ellipsis for k in key):
+        if any(
+            isinstance(k, (Tensor, list, tuple, slice, np.ndarray)) or k is None or k is Ellipsis for k in key
+        ):
             warnings.warn(
-                "Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)] instead of "
+                "Using a non-tuple sequence for multidimensional indexing is deprecated; use "
+                "x[tuple(seq)] instead of "
                 "x[seq].",
                 stacklevel=4,
             )
@@ -44,7 +47,9 @@ def _tensor_of(sequence) -> Tensor:
         raise TypeError(f"new(): invalid data type '{_element_name(sequence)}'\n{_VALID}.")
     kind = {"bool": _core.bool, "uint8": _core.uint8}.get(array.dtype.name, _core.int64)
     array = np.array(array, dtype=np.int64 if kind is _core.int64 else array.dtype, order="C")
-    return _core.borrow(array.ctypes.data, kind, list(array.shape), [s // array.itemsize for s in array.strides], array)
+    return _core.borrow(
+        array.ctypes.data, kind, list(array.shape), [s // array.itemsize for s in array.strides], array
+    )
 
 
 def _element_name(sequence):
@@ -54,7 +59,7 @@ def _element_name(sequence):
 
 
 def _part(k):
-    """One part of a key: what views are made of stays, anything else becomes a tensor, a bool a mask without axes."""
+    """One part of a key: what views are made of stays, anything else becomes a tensor."""
     if k is None or k is Ellipsis or isinstance(k, (bool, slice)):
         return k
     if isinstance(k, Tensor):
@@ -101,11 +106,13 @@ def _split(self, key):
     if taken > self.dim():
         if self.dim() == 0 and len(parts) == 1 and isinstance(parts[0], (int, slice)):
             raise IndexError(
-                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to "
+                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or "
+                "`tensor.item<T>()` in C++ to "
                 "convert a 0-dim tensor to a number"
             )
         raise IndexError(
-            f"too many indices for tensor of dimension {self.dim()}\nThe key has {taken} of them, shape {list(self.shape)}."
+            f"too many indices for tensor of dimension {self.dim()}\nThe key has {taken} of them, "
+            f"shape {list(self.shape)}."
         )
     views, tensors, axis = [], {}, 0  # axis: of the view
     for p in parts:
@@ -144,12 +151,15 @@ def _by_axis(tensors):
 def _warn_of_bytes(tensors):
     if any(t is not None and t.dtype is _core.uint8 for t in tensors):
         warnings.warn(
-            "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.", stacklevel=4
+            "indexing with dtype torch.uint8 is now deprecated, please use a dtype torch.bool instead.",
+            stacklevel=4,
         )
 
 
 def get_item(self, key):
     """self[key]: a view for the basic parts of the key, a copy of the chosen elements for the others."""
+    if type(key) is Tensor and key.dtype is _core.int64 and key.dim() and self.dim():
+        return f["_index"](self, [key])
     view, tensors = _split(self, key)
     if not tensors:
         return f["_alias"](view) if view is self else view
@@ -161,7 +171,9 @@ def get_item(self, key):
 
 
 def _is_recorded(self, value):
-    return _core.is_grad_enabled() and (self.requires_grad or isinstance(value, Tensor) and value.requires_grad)
+    return _core.is_grad_enabled() and (
+        self.requires_grad or (isinstance(value, Tensor) and value.requires_grad)
+    )
 
 
 def _without_leading_ones(value):
@@ -192,8 +204,10 @@ def _write(view, value):
 
 def _checked_value(self, value):
     """A tensor or a number, or torch's TypeError."""
+    if type(value) is Tensor or type(value) is float:
+        return value
     if isinstance(value, (Tensor, bool, int, float)) or isinstance(value, np.bool_):
-        if type(value) is int and not -(2**63) <= value < 2**63 and not self.dtype.is_floating_point:
+        if type(value) is int and not -(2**63) <= value < 2**63:
             raise ValueError("Overflow when unpacking long long")
         return bool(value) if isinstance(value, np.bool_) else value
     if isinstance(value, np.number) and not isinstance(value, np.complexfloating):
@@ -205,11 +219,21 @@ def _checked_value(self, value):
     raise TypeError(f"can't assign a {_type_name(value)} to a torch.{scalar_name(self.dtype)}Tensor")
 
 
+def _is_basic(key) -> bool:
+    for k in key if type(key) is tuple else (key,):
+        if type(k) is not int and type(k) is not slice and k is not None and k is not Ellipsis:
+            return False
+    return True
+
+
 def set_item(self, key, value):
     """self[key] = value, in place and recorded."""
     value = _checked_value(self, value)
     if key is False:  # chooses nothing
         return None
+    if _is_basic(key):
+        whole = key is Ellipsis or key == _WHOLE
+        return _write(self if whole and self.dim() else _core.basic_index(self, key), value)
     view, tensors = _split(self, key)
     if not tensors:
         return _write(view, value)

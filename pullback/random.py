@@ -65,7 +65,7 @@ class Generator:
         return (_rebuild_generator, (self._native.get_state(),))
 
 
-Generator.__module__ = "torch"
+Generator.__module__ = "torch._C"
 
 
 def _rebuild_generator(state):
@@ -262,13 +262,22 @@ def fork_rng(devices=None, enabled=True, **_):
 
 def _fill(self, fill, generator, *args):
     self._check_writable()
-    if self.is_non_overlapping_and_dense():
+    if not self.dtype.is_floating_point and fill in (_core.fill_uniform, _core.fill_normal):
+        kernel = "check_uniform_bounds" if fill is _core.fill_uniform else "normal_kernel_cpu"
+        raise DtypeError(f"\"{kernel}\" not implemented for '{self.dtype._legacy.removesuffix('Tensor')}'")
+    recorded = self.requires_grad and _core.is_grad_enabled()
+    if self.is_contiguous() and not recorded:
         fill(self.detach(), _of(generator), *args)
+        return self
+    t = empty_like(self) if self.is_non_overlapping_and_dense() else _core.empty(list(self.shape), self.dtype)
+    if fill is _core.fill_normal and not self.is_contiguous():
+        # Torch draws in blocks of 16 only into contiguous memory, else one after the other.
+        flat = t.as_strided((t.numel(),), (1,))
+        for start in range(0, t.numel(), 8):
+            fill(flat[start : start + 8], _of(generator), *args)
     else:
-        t = _core.empty(list(self.shape), self.dtype)
         fill(t, _of(generator), *args)
-        self._take_elements(t)
-    return self
+    return self.copy_(t) if recorded else self._take_elements(t)
 
 
 def uniform_(self, from_=0, to=1, *, generator=None, **named):
@@ -301,7 +310,10 @@ def bernoulli_(self, p=0.5, *, generator=None):
     if isinstance(p, Tensor):
         p = p.detach()
         if bool(((p < 0) | (p > 1)).any()):
-            raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true, but got false.")
+            raise RuntimeError(
+                "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be improved?  If so, "
+                "please report an enhancement request to PyTorch.)\nProbabilities lie between 0 and 1."
+            )
         if self.is_contiguous():
             return _fill(self, _core.fill_bernoulli_tensor, generator, p.expand(self.shape).contiguous())
         t = _core.empty(list(self.shape), self.dtype)
@@ -332,4 +344,4 @@ def log_normal_(self, mean=1, std=2, *, generator=None):
     return _fill(self, _core.fill_log_normal, generator, float(mean), float(std))
 
 
-in_place = [uniform_, normal_, random_, bernoulli_, exponential_, geometric_, cauchy_, log_normal_]
+in_place = [bernoulli, multinomial, uniform_, normal_, random_, bernoulli_, exponential_, geometric_, cauchy_, log_normal_]

@@ -6,14 +6,14 @@ import copy as _copy
 
 import numpy as np
 
-from pullback import _core, creation, from_data, random
-from pullback.arguments import dtype_of, sizes_of
+from pullback import _core, conversion, creation, from_data, random
+from pullback.arguments import device_of, dtype_of, finish, number, sized, sizes_of
+from pullback.conversion import clone, contiguous, is_contiguous, to, to_dtype, type_, type_as
 from pullback.errors import GradError
 from pullback.trace.tracer import functions as f
 from pullback.types import CPU, check_device, device, strided
 
 Tensor = _core.Tensor
-_BY_LEGACY = {d._legacy: d for d in creation._STORED}
 
 
 class _Memory:
@@ -66,55 +66,6 @@ def tolist(self):
     return self.item() if self.dim() == 0 else _numpy_view(self).tolist()
 
 
-def _convert(self, dtype, copy=False):
-    if dtype == self.dtype:
-        return f["_clone"](self) if copy else self
-    if dtype not in creation._STORED:
-        raise NotImplementedError(f"torch.{dtype._name} tensors are not supported yet; use float32 or float64")
-    return f["_cast"](self, dtype)
-
-
-def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False, memory_format=None):
-    """The tensor with another dtype; itself if nothing changes. Devices other than the CPU raise."""
-    for a in args:
-        if isinstance(a, _core.dtype):
-            dtype = a
-        elif isinstance(a, Tensor):
-            dtype, device = a.dtype, None
-        elif isinstance(a, (str, int, type(CPU))) and not isinstance(a, bool):
-            device = a
-    check_device(device)
-    return _convert(self, dtype or self.dtype, copy)
-
-
-def _to(dtype, name):
-    def method(self, memory_format=None):
-        return _convert(self, dtype)
-
-    method.__name__ = name
-    method.__doc__ = f"The tensor as torch.{dtype._name}."
-    return method
-
-
-def type_(self, dtype=None, non_blocking=False):
-    """The tensor's type as text, or the tensor converted to a type."""
-    if dtype is None:
-        return f"torch.{self.dtype._legacy}"
-    if isinstance(dtype, str):
-        legacy = dtype.removeprefix("torch.")
-        if legacy not in _BY_LEGACY:
-            raise ValueError(f"invalid type: '{dtype}'")
-        dtype = _BY_LEGACY[legacy]
-    elif not isinstance(dtype, _core.dtype):
-        dtype = dtype.dtype
-    return _convert(self, dtype)
-
-
-def type_as(self, other):
-    """Converted to the type of another tensor."""
-    return _convert(self, other.dtype)
-
-
 def cpu(self, memory_format=None):
     """The tensor itself: it is on the CPU."""
     return self
@@ -123,18 +74,6 @@ def cpu(self, memory_format=None):
 def cuda(self, *args, **kwargs):
     """Raises: there is no other device."""
     check_device("cuda")
-
-
-def clone(self, *, memory_format=None):
-    """A copy, recorded like any operation."""
-    if memory_format is not None and "contiguous" in repr(memory_format) and not self.is_contiguous():
-        return f["_contiguous"](self)
-    return f["_clone"](self)
-
-
-def contiguous(self, memory_format=None):
-    """The tensor itself if its elements lie row by row, else such a copy."""
-    return self if self.is_contiguous() else f["_contiguous"](self)
 
 
 def __repr__(self, *, tensor_contents=None):
@@ -239,15 +178,23 @@ def is_same_size(self, other):
 
 def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
     """A new tensor of this one's type."""
-    return from_data.tensor(data, dtype=dtype or self.dtype, requires_grad=requires_grad)
+    device_of("new_tensor", device)
+    return from_data.tensor(data, dtype=dtype_of("new_tensor", dtype, self.dtype), requires_grad=requires_grad)
 
 
-def _new(name, sized=True):
-    make = getattr(creation, name)
+def new(self, *args, device=None):
+    """A tensor of this one's type, by the constructor from before torch.tensor()."""
+    check_device(device)
+    return conversion.new(f"torch.{self.dtype._legacy}", self.dtype, args)
 
+
+def _new(name):
     def method(self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False, **named):
-        size = (named["size"],) if "size" in named else size
-        return make(*size, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+        name_new = f"new_{name}"
+        t = sized(name_new, size, named, dtype_of(name_new, dtype, self.dtype), device)
+        if name != "empty":
+            t._set_all(1 if name == "ones" else 0)
+        return finish(t, None, requires_grad, name_new)
 
     method.__name__ = f"new_{name}"
     method.__doc__ = f"{name}() with this tensor's type."
@@ -256,7 +203,47 @@ def _new(name, sized=True):
 
 def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
     """full() with this tensor's type."""
-    return creation.full(size, fill_value, dtype=dtype or self.dtype, requires_grad=requires_grad)
+    fill_value = number("new_full", "fill_value", 2, fill_value)
+    dtype = dtype_of("new_full", dtype, self.dtype)
+    return creation.full(size, fill_value, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def is_signed(self):
+    """Whether the elements can be negative."""
+    return self.dtype.is_signed
+
+
+def __complex__(self):
+    return complex(float(self))
+
+
+def is_set_to(self, tensor):
+    """Whether two tensors are the same view of the same memory."""
+    same = self._shares_memory(tensor) and self.storage_offset() == tensor.storage_offset()
+    return same and tuple(self.shape) == tuple(tensor.shape) and self.stride() == tensor.stride()
+
+
+def resize_(self, *size, memory_format=None):
+    """Another shape in place; the elements that fit stay."""
+    if self.requires_grad:
+        raise RuntimeError("cannot resize variables that require grad")
+    size = sizes_of(size, "resize_")
+    count, old = 1, self.numel()
+    for s in size:
+        count *= s
+    t = _core.empty(size, self.dtype)
+    if old and count:
+        kept = min(old, count)
+        t.reshape(-1)[:kept]._take_elements(self.detach().reshape(-1)[:kept])
+    self.data = t
+    return self
+
+
+def apply_(self, callable):
+    """Every element becomes what a Python function makes of it: slow."""
+    values = [callable(v) for v in self.detach().reshape(-1).tolist()]
+    self._take_elements(from_data.tensor(values, dtype=self.dtype).reshape(self.shape))
+    return self
 
 
 def set_data(self, other):
@@ -294,6 +281,15 @@ def as_strided(self, size, stride, storage_offset=None):
     return f["_as_strided_of_base"](self, size, stride, offset - self.storage_offset())
 
 
+def _matrix_transpose(self):
+    if self.dim() not in (0, 2):
+        raise RuntimeError(
+            f"tensor.H is only supported on matrices (2-D tensors). Got {self.dim()}-D tensor.\n"
+            "For batches of matrices use .mH."
+        )
+    return self if self.dim() == 0 else self.transpose(0, 1)
+
+
 def _make_subclass(cls, data, require_grad=False, **options):
     """A leaf of class `cls` over the elements of `data`."""
     t = data._detached_as(cls)
@@ -301,18 +297,9 @@ def _make_subclass(cls, data, require_grad=False, **options):
 
 
 def _legacy_new(cls, *args, **kwargs):
-    """Tensor(2, 3), Tensor([1., 2.]), Tensor(t): the constructor from before torch.tensor()."""
-    kwargs.pop("device", None)
-    if cls is not Tensor and cls.__new__ is not Tensor.__new__ and not args:
-        t = _core.empty([0], _core.get_default_dtype())
-    elif not args:
-        t = _core.empty([0], _core.get_default_dtype())
-    elif len(args) == 1 and isinstance(args[0], Tensor):
-        t = args[0].detach()
-    elif len(args) == 1 and not isinstance(args[0], int):
-        t = from_data.tensor(args[0], dtype=_core.get_default_dtype())
-    else:
-        t = _core.empty(sizes_of(args, "new"), _core.get_default_dtype())
+    """Tensor(...), or an instance of a subclass."""
+    check_device(kwargs.pop("device", None))
+    t = conversion.new(None, _core.get_default_dtype(), args)
     return t if cls is Tensor else t._detached_as(cls)
 
 
@@ -335,10 +322,12 @@ def _install():
 
     for name, function in methods.items():
         setattr(Tensor, name, function)
+    Tensor._is_contiguous = Tensor.is_contiguous
+    Tensor.__name__ = Tensor.__qualname__ = "Tensor"
     own = [
         numpy, __array__, __array_wrap__, tolist, to, type_as, cpu, cuda, clone, contiguous, __repr__, __format__,
         backward, __deepcopy__, __reduce_ex__, __dir__, __reversed__, __contains__, is_floating_point, is_complex,
-        is_same_size, new_tensor, new_full, is_shared, share_memory_, get_device, as_strided, register_hook,
+        is_same_size, new_tensor, new_full, new, is_signed, __complex__, is_set_to, resize_, apply_, is_contiguous, is_shared, share_memory_, get_device, as_strided, register_hook,
         register_post_accumulate_grad_hook,
     ]  # fmt: skip
     for function in own + random.in_place:
@@ -351,7 +340,7 @@ def _install():
         "float": _core.float32, "double": _core.float64, "int": _core.int32, "long": _core.int64, "bool": _core.bool,
         "byte": _core.uint8, "half": _core.float16, "bfloat16": _core.bfloat16, "short": _core.int16, "char": _core.int8,
     }.items():  # fmt: skip
-        setattr(Tensor, name, _to(d, name))
+        setattr(Tensor, name, to_dtype(d, name))
     Tensor._make_subclass = staticmethod(_make_subclass)
     Tensor._legacy_new = staticmethod(_legacy_new)
     Tensor.__torch_function__ = classmethod(__torch_function__)
@@ -359,7 +348,7 @@ def _install():
     Tensor.layout = property(lambda self: strided)
     Tensor.is_cuda = Tensor.is_sparse = Tensor.is_quantized = Tensor.is_meta = Tensor.is_mps = False
     Tensor.is_cpu = True
-    Tensor.H = property(lambda self: self.transpose(0, 1))
+    Tensor.H = property(_matrix_transpose)
     Tensor.mH = Tensor.mT
     Tensor.real = property(lambda self: self)
     Tensor.names = property(lambda self: (None,) * self.dim())

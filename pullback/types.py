@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import copyreg
+
 from pullback import _core
 from pullback.errors import DeviceError
 
 dtype = _core.dtype
+
+
+def _dtype_by_name(name):
+    return getattr(_core, name)
+
+
+copyreg.pickle(dtype, lambda d: (_dtype_by_name, (d._name,)))
 
 
 class Size(tuple):

@@ -102,6 +102,11 @@ PyObject* set_all(PyObject* self, PyObject* value) {
 }
 
 // Elements of `other`, of the same shape, without recording.
+PyObject* count_from_zero(PyObject* self, PyObject*) {
+  array(self).storage->version = 0;
+  Py_RETURN_NONE;
+}
+
 PyObject* take_elements(PyObject* self, PyObject* other) {
   return guarded([&]() -> PyObject* {
     TensorObject* t = as_tensor(self);
@@ -231,6 +236,7 @@ PyMethodDef data_methods[] = {
     {"_shares_memory", shares_memory, METH_O, "Whether two tensors lie in one storage."},
     {"_set_all", set_all, METH_O, "Every element becomes a number; not recorded."},
     {"_take_elements", take_elements, METH_O, "Elements of another tensor of the same shape; not recorded."},
+    {"_count_from_zero", count_from_zero, METH_NOARGS, "Filling a new tensor is no change of it."},
     {"_bump_version", bump_version, METH_NOARGS, "Note a change made from outside."},
     {"as_subclass", as_subclass, METH_O, "The same tensor as an instance of a subclass."},
     {"_detached_as", detached_as, METH_O, "The same elements, off the tape, as an instance of a subclass."},

@@ -185,8 +185,7 @@ PyObject* size_object(std::span<const int64_t> sizes) {
 }
 
 Py_hash_t tensor_hash(PyObject* self) {
-  const auto p = reinterpret_cast<uintptr_t>(self);
-  return static_cast<Py_hash_t>(p >> 4 | p << (8 * sizeof(p) - 4));
+  return static_cast<Py_hash_t>(reinterpret_cast<uintptr_t>(self));  // its id, as in torch
 }
 
 }  // namespace pb::py

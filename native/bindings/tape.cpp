@@ -137,16 +137,14 @@ PyObject* run_backward_py(PyObject* tensors, PyObject* gradients, PyObject* inpu
     targets.push_back({v.node, v.nr, {}});
   }
   request.targets = &targets;
+  request.accumulate_into_targets_only = accumulate;
   run_backward(request);
   Owned out = own(PyTuple_New(static_cast<Py_ssize_t>(targets.size())));
   for (size_t i = 0; i < targets.size(); ++i) {
     Target& t = targets[i];
     PyObject* input = PyTuple_GET_ITEM(inputs, i);
-    if (accumulate && t.gradient.array.storage && as_tensor(input)->retains_grad) {
-      PyTuple_SET_ITEM(out.get(), i, Py_NewRef(Py_None));  // the node's own hook has kept it
-    } else if (accumulate && t.gradient.array.storage) {
-      accumulate_grad(as_tensor(input), std::move(t.gradient), create_graph);
-      PyTuple_SET_ITEM(out.get(), i, Py_NewRef(Py_None));
+    if (accumulate) {
+      PyTuple_SET_ITEM(out.get(), i, Py_NewRef(Py_None));  // leaves and retained gradients have it by now
     } else if (!t.gradient.array.storage) {
       PyTuple_SET_ITEM(out.get(), i, Py_NewRef(Py_None));
     } else {

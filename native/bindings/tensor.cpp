@@ -2,6 +2,7 @@
 
 #include <structmember.h>
 
+#include "bindings/node_object.h"
 #include "core/shape.h"
 
 namespace pb::py {
@@ -209,6 +210,25 @@ namespace {
 
 }  // namespace
 
+namespace {
+
+// A new place on the tape. The gradient to retain is from now on the new value's; hooks stay with the old one.
+void move_to_node(TensorObject* t, Ref<Node> node, uint32_t nr) {
+  if (t->retains_grad && t->var.node && node) {
+    auto& from = extras_of(*t->var.node).retained;
+    for (size_t k = 0; k < from.size(); ++k) {
+      if (PyWeakref_GetObject(from[k].tensor) != reinterpret_cast<PyObject*>(t)) continue;
+      extras_of(*node).retained.push_back({nr, from[k].tensor});
+      from.erase(from.begin() + static_cast<std::ptrdiff_t>(k));
+      break;
+    }
+  }
+  t->var.node = std::move(node);
+  t->var.nr = nr;
+}
+
+}  // namespace
+
 void refresh(TensorObject* t) {
   if (t->base->var.node && (t->no_grad_view || t->multi_view)) {
     refuse_view(t, "its base or another view of its base has been modified inplace.",
@@ -221,8 +241,7 @@ void refresh(TensorObject* t) {
   const GradMode on(true);
   const std::vector<int64_t> ints = geometry(t->var.array, base->var.array);
   const Argument args[1] = {{&base->var, {}}};
-  t->var.node = record({as_strided, args, ints, all_symbolic(t->var.array)});
-  t->var.nr = 0;
+  move_to_node(t, record({as_strided, args, ints, all_symbolic(t->var.array)}), 0);
 }
 
 void check_in_place(TensorObject* t, bool records) {
@@ -246,8 +265,7 @@ void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr) {
   static const std::string slices = "torch::autograd::CopySlices";
   t->var.array.storage->changed_by = t->base ? &slices : &node->name();
   if (!t->base) {
-    t->var.node = std::move(node);
-    t->var.nr = nr;
+    move_to_node(t, std::move(node), nr);
     ++t->rebases;
     return;
   }
@@ -256,8 +274,7 @@ void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr) {
   const Var value{t->var.array, std::move(node), nr};
   const std::vector<int64_t> ints = geometry(t->var.array, base->var.array);
   const Argument args[2] = {{&base->var, {}}, {&value, {}}};
-  base->var.node = record({scatter, args, ints, all_symbolic(t->var.array)});
-  base->var.nr = 0;
+  move_to_node(base, record({scatter, args, ints, all_symbolic(t->var.array)}), 0);
   ++base->rebases;
   refresh(t);
 }

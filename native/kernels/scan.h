@@ -33,4 +33,8 @@ bool topk(const View& in, int axis, int64_t k, bool largest, bool sorted, void* 
 // The k-th smallest, counted from 1; outputs are without the axis. Of equal values torch's choice.
 bool kthvalue(const View& in, int axis, int64_t k, void* values, int64_t* indices);
 
+// The lower median of each line, which must not be empty; outputs are without the axis. Of NaN the first wins,
+// unless they are left out. Of equal values the one that libstdc++'s selection gives, as in torch.
+bool median(const View& in, int axis, bool ignore_nan, void* values, int64_t* indices);
+
 }  // namespace pb

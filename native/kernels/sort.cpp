@@ -209,4 +209,29 @@ bool kthvalue(const View& in, int axis, int64_t k, void* values, int64_t* indice
   });
 }
 
+bool median(const View& in, int axis, bool ignore_nan, void* values, int64_t* indices) {
+  return visit_dtype(in.dtype, [&]<class T>() {
+    const T* from = static_cast<const T*>(in.data);
+    T* to = static_cast<T*>(values);
+    const Lines lines(in, axis);
+    lines.each(1, lines.length * 8, [&](int64_t in_at, int64_t out_at) {
+      const T* x = from + in_at;
+      std::vector<int64_t> order(lines.length);
+      int64_t nans = 0, at = 0;
+      for (int64_t i = 0; i < lines.length; ++i) {
+        order[i] = i;
+        if (is_nan(x[i * lines.step]) && nans++ == 0) at = i;
+      }
+      if (nans == 0 || (ignore_nan && nans < lines.length)) {
+        const auto middle = order.begin() + (lines.length - nans - 1) / 2;
+        std::nth_element(order.begin(), middle, order.end(),
+                         [&](int64_t a, int64_t b) { return less(x[a * lines.step], x[b * lines.step]); });
+        at = *middle;
+      }
+      to[out_at] = x[at * lines.step];
+      indices[out_at] = at;
+    });
+  });
+}
+
 }  // namespace pb

@@ -151,6 +151,29 @@ void run_kthvalue(const KernelCall& c) {
   kthvalue(c.in[0].view(), axis, k, c.out[0].data, indices_of(c));
 }
 
+void infer_median(std::span<const Operand> in, Ints ints, Metas& out) {
+  const Meta& m = *in[0].meta;
+  const int axis = read_axis(ints, m);
+  if (m.ndim && m.size(axis) == 0) {
+    fail(ErrorKind::Index, "median(): Expected reduction dim ", axis,
+         " to have non-zero size.\nAn empty axis has no middle.");
+  }
+  if (m.dtype == DType::Bool) not_implemented("median_cpu", m.dtype);
+  require_storage("median_cpu", m.dtype);
+  push_with_indices(m.dtype, reduced_shape(m.shape(), m.ndim ? 1u << axis : 0, ints.flag()), out);
+}
+
+void run_median(const KernelCall& c) {
+  const Meta& m = *c.in[0].meta;
+  if (m.numel == 0) return;
+  Ints ints(c.ints);
+  const int axis = read_axis(ints, m);
+  ints.flag();
+  const bool ignore_nan = ints.flag();
+  GilRelease unlocked(is_long(m.numel));
+  median(c.in[0].view(), axis, ignore_nan, c.out[0].data, indices_of(c));
+}
+
 }  // namespace
 
 std::span<const KernelRow> order_rows() {
@@ -164,6 +187,7 @@ std::span<const KernelRow> order_rows() {
       {"sort", infer_same_shape, run_sort, false},
       {"topk", infer_topk, run_topk, false},
       {"kthvalue", infer_kthvalue, run_kthvalue, false},
+      {"median", infer_median, run_median, false},
   };
   return kRows;
 }

@@ -217,13 +217,16 @@ class Run {
     cotangents.swap(cotangents_);
     cotangents.push_back(std::move(task.first));
     for (Var& v : task.others) cotangents.push_back(std::move(v));
+    // As in torch: what is asked for of an inner node is the gradient before its hooks, of a leaf after them.
+    if (!n.is_leaf()) capture(task, cotangents);
     if (any && request_.observer && n.extras) request_.observer->before(n, cotangents);
-    capture(task, cotangents);
+    if (n.is_leaf()) capture(task, cotangents);
     std::vector<Var> gradients;
     const size_t edges = n.edge_count();
-    const bool run = any && task.wanted && !(n.is_leaf() && request_.targets);
+    const bool asked = request_.accumulate_into_targets_only && task.first_target >= 0;
+    const bool run = any && task.wanted && (!n.is_leaf() || !request_.targets || asked);
     // A target above which nothing else is wanted has done its part.
-    if (run && (!request_.targets || leads_on(n))) {
+    if (run && (!request_.targets || n.is_leaf() || leads_on(n))) {
       gradients_.resize(edges);
       gradients.swap(gradients_);
       n.run(cotangents, gradients, request_.mode);

@@ -114,7 +114,8 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
         for t in inputs:
             if isinstance(t, _core.Tensor) and not t.requires_grad:
                 raise GradError("can't retain_grad on Tensor that has requires_grad=False")
-        _targets(inputs)
+        for t in _targets(inputs):
+            t.retain_grad()
     if create_graph:
         _warn_of_cycle()
     keep = create_graph if retain_graph is None else retain_graph

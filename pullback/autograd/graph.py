@@ -39,11 +39,16 @@ def _next_functions(self):
     signature = getattr(application[0], "signature", None) if application else None
     if signature is None:
         return self._edges
+    if signature.name == "copy_slices":  # the base, then what the change itself read besides the view
+        base, (change, _) = application[1]
+        return (base, *(change.next_functions[1:] if change is not None else ()))
     edges = []
     values = sig.decode(signature, application[1], application[3], DTYPES)
     steering = getattr(application[0], "steering", _STEERING)
     for p, value in zip(signature.parameters, values):
         if p.kind not in ("Tensor", "Operand") or p.name in steering or p.optional_items:
+            continue
+        if signature.name == "rsub" and value == (None, 0):
             continue
         if p.list:
             edges += value

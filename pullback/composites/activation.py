@@ -1,4 +1,4 @@
-"""Activation functions: one node each, as in torch, with the derivative written so that it is right at the edges.
+"""Activation functions: one node each, as in torch, with derivatives that are right at the edges.
 
 A form in place goes back from its result where the input can be told from it.
 """
@@ -22,7 +22,7 @@ def where(condition, x, y):
 def require_float(kernel, x):
     if not x.dtype.is_floating_point:
         raise NotImplementedError(
-            f'"{kernel}" not implemented for \'{scalar_name(x.dtype)}\'\n'
+            f"\"{kernel}\" not implemented for '{scalar_name(x.dtype)}'\n"
             "Convert the tensor first, for example with .float()."
         )
 
@@ -38,17 +38,23 @@ def _floats(kernel, function):
 
 
 def activation(signature, kernel, forward, vjp, *, in_place=False, **options):
-    """forward(x, *parameters) and vjp(g, x, *parameters); in_place also exposes the name with an underscore."""
+    """forward(x, *parameters) and vjp(g, x, *parameters); in_place also exposes the name_ form."""
     forward = _floats(kernel, forward) if kernel else forward
-    return composite(signature, forward, lambda g, v, out: vjp(g, *v), method=False, in_place=in_place, **options)
+    return composite(
+        signature, forward, lambda g, v, out: vjp(g, *v), method=False, in_place=in_place, **options
+    )
 
 
 # ---- piecewise linear ----
 
 
-activation("hardtanh(Tensor input, Scalar min_val=-1, Scalar max_val=1)", None,
-           lambda x, low, high: f["minimum"](f["maximum"](x, low), high),
-           lambda g, x, low, high: where((x <= low) | (x >= high), 0.0, g), in_place=True)  # fmt: skip
+activation(
+    "hardtanh(Tensor input, Scalar min_val=-1, Scalar max_val=1)",
+    None,
+    lambda x, low, high: f["minimum"](f["maximum"](x, low), high),
+    lambda g, x, low, high: where((x <= low) | (x >= high), 0.0, g),
+    in_place=True,
+)
 
 
 def _leaky(x, slope):
@@ -65,8 +71,14 @@ def _leaky_vjp_of_result(g, values, out):
 
 
 composite("leaky_relu(Tensor input, Scalar negative_slope=0.01)", _leaky, _leaky_vjp, method=False)
-composite("leaky_relu(Tensor input, Scalar negative_slope=0.01)", _leaky, _leaky_vjp_of_result,
-          name="leaky_relu_in_place", node="LeakyReluBackward1!", expose_as="-")  # fmt: skip
+composite(
+    "leaky_relu(Tensor input, Scalar negative_slope=0.01)",
+    _leaky,
+    _leaky_vjp_of_result,
+    name="leaky_relu_in_place",
+    node="LeakyReluBackward1!",
+    expose_as="-",
+)
 in_place_form("_leaky_relu", ops["leaky_relu_in_place"], function=False)
 
 
@@ -74,8 +86,10 @@ def leaky_relu_(input, negative_slope=0.01):
     """leaky_relu in place; the way back needs a slope that is not negative, as it starts from the result."""
     if negative_slope < 0 and input.requires_grad and _core.is_grad_enabled():
         raise RuntimeError(
-            "In-place leakyReLu backward calculation is triggered with a negative slope which is not supported. "
-            "This is caused by calling in-place forward function with a negative slope, please call out-of-place "
+            "In-place leakyReLu backward calculation is triggered with a negative slope which is "
+            "not supported. "
+            "This is caused by calling in-place forward function with a negative slope, please call "
+            "out-of-place "
             "version instead."
         )
     return f["_leaky_relu_"](input, negative_slope)
@@ -91,23 +105,44 @@ def _threshold_vjp(g, values, out):
 
 _THRESHOLD = "threshold(Tensor input, Scalar threshold, Scalar value)"
 composite(_THRESHOLD, _threshold, _threshold_vjp, method=False)
-composite(_THRESHOLD, _threshold, _threshold_vjp, name="threshold_in_place", node="ThresholdBackward1!",
-          expose_as="-")  # fmt: skip
+composite(
+    _THRESHOLD,
+    _threshold,
+    _threshold_vjp,
+    name="threshold_in_place",
+    node="ThresholdBackward1!",
+    expose_as="-",
+)
 in_place_form("threshold", ops["threshold_in_place"])
 
 SIXTH = 0.1666666716337204  # as a float32, which torch takes for float64 too
-activation("hardsigmoid(Tensor input)", "hardsigmoid_cpu",
-           lambda x: f["minimum"](f["maximum"](x + 3, 0), 6) / 6,
-           lambda g, x: where((x > -3) & (x < 3), g * SIXTH, 0.0), in_place=True)  # fmt: skip
-activation("hardswish(Tensor input)", "hardswish_cpu",
-           lambda x: x * f["minimum"](f["maximum"](x + 3, 0), 6) / 6,
-           lambda g, x: where(x <= -3, 0.0, where(x < 3, g * (x / 3 + 0.5), g)), in_place=True)  # fmt: skip
-activation("hardshrink(Tensor input, Scalar lambd=0.5)", "hardshrink_cpu",
-           lambda x, bound: where((x >= -bound) & (x <= bound), 0.0, x),
-           lambda g, x, bound: where((x >= -bound) & (x <= bound), 0.0, g))  # fmt: skip
-activation("softshrink(Tensor input, Scalar lambd=0.5)", "softshrink_check",
-           lambda x, bound: where(x > bound, x - bound, where(x < -bound, x + bound, x * 0)),
-           lambda g, x, bound: where((x >= -bound) & (x <= bound), 0.0, g), expose_as="_softshrink")  # fmt: skip
+activation(
+    "hardsigmoid(Tensor input)",
+    "hardsigmoid_cpu",
+    lambda x: f["minimum"](f["maximum"](x + 3, 0), 6) / 6,
+    lambda g, x: where((x > -3) & (x < 3), g * SIXTH, 0.0),
+    in_place=True,
+)
+activation(
+    "hardswish(Tensor input)",
+    "hardswish_cpu",
+    lambda x: x * f["minimum"](f["maximum"](x + 3, 0), 6) / 6,
+    lambda g, x: where(x <= -3, 0.0, where(x < 3, g * (x / 3 + 0.5), g)),
+    in_place=True,
+)
+activation(
+    "hardshrink(Tensor input, Scalar lambd=0.5)",
+    "hardshrink_cpu",
+    lambda x, bound: where((x >= -bound) & (x <= bound), 0.0, x),
+    lambda g, x, bound: where((x >= -bound) & (x <= bound), 0.0, g),
+)
+activation(
+    "softshrink(Tensor input, Scalar lambd=0.5)",
+    "softshrink_check",
+    lambda x, bound: where(x > bound, x - bound, where(x < -bound, x + bound, x * 0)),
+    lambda g, x, bound: where((x >= -bound) & (x <= bound), 0.0, g),
+    expose_as="_softshrink",
+)
 
 
 @function
@@ -116,7 +151,9 @@ def softshrink(input, lambd=0.5):
     if lambd < 0:
         kind = scalar_name(input.dtype)
         largest = {"Float": "3.40282e+38", "Double": "1.79769e+308"}.get(kind, "the largest number")
-        raise RuntimeError(f"lambda must be in range [0, {largest}] for input dtype {kind}, but found {lambd:g}")
+        raise RuntimeError(
+            f"lambda must be in range [0, {largest}] for input dtype {kind}, but found {lambd:g}"
+        )
     return f["_softshrink"](input, lambd)
 
 
@@ -124,7 +161,12 @@ def _prelu(x, weight):
     return where(x > 0, x, weight * x)
 
 
-composite("prelu_kernel(Tensor input, Tensor weight)", _prelu, node="PreluKernelBackward0!", expose_as="_prelu_kernel")
+composite(
+    "prelu_kernel(Tensor input, Tensor weight)",
+    _prelu,
+    node="PreluKernelBackward0!",
+    expose_as="_prelu_kernel",
+)
 
 
 @function
@@ -142,11 +184,14 @@ def prelu(input, weight):
         channels = input.size(1) if input.dim() > 1 else 1
         if channels != count:
             raise RuntimeError(
-                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {count} and "
+                "Mismatch of parameter numbers and input channel size. Found parameter numbers = "
+                f"{count} and "
                 f"channel size = {channels}."
             )
     if weight.dim() > 1:
-        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.dim()}")
+        raise RuntimeError(
+            f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.dim()}"
+        )
     if weight.dim() != input.dim():
         sizes = [1] * input.dim()
         if input.dim() > 1:
@@ -198,11 +243,20 @@ def _celu(x, alpha):
     return _elu(x, alpha, 1.0, 1.0 / alpha)
 
 
-composite("celu(Tensor input, Scalar alpha=1)", _celu, lambda g, v, out: _elu_vjp(g, (v[0], v[1], 1.0, 1.0 / v[1]), out),
-          expose_as="_celu")  # fmt: skip
-composite("celu(Tensor input, Scalar alpha=1)", _celu,
-          lambda g, v, out: _elu_vjp_of_result(g, (v[0], v[1], 1.0, 1.0 / v[1]), out), name="celu_in_place",
-          node="CeluBackward1!", expose_as="-")  # fmt: skip
+composite(
+    "celu(Tensor input, Scalar alpha=1)",
+    _celu,
+    lambda g, v, out: _elu_vjp(g, (v[0], v[1], 1.0, 1.0 / v[1]), out),
+    expose_as="_celu",
+)
+composite(
+    "celu(Tensor input, Scalar alpha=1)",
+    _celu,
+    lambda g, v, out: _elu_vjp_of_result(g, (v[0], v[1], 1.0, 1.0 / v[1]), out),
+    name="celu_in_place",
+    node="CeluBackward1!",
+    expose_as="-",
+)
 in_place_form("_celu", ops["celu_in_place"], function=False)
 
 
@@ -223,8 +277,13 @@ def celu_(input, alpha=1.0):
     return f["_celu_"](input, alpha)
 
 
-activation("silu(Tensor input)", "silu_cpu", lambda x: x / (1 + f["exp"](-x)),
-           lambda g, x: _silu_slope(g, x, f["sigmoid"](x)), in_place=True)  # fmt: skip
+activation(
+    "silu(Tensor input)",
+    "silu_cpu",
+    lambda x: x / (1 + f["exp"](-x)),
+    lambda g, x: _silu_slope(g, x, f["sigmoid"](x)),
+    in_place=True,
+)
 
 
 def _silu_slope(g, x, s):
@@ -241,7 +300,9 @@ def _mish_vjp(g, x):
     return g * f["fma"](x * s, 1 - t * t, t)
 
 
-activation("mish(Tensor input)", "mish_cpu", lambda x: x * f["tanh"](_softplus_of(x)), _mish_vjp, in_place=True)
+activation(
+    "mish(Tensor input)", "mish_cpu", lambda x: x * f["tanh"](_softplus_of(x)), _mish_vjp, in_place=True
+)
 
 
 def _softplus(x, beta, threshold):
@@ -253,8 +314,9 @@ def _softplus_vjp(g, x, beta, threshold):
     return where(x * beta > threshold, g, g * f["sigmoid"](x * beta))
 
 
-activation("softplus(Tensor input, Scalar beta=1, Scalar threshold=20)", "softplus_cpu", _softplus,
-           _softplus_vjp)  # fmt: skip
+activation(
+    "softplus(Tensor input, Scalar beta=1, Scalar threshold=20)", "softplus_cpu", _softplus, _softplus_vjp
+)
 
 # ---- gelu ----
 
@@ -318,11 +380,22 @@ def glu(input, dim=-1):
 # ---- randomised leaky relu ----
 
 for _form, _node in (("", 0), ("_in_place", 1)):
-    composite("rrelu_with_noise(Tensor input, Tensor noise)", lambda x, noise: x * noise,
-              lambda g, v, out: (g * v[1], None), name=f"rrelu_noise{_form}",
-              node=f"RreluWithNoiseBackward{_node}!", expose_as="-")  # fmt: skip
-    composite("rrelu_with_noise(Tensor input, Scalar slope)", _leaky, _leaky_vjp, name=f"rrelu_mean{_form}",
-              node=f"RreluWithNoiseBackward{_node}!", expose_as="-")  # fmt: skip
+    composite(
+        "rrelu_with_noise(Tensor input, Tensor noise)",
+        lambda x, noise: x * noise,
+        lambda g, v, out: (g * v[1], None),
+        name=f"rrelu_noise{_form}",
+        node=f"RreluWithNoiseBackward{_node}!",
+        expose_as="-",
+    )
+    composite(
+        "rrelu_with_noise(Tensor input, Scalar slope)",
+        _leaky,
+        _leaky_vjp,
+        name=f"rrelu_mean{_form}",
+        node=f"RreluWithNoiseBackward{_node}!",
+        expose_as="-",
+    )
 for _name in ("rrelu_noise", "rrelu_mean"):
     expose(f"_{_name}", ops[_name])
     in_place_form(f"_{_name}", ops[f"{_name}_in_place"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pullback.primitives.elementwise import interval
 from pullback.primitives.family import composite, elementwise
 from pullback.primitives.registry import ANY, expose, ops
 from pullback.trace.tracer import functions as f
@@ -68,10 +69,10 @@ composite("pow(Tensor input, float exponent, bool whole)", pow_known, _pow_known
           node="PowBackward0!", expose_as="_pow_known", dtypes=ANY)  # fmt: skip
 elementwise("pow(Tensor input, Scalar exponent)", lambda g, x, y, out: g * (y * f["_pow_number"](x, y - 1)),
             name="pow_number",
-            kernel="pow", node="PowBackward0!", expose_as="_pow_number")  # fmt: skip
+            kernel="pow", node="PowBackward0!", samples=interval(0.2, 2), expose_as="_pow_number")  # fmt: skip
 elementwise("pow(Scalar input, Tensor exponent)",
             lambda g, x, y, out: (None, g * (out * f["_log_of"](x, y))), name="rpow", kernel="pow",
-            node="PowBackward2!", expose_as="_rpow")  # fmt: skip
+            node="PowBackward2!", samples=interval(0.2, 2), expose_as="_rpow")  # fmt: skip
 composite("log_of(Scalar base, Tensor like)", lambda b, like: f["log"](f["_full_like"](like, b)),
           expose_as="_log_of")  # fmt: skip
 composite("square(Tensor input)", lambda x: f["_square"](x),

@@ -32,7 +32,9 @@ def in_place_form(name, *declarations, function=True):
 
 
 def _copy(x, src, non_blocking):
-    f["_where"](f["_cast"](x, _core.bool), x, src)  # refuses what does not broadcast with torch's words; never run
+    f["_where"](
+        f["_cast"](x, _core.bool), x, src
+    )  # refuses what does not broadcast with torch's words; never run
     src = f["expand"](src, x.shape)
     return src if src.dtype == x.dtype else f["_cast"](src, x.dtype)
 
@@ -46,16 +48,29 @@ def _fill_tensor(x, value):
     return _copy(x, value, None)
 
 
-composite("copy(Tensor input, Tensor src, any non_blocking=False)", _copy, node="CopyBackwards!", expose_as="-",
-          dtypes=ANY)  # fmt: skip
+composite(
+    "copy(Tensor input, Tensor src, any non_blocking=False)",
+    _copy,
+    node="torch::autograd::CopyBackwards!",
+    expose_as="-",
+    dtypes=ANY,
+)
 in_place_form("copy", ops["copy"], function=False)
 _fills = [
-    composite(f"fill(Tensor input, {kind} value)", rule, name=f"fill_{kind.lower()}{suffix}", node=f"FillBackward{n}!",
-              expose_as="-", dtypes=ANY)
+    composite(
+        f"fill(Tensor input, {kind} value)",
+        rule,
+        name=f"fill_{kind.lower()}{suffix}",
+        node=f"FillBackward{n}!",
+        expose_as="-",
+        dtypes=ANY,
+    )
     for suffix, first in (("", 0), ("_in_place", 2))
-    for n, kind, rule in ((first + 1, "Tensor", _fill_tensor),
-                          (first, "Scalar", lambda x, value: f["_full_like"](x, value)))
-]  # fmt: skip
+    for n, kind, rule in (
+        (first + 1, "Tensor", _fill_tensor),
+        (first, "Scalar", lambda x, value: f["_full_like"](x, value)),
+    )
+]
 expose("fill", *_fills[:2], method=False)
 in_place_form("fill", *_fills[2:])
 composite("zero(Tensor input)", lambda x: f["_full_like"](x, 0), expose_as="-", dtypes=ANY)
@@ -84,8 +99,18 @@ def where(condition, input=None, other=None):
 def scalar_name(dtype):
     """The name of an element type that torch's messages use."""
     name = str(dtype).rpartition(".")[2]
-    names = {"int64": "Long", "int32": "Int", "int16": "Short", "int8": "Char", "uint8": "Byte", "bool": "Bool",
-             "float32": "Float", "float64": "Double", "float16": "Half", "bfloat16": "BFloat16"}  # fmt: skip
+    names = {
+        "int64": "Long",
+        "int32": "Int",
+        "int16": "Short",
+        "int8": "Char",
+        "uint8": "Byte",
+        "bool": "Bool",
+        "float32": "Float",
+        "float64": "Double",
+        "float16": "Half",
+        "bfloat16": "BFloat16",
+    }
     return names.get(name, name)
 
 
@@ -100,14 +125,21 @@ methods["where"] = _method_where
 def _masked_fill(x, mask, value):
     if mask.dtype is not _core.bool:
         kind = str(mask.dtype).rpartition(".")[2]
-        short = {"float32": "float", "float64": "double", "int64": "long int", "int32": "int", "uint8": "unsigned char"}
+        short = {
+            "float32": "float",
+            "float64": "double",
+            "int64": "long int",
+            "int32": "int",
+            "uint8": "unsigned char",
+        }
         raise RuntimeError(
             f"masked_fill_ only supports boolean masks, but got mask with dtype {short.get(kind, kind)}\n"
             "Convert it with .bool()."
         )
     if isinstance(value, Tracer) and value.ndim:
         raise RuntimeError(
-            f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s).\n"
+            "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{value.ndim} dimension(s).\n"
             "where() takes values of any shape."
         )
     out = f["_where"](mask, value, x)
@@ -120,10 +152,24 @@ def _masked_fill_vjp(g, values, out):
     return (g_x, None, fit(f["where"](mask, g, 0.0), value)) if isinstance(value, Tracer) else (g_x, None)
 
 
-composite("masked_fill(Tensor input, Tensor mask, Tensor value)", _masked_fill, _masked_fill_vjp,
-          name="masked_fill_tensor", node="MaskedFillBackward1!", expose_as="-", dtypes=ANY)  # fmt: skip
-composite("masked_fill(Tensor input, Tensor mask, Scalar value)", _masked_fill, _masked_fill_vjp,
-          name="masked_fill_number", node="MaskedFillBackward0!", expose_as="-", dtypes=ANY)  # fmt: skip
+composite(
+    "masked_fill(Tensor input, Tensor mask, Tensor value)",
+    _masked_fill,
+    _masked_fill_vjp,
+    name="masked_fill_tensor",
+    node="MaskedFillBackward1!",
+    expose_as="-",
+    dtypes=ANY,
+)
+composite(
+    "masked_fill(Tensor input, Tensor mask, Scalar value)",
+    _masked_fill,
+    _masked_fill_vjp,
+    name="masked_fill_number",
+    node="MaskedFillBackward0!",
+    expose_as="-",
+    dtypes=ANY,
+)
 expose("masked_fill", ops["masked_fill_tensor"], ops["masked_fill_number"], in_place=True)
 
 # ---- bounds ----
@@ -149,12 +195,22 @@ def _clamp_tensors_vjp(g, values, out):
     )
 
 
-composite("clamp(Tensor input, Tensor? min=None, Tensor? max=None)", _clamp_tensors, _clamp_tensors_vjp,
-          name="clamp_tensors", node="ClampBackward0!", expose_as="-", dtypes=ANY)  # fmt: skip
+composite(
+    "clamp(Tensor input, Tensor? min=None, Tensor? max=None)",
+    _clamp_tensors,
+    _clamp_tensors_vjp,
+    name="clamp_tensors",
+    node="ClampBackward0!",
+    expose_as="-",
+    dtypes=ANY,
+)
 expose("clamp", ops["clamp_tensors"], ops["clamp"], in_place=True)
 expose("clip", ops["clamp_tensors"], ops["clamp"], in_place=True)
 
-for _name, _bound, _inside, _outside in (("clamp_min", "maximum", "ge", "lt"), ("clamp_max", "minimum", "le", "gt")):
+for _name, _bound, _inside, _outside in (
+    ("clamp_min", "maximum", "ge", "lt"),
+    ("clamp_max", "minimum", "le", "gt"),
+):
 
     def _bounded(x, bound, _apply=_bound):
         return f[_apply](x, bound)
@@ -162,14 +218,30 @@ for _name, _bound, _inside, _outside in (("clamp_min", "maximum", "ge", "lt"), (
     def _bounded_vjp(g, values, out, _inside=_inside, _outside=_outside):
         x, bound = values
         g_x = fit(f["where"](f[_inside](x, bound), g, 0.0), x)
-        return (g_x, fit(f["where"](f[_outside](x, bound), g, 0.0), bound)) if isinstance(bound, Tracer) else g_x
+        return (
+            (g_x, fit(f["where"](f[_outside](x, bound), g, 0.0), bound)) if isinstance(bound, Tracer) else g_x
+        )
 
     _side = _name[-3:]
     _node = f"Clamp{_side.capitalize()}Backward"
-    composite(f"{_name}(Tensor input, Tensor {_side})", _bounded, _bounded_vjp, name=f"{_name}_tensor",
-              node=f"{_node}1!", expose_as="-", dtypes=ANY)  # fmt: skip
-    composite(f"{_name}(Tensor input, Scalar {_side})", _bounded, _bounded_vjp, name=f"{_name}_number",
-              node=f"{_node}0!", expose_as="-", dtypes=ANY)  # fmt: skip
+    composite(
+        f"{_name}(Tensor input, Tensor {_side})",
+        _bounded,
+        _bounded_vjp,
+        name=f"{_name}_tensor",
+        node=f"{_node}1!",
+        expose_as="-",
+        dtypes=ANY,
+    )
+    composite(
+        f"{_name}(Tensor input, Scalar {_side})",
+        _bounded,
+        _bounded_vjp,
+        name=f"{_name}_number",
+        node=f"{_node}0!",
+        expose_as="-",
+        dtypes=ANY,
+    )
     expose(_name, ops[f"{_name}_tensor"], ops[f"{_name}_number"], in_place=True)
 
 # ---- three operands, with torch's roundings ----
@@ -185,7 +257,7 @@ def _require_same(name, x, y):
 def _require_float(kernel, x):
     if not x.dtype.is_floating_point:
         raise NotImplementedError(
-            f'"{kernel}" not implemented for \'{scalar_name(x.dtype)}\'\n'
+            f"\"{kernel}\" not implemented for '{scalar_name(x.dtype)}'\n"
             "Convert the tensor first, for example with .float()."
         )
 
@@ -212,32 +284,52 @@ def _lerp(x, end, weight):
     return f["where"](f["abs"](weight) < 0.5, f["fma"](weight, gap, x), f["fma"](weight - 1, gap, end))
 
 
-composite("lerp(Tensor input, Tensor end, Scalar weight)", _lerp_number,
-          lambda g, v, out: (fit(g * (1 - v[2]), v[0]), fit(g * v[2], v[1])), name="lerp_number", node="LerpBackward0!",
-          expose_as="-")  # fmt: skip
-composite("lerp(Tensor input, Tensor end, Tensor weight)", _lerp_tensor,
-          lambda g, v, out: (fit(g * (1 - v[2]), v[0]), fit(g * v[2], v[1]), fit(g * (v[1] - v[0]), v[2])),
-          name="lerp_tensor", node="LerpBackward1!", expose_as="-")  # fmt: skip
+composite(
+    "lerp(Tensor input, Tensor end, Scalar weight)",
+    _lerp_number,
+    lambda g, v, out: (fit(g * (1 - v[2]), v[0]), fit(g * v[2], v[1])),
+    name="lerp_number",
+    node="LerpBackward0!",
+    expose_as="-",
+)
+composite(
+    "lerp(Tensor input, Tensor end, Tensor weight)",
+    _lerp_tensor,
+    lambda g, v, out: (fit(g * (1 - v[2]), v[0]), fit(g * v[2], v[1]), fit(g * (v[1] - v[0]), v[2])),
+    name="lerp_tensor",
+    node="LerpBackward1!",
+    expose_as="-",
+)
 expose("lerp", ops["lerp_tensor"], ops["lerp_number"], in_place=True)
 
 
 def _addcdiv(x, a, b, value):
     if not a.dtype.is_floating_point and not b.dtype.is_floating_point:
         raise RuntimeError(
-            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a "
+            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv "
+            "will perform a "
             "true division of tensor1 and tensor2.\nConvert them to floats first."
         )
     return (a * value) / b + x
 
 
-composite("addcmul(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1)",
-          lambda x, a, b, value: f["fma"](a * value, b, x),
-          lambda g, v, out: (fit(g, v[0]), fit(g * (v[2] * v[3]), v[1]), fit(g * (v[1] * v[3]), v[2])),
-          in_place=True, dtypes=ANY)  # fmt: skip
-composite("addcdiv(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1)", _addcdiv,
-          lambda g, v, out: (fit(g, v[0]), fit(g * (v[3] / v[2]), v[1]),
-                             fit(-g * ((v[1] * v[3]) / (v[2] * v[2])), v[2])),
-          in_place=True)  # fmt: skip
+composite(
+    "addcmul(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1)",
+    lambda x, a, b, value: f["fma"](a * value, b, x),
+    lambda g, v, out: (fit(g, v[0]), fit(g * (v[2] * v[3]), v[1]), fit(g * (v[1] * v[3]), v[2])),
+    in_place=True,
+    dtypes=ANY,
+)
+composite(
+    "addcdiv(Tensor input, Tensor tensor1, Tensor tensor2, *, Scalar value=1)",
+    _addcdiv,
+    lambda g, v, out: (
+        fit(g, v[0]),
+        fit(g * (v[3] / v[2]), v[1]),
+        fit(-g * ((v[1] * v[3]) / (v[2] * v[2])), v[2]),
+    ),
+    in_place=True,
+)
 
 # ---- functions of one or two variables that are put together ----
 
@@ -246,10 +338,20 @@ def _as_float(x):
     return x if x.dtype.is_floating_point else f["_cast"](x, _core.get_default_dtype())
 
 
-composite("deg2rad(Tensor input)", lambda x: _as_float(x) * (math.pi / 180), lambda g, v, out: g * (math.pi / 180),
-          node="Deg2RadBackward0!", in_place=True)  # fmt: skip
-composite("rad2deg(Tensor input)", lambda x: _as_float(x) * (180 / math.pi), lambda g, v, out: g * (180 / math.pi),
-          node="Rad2DegBackward0!", in_place=True)  # fmt: skip
+composite(
+    "deg2rad(Tensor input)",
+    lambda x: _as_float(x) * (math.pi / 180),
+    lambda g, v, out: g * (math.pi / 180),
+    node="Deg2RadBackward0!",
+    in_place=True,
+)
+composite(
+    "rad2deg(Tensor input)",
+    lambda x: _as_float(x) * (180 / math.pi),
+    lambda g, v, out: g * (180 / math.pi),
+    node="Rad2DegBackward0!",
+    in_place=True,
+)
 
 
 def _sinc(x):
@@ -261,7 +363,9 @@ def _sinc_vjp(g, values, out):
     x = values[0]
     at = x * math.pi
     safe = f["where"](at == 0, 1.0, at)
-    return f["where"](at == 0, 0.0, g * ((f["cos"](safe) * safe - f["sin"](safe)) / (safe * f["where"](at == 0, 1.0, x))))
+    return f["where"](
+        at == 0, 0.0, g * ((f["cos"](safe) * safe - f["sin"](safe)) / (safe * f["where"](at == 0, 1.0, x)))
+    )
 
 
 composite("sinc(Tensor input)", _sinc, _sinc_vjp, in_place=True)
@@ -306,16 +410,38 @@ def _xlogy_vjp(g, values, out):
     return tuple(result)
 
 
-composite("xlogy(Tensor input, Tensor other)", _xlogy, _xlogy_vjp, name="xlogy_tensors", node="XlogyBackward0!",
-          expose_as="-")  # fmt: skip
-composite("xlogy(Scalar input, Tensor other)", _xlogy, _xlogy_vjp, name="xlogy_of_number", node="XlogyBackward1!",
-          expose_as="-")  # fmt: skip
-composite("xlogy(Tensor input, Scalar other)", _xlogy, _xlogy_vjp, name="xlogy_by_number", node="XlogyBackward2!",
-          expose_as="-")  # fmt: skip
+composite(
+    "xlogy(Tensor input, Tensor other)",
+    _xlogy,
+    _xlogy_vjp,
+    name="xlogy_tensors",
+    node="XlogyBackward0!",
+    expose_as="-",
+)
+composite(
+    "xlogy(Scalar input, Tensor other)",
+    _xlogy,
+    _xlogy_vjp,
+    name="xlogy_of_number",
+    node="XlogyBackward1!",
+    expose_as="-",
+)
+composite(
+    "xlogy(Tensor input, Scalar other)",
+    _xlogy,
+    _xlogy_vjp,
+    name="xlogy_by_number",
+    node="XlogyBackward2!",
+    expose_as="-",
+)
 expose("xlogy", ops["xlogy_tensors"], ops["xlogy_by_number"], ops["xlogy_of_number"], in_place=True)
 
-_LARGEST = {"float32": 3.4028234663852886e38, "float64": 1.7976931348623157e308, "float16": 65504.0,
-            "bfloat16": 3.3895313892515355e38}  # fmt: skip
+_LARGEST = {
+    "float32": 3.4028234663852886e38,
+    "float64": 1.7976931348623157e308,
+    "float16": 65504.0,
+    "bfloat16": 3.3895313892515355e38,
+}
 
 
 def _nan_to_num(x, at_nan, at_inf, at_minus_inf):
@@ -328,8 +454,13 @@ def _nan_to_num(x, at_nan, at_inf, at_minus_inf):
     return where(x == -inf, -largest if at_minus_inf is None else at_minus_inf, x)
 
 
-composite("nan_to_num(Tensor input, Scalar? nan=None, Scalar? posinf=None, Scalar? neginf=None)", _nan_to_num,
-          lambda g, v, out: f["where"](f["isfinite"](v[0]), g, 0.0), in_place=True, dtypes=ANY)  # fmt: skip
+composite(
+    "nan_to_num(Tensor input, Scalar? nan=None, Scalar? posinf=None, Scalar? neginf=None)",
+    _nan_to_num,
+    lambda g, v, out: f["where"](f["isfinite"](v[0]), g, 0.0),
+    in_place=True,
+    dtypes=ANY,
+)
 
 
 def _negative(y):
@@ -350,20 +481,36 @@ def _copysign_vjp(g, values, out):
     return (g_x, f["_zeros_of"](g, y.shape)) if isinstance(y, Tracer) else g_x
 
 
-composite("copysign(Tensor input, Tensor other)", _copysign, _copysign_vjp, name="copysign_tensor",
-          node="CopysignBackward0!", expose_as="-")  # fmt: skip
-composite("copysign(Tensor input, Scalar other)", _copysign, _copysign_vjp, name="copysign_number",
-          node="CopysignBackward1!", expose_as="-")  # fmt: skip
+composite(
+    "copysign(Tensor input, Tensor other)",
+    _copysign,
+    _copysign_vjp,
+    name="copysign_tensor",
+    node="CopysignBackward0!",
+    expose_as="-",
+)
+composite(
+    "copysign(Tensor input, Scalar other)",
+    _copysign,
+    _copysign_vjp,
+    name="copysign_number",
+    node="CopysignBackward1!",
+    expose_as="-",
+)
 expose("copysign", ops["copysign_tensor"], ops["copysign_number"], in_place=True)
 
 
 def _heaviside(x, values):
     if x.dtype != values.dtype:
-        raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.\nConvert one of them.")
+        raise RuntimeError(
+            "heaviside is not yet implemented for tensors with different dtypes.\nConvert one of them."
+        )
     return f["where"](x == 0, values, f["_cast"](x > 0, x.dtype))
 
 
-composite("heaviside(Tensor input, Tensor values)", _heaviside, differentiable=False, in_place=True, dtypes=ANY)
+composite(
+    "heaviside(Tensor input, Tensor values)", _heaviside, differentiable=False, in_place=True, dtypes=ANY
+)
 
 
 @function

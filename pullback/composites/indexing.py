@@ -22,14 +22,31 @@ def _scatter_combined(x, dim, index, src, reduce):
 
 
 for _kind, _value in (("Tensor", "src"), ("Scalar", "value")):
-    composite(f"scatter(Tensor input, int dim, Tensor index, {_kind} {_value}, *, str{{add|multiply}} reduce)",
-              _scatter_combined, name=f"scatter_{_value}_combined", node="ScatterReduceBackward0!",
-              expose_as="-", dtypes=ANY)  # fmt: skip
-composite("scatter(Tensor input, int dim, Tensor index, Scalar src)",
-          lambda x, dim, index, src: f["_scatter_value"](x, dim, index, src), name="scatter_number",
-          node="ScatterBackward1!", expose_as="-", dtypes=ANY)  # fmt: skip
-expose("scatter", ops["scatter"], ops["scatter_value"], ops["scatter_number"], ops["scatter_src_combined"],
-       ops["scatter_value_combined"], in_place=True)  # fmt: skip
+    composite(
+        f"scatter(Tensor input, int dim, Tensor index, {_kind} {_value}, *, str{{add|multiply}} reduce)",
+        _scatter_combined,
+        name=f"scatter_{_value}_combined",
+        node="ScatterReduceBackward0!",
+        expose_as="-",
+        dtypes=ANY,
+    )
+composite(
+    "scatter(Tensor input, int dim, Tensor index, Scalar src)",
+    lambda x, dim, index, src: f["_scatter_value"](x, dim, index, src),
+    name="scatter_number",
+    node="ScatterBackward1!",
+    expose_as="-",
+    dtypes=ANY,
+)
+expose(
+    "scatter",
+    ops["scatter"],
+    ops["scatter_value"],
+    ops["scatter_number"],
+    ops["scatter_src_combined"],
+    ops["scatter_value_combined"],
+    in_place=True,
+)
 
 
 # ---- filling along one axis ----
@@ -38,21 +55,28 @@ expose("scatter", ops["scatter"], ops["scatter_value"], ops["scatter_number"], o
 def _index_fill_tensor(x, dim, index, value):
     if value.ndim:
         raise RuntimeError(
-            f"index_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s)."
+            "index_fill_ only supports a 0-dimensional value tensor, but got tensor with "
+            f"{value.ndim} dimension(s)."
         )
     filled = f["_index_fill"](f["_cast"](f["_zeros_of"](x, x.shape), _core.float32), dim, index, 1)
     return f["where"](filled == 1, value if value.dtype == x.dtype else f["_cast"](value, x.dtype), x)
 
 
-composite("index_fill(Tensor input, int dim, Tensor index, Tensor value)", _index_fill_tensor,
-          name="index_fill_tensor", node="IndexFillBackward1!", expose_as="-", dtypes=ANY)  # fmt: skip
+composite(
+    "index_fill(Tensor input, int dim, Tensor index, Tensor value)",
+    _index_fill_tensor,
+    name="index_fill_tensor",
+    node="IndexFillBackward1!",
+    expose_as="-",
+    dtypes=ANY,
+)
 expose("index_fill", ops["index_fill_tensor"], ops["index_fill"], in_place=True)
 
 # ---- by tensors ----
 
 
 def index_list(self, indices):
-    """Index tensors for `_index`: a mask becomes the positions where it holds, one tensor for each of its axes."""
+    """Index tensors for `_index`: a mask becomes its positions, one tensor for each of its axes."""
     out = []
     for i in indices:
         if i is None or i.dtype in (_core.int64, _core.int32):
@@ -62,7 +86,8 @@ def index_list(self, indices):
             for axis in range(i.dim()):
                 if at + axis >= self.dim() or i.size(axis) != self.size(at + axis):
                     raise IndexError(
-                        f"The shape of the mask {list(i.shape)} at index {axis} does not match the shape of the "
+                        f"The shape of the mask {list(i.shape)} at index {axis} does not match the "
+                        "shape of the "
                         f"indexed tensor {list(self.shape)} at index {at + axis}\n"
                         "A mask has the sizes of the axes that it stands for."
                     )
@@ -100,8 +125,14 @@ def _put_masked(x, mask, value):
 
 
 for _kind in ("Tensor", "Scalar"):
-    composite(f"index_put(Tensor input, Tensor mask, {_kind} value)", _put_masked, name=f"index_put_mask_{_kind.lower()}",
-              node="IndexPutBackward0!", expose_as="-", dtypes=ANY)  # fmt: skip
+    composite(
+        f"index_put(Tensor input, Tensor mask, {_kind} value)",
+        _put_masked,
+        name=f"index_put_mask_{_kind.lower()}",
+        node="IndexPutBackward0!",
+        expose_as="-",
+        dtypes=ANY,
+    )
 in_place_form("_index_put_mask", ops["index_put_mask_tensor"], ops["index_put_mask_scalar"], function=False)
 
 
@@ -109,7 +140,9 @@ in_place_form("_index_put_mask", ops["index_put_mask_tensor"], ops["index_put_ma
 def take_along_dim(input, indices, dim=None):
     """gather() whose index broadcasts with the input; without dim over the flattened input."""
     if indices.dtype is not _core.int64:
-        raise RuntimeError("torch.take_along_dim(): dtype of indices should be Long but got " + scalar_name(indices.dtype))
+        raise RuntimeError(
+            "torch.take_along_dim(): dtype of indices should be Long but got " + scalar_name(indices.dtype)
+        )
     if dim is None:
         return f["gather"](input.reshape(-1), 0, indices.reshape(-1))
     if input.dim() != indices.dim():
@@ -146,7 +179,7 @@ def masked_select(input, mask):
 
 @function
 def nonzero(input, *, as_tuple=False):
-    """The positions of the elements that are not 0: one row each, or a tuple with one tensor for each axis."""
+    """The positions of the elements that are not 0: one row each, or a tuple of a tensor for each axis."""
     if not as_tuple:
         return _core.nonzero(input.detach())
     rows = _core.nonzero(input.detach().reshape(1) if input.dim() == 0 else input.detach())
@@ -162,7 +195,9 @@ def argwhere(input):
 def one_hot(input, num_classes=-1):
     """A new last axis with 1 at the class and 0 elsewhere."""
     if input.dtype is not _core.int64:
-        raise RuntimeError("one_hot is only applicable to index tensor of type LongTensor.\nConvert it with .long().")
+        raise RuntimeError(
+            "one_hot is only applicable to index tensor of type LongTensor.\nConvert it with .long()."
+        )
     if num_classes == -1:
         if not input.numel():
             raise RuntimeError("Can not infer total number of classes from empty tensor.\nGive num_classes.")
@@ -172,9 +207,15 @@ def one_hot(input, num_classes=-1):
 
 public["one_hot"] = f["one_hot"] = one_hot
 
-composite("repeat_interleave(Tensor input, int dim, size repeats)",
-          lambda x, dim, repeats: f["repeat"](f["unsqueeze"](x, dim + 1), (1,) * (dim + 1) + (repeats,) + (1,) * (x.ndim - dim - 1)),
-          node="CloneBackward0!", expose_as="_repeat_each", dtypes=ANY)  # fmt: skip
+composite(
+    "repeat_interleave(Tensor input, int dim, size repeats)",
+    lambda x, dim, repeats: f["repeat"](
+        f["unsqueeze"](x, dim + 1), (1,) * (dim + 1) + (repeats,) + (1,) * (x.ndim - dim - 1)
+    ),
+    node="CloneBackward0!",
+    expose_as="_repeat_each",
+    dtypes=ANY,
+)
 
 
 def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
@@ -199,7 +240,8 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
         repeats = repeats.reshape(1).expand(input.size(dim))
     elif repeats.numel() != input.size(dim):
         raise RuntimeError(
-            f"repeats must have the same size as input along dim, but got repeats.size(0) = {repeats.numel()} and "
+            "repeats must have the same size as input along dim, but got repeats.size(0) = "
+            f"{repeats.numel()} and "
             f"input.size({dim}) = {input.size(dim)}"
         )
     return f["index_select"](input, dim, _positions(repeats, output_size))
@@ -253,24 +295,37 @@ def _search(sorted_sequence, values, out_int32, right, side, sorter):
         raise RuntimeError(f"torch.searchsorted(): side can only be 'left' or 'right' but got {side}")
     if side == "left" and right:
         raise RuntimeError(
-            "torch.searchsorted(): side and right can't be set to opposites, got side of left while right was True"
+            "torch.searchsorted(): side and right can't be set to opposites, got side of left while "
+            "right was True"
         )
     number = not isinstance(values, _core.Tensor)
     if number:
-        values = f["_cast"](f["_full_like"](f["_zeros_of"](sorted_sequence, ()), values), sorted_sequence.dtype)
+        values = f["_cast"](
+            f["_full_like"](f["_zeros_of"](sorted_sequence, ()), values), sorted_sequence.dtype
+        )
     if sorted_sequence.dim() != 1:
         if sorted_sequence.dim() == 0:
-            raise RuntimeError("torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1")
-        if values.dim() != sorted_sequence.dim() or tuple(values.shape[:-1]) != tuple(sorted_sequence.shape[:-1]):
             raise RuntimeError(
-                "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions of boundaries "
-                f"tensor and input value tensor must match, but we got boundaries tensor {list(sorted_sequence.shape)} "
+                "torch.searchsorted(): input value can be a scalar only when boundaries tensor dimension is 1"
+            )
+        if values.dim() != sorted_sequence.dim() or tuple(values.shape[:-1]) != tuple(
+            sorted_sequence.shape[:-1]
+        ):
+            raise RuntimeError(
+                "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
+                "dimensions of boundaries "
+                "tensor and input value tensor must match, but we got boundaries tensor "
+                f"{list(sorted_sequence.shape)} "
                 f"and input value tensor {list(values.shape)}"
             )
     common = _core.promote_types(values.dtype, sorted_sequence.dtype)
-    values, sorted_sequence = (t if t.dtype is common else f["_cast"](t.detach(), common) for t in (values, sorted_sequence))
+    values, sorted_sequence = (
+        t if t.dtype is common else f["_cast"](t.detach(), common) for t in (values, sorted_sequence)
+    )
     kind = _core.int32 if out_int32 else _core.int64
-    return _core.searchsorted(sorted_sequence.detach(), values.detach(), bool(right or side == "right"), sorter, kind)
+    return _core.searchsorted(
+        sorted_sequence.detach(), values.detach(), bool(right or side == "right"), sorter, kind
+    )
 
 
 @function
@@ -282,7 +337,9 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
 def bucketize(input, boundaries, *, out_int32=False, right=False):
     """Which of the intervals between the boundaries each value lies in."""
     if boundaries.dim() != 1:
-        raise RuntimeError(f"bucketize(): boundaries tensor must be 1 dimension, but got dim({boundaries.dim()})")
+        raise RuntimeError(
+            f"bucketize(): boundaries tensor must be 1 dimension, but got dim({boundaries.dim()})"
+        )
     return _search(boundaries, input, out_int32, right, None, None)
 
 

@@ -166,7 +166,7 @@ def _with_factors(name, documentation, check=None):
 
     def apply(input, a, b, beta, alpha):
         if check is not None:
-            check(input, a, b)
+            check(input, a, b, beta, alpha)
         if beta == 1 and alpha == 1:
             return f[plain](input, a, b)
         return f[scaled](input, a, b, beta, alpha, beta == 0)
@@ -175,7 +175,7 @@ def _with_factors(name, documentation, check=None):
     return apply
 
 
-def _check_addmv(x, a, v):
+def _check_addmv(x, a, v, beta, alpha):
     if a.dim() != 2 or v.dim() != 1 or x.dim() > 1:
         raise _errors().ShapeError(f"vector + matrix @ vector expected, got {x.dim()}, {a.dim()}, {v.dim()}")
     if a.size(1) != v.size(0) or (x.numel() not in (a.size(0), 1)):
@@ -184,10 +184,19 @@ def _check_addmv(x, a, v):
         )
 
 
-def _check_addr(x, a, b):
+def _check_addr(x, a, b, beta, alpha):
     for name, v in (("vec1", a), ("vec2", b)):
         if v.dim() != 1:
             raise _errors().ShapeError(f"addr: Expected 1-D argument {name}, but got {v.dim()}-D")
+    _check_factors("beta", beta, x)
+    _check_factors("alpha", alpha, x)
+
+
+def _check_factors(name, factor, x):
+    if isinstance(factor, float) and not x.dtype.is_floating_point:
+        raise _errors().DtypeError(
+            f"For integral input tensors, argument {name} must not be a floating point number."
+        )
 
 
 _addmm = _with_factors("addmm", "")
@@ -290,8 +299,8 @@ def tensordot(a, b, dims=2):
     m = _product(b.size(d) for d in free_b)
     left, right = f["permute"](a, (*free_a, *along_a)), f["permute"](b, (*along_b, *free_b))
     shape = tuple(a.size(d) for d in free_a) + tuple(b.size(d) for d in free_b)
-    if n == m == 1:
-        return f["_view"](f["dot"](reshaped(left, (k,)), reshaped(right, (k,))), shape)
+    if left.dim() == right.dim() == 1 and along_a:
+        return f["_view"](f["dot"](left, right), shape)
     return f["_view"](f["mm"](reshaped(left, (n, k)), reshaped(right, (k, m))), shape)
 
 
@@ -315,10 +324,8 @@ def linalg_cross(input, other, *, dim=-1):
         raise _errors().ShapeError(
             f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.size(dim)} and {other.size(dim)}"
         )
-    shape = broadcast_shapes(tuple(input.shape), tuple(other.shape))
-    a = input if tuple(input.shape) == tuple(shape) else f["expand"](input, tuple(shape))
-    b = other if tuple(other.shape) == tuple(shape) else f["expand"](other, tuple(shape))
-    return f["_linalg_cross"](a, b, dim % input.dim())
+    broadcast_shapes(tuple(input.shape), tuple(other.shape))
+    return f["_linalg_cross"](input, other, dim % input.dim())
 
 
 f["linalg_cross"] = linalg_cross
@@ -349,6 +356,8 @@ def matrix_power(input, n):
     if n == 0:
         eye = f["_full_like"](f["diagonal"](input, 0, -2, -1), 1)
         return f["_diagonal_backward"](eye, tuple(input.shape), 0, -2, -1)
+    if n == 3:
+        return matmul(matmul(input, input), input)
     out = None
     square = input
     while n:
@@ -358,3 +367,142 @@ def matrix_power(input, n):
         if n:
             square = matmul(square, square)
     return f["_clone"](out) if out is input else out
+
+
+# ---- einsum ----
+
+
+def _parsed(equation, operands):
+    """The labels of each operand and of the result; "..." becomes labels of its own (negative numbers)."""
+    equation = equation.replace(" ", "")
+    left, arrow, right = equation.partition("->")
+    terms = left.split(",")
+    if len(terms) != len(operands):
+        more = "more" if len(terms) < len(operands) else "fewer"
+        raise _errors().ShapeError(f"einsum(): {more} operands were provided than specified in the equation")
+    inputs, dots = [], 0
+    for k, (term, x) in enumerate(zip(terms, operands, strict=True)):
+        named = len(term.replace("...", ""))
+        extra = x.dim() - named
+        if extra < 0 or (extra and "..." not in term):
+            raise _errors().ShapeError(
+                f"einsum(): the number of subscripts in the equation ({named}) does not match the number of dimensions "
+                f"({x.dim()}) for operand {k}" + ("" if "..." in term else " and no ellipsis was given")
+            )
+        dots = max(dots, extra if "..." in term else 0)
+        inputs.append(_labels(term, extra))
+    everything = [label for term in inputs for label in term]
+    if arrow:
+        result = _labels(right, dots)
+    else:
+        once = sorted(
+            {label for label in everything if isinstance(label, str) and everything.count(label) == 1}
+        )
+        result = [*range(-dots, 0), *once]
+    for label in result:
+        if isinstance(label, str) and result.count(label) > 1:
+            raise _errors().ShapeError(
+                f"einsum(): output subscript {label} appears more than once in the output"
+            )
+        if isinstance(label, str) and label not in everything:
+            raise _errors().ShapeError(
+                f"einsum(): output subscript {label} does not appear in the equation for any input operand"
+            )
+    return inputs, result
+
+
+def _labels(term, dots):
+    head, ellipsis, tail = term.partition("...")
+    return [*head, *(range(-dots, 0) if ellipsis else ()), *tail]
+
+
+def _without_repeats(x, labels):
+    """Diagonals for labels that an operand names twice."""
+    labels = list(labels)
+    for label in dict.fromkeys(labels):
+        while labels.count(label) > 1:
+            i = labels.index(label)
+            j = labels.index(label, i + 1)
+            x = f["diagonal"](x, 0, i, j)
+            labels = [n for k, n in enumerate(labels) if k not in (i, j)] + [label]
+    return x, labels
+
+
+def _laid_out(x, labels, order):
+    """x with one axis for each label of `order`, of size 1 where it has none."""
+    missing = [n for n in order if n not in labels]
+    for _ in missing:
+        x = f["unsqueeze"](x, x.dim())
+    have = [*labels, *missing]
+    places = [have.index(n) for n in order]
+    return x if places == list(range(len(places))) else f["permute"](x, places)
+
+
+def _pair(a, b, kept, summed):
+    """The product of two tensors laid out alike, summed over the last `summed` axes, as one batch of products."""
+    n = kept + summed
+    alone_a = [d for d in range(kept, n) if a.size(d) != 1 and b.size(d) == 1]
+    alone_b = [d for d in range(kept, n) if b.size(d) != 1 and a.size(d) == 1]
+    a = f["sum"](a, alone_a, True) if alone_a else a
+    b = f["sum"](b, alone_b, True) if alone_b else b
+    both = [d for d in range(kept) if a.size(d) != 1 and b.size(d) != 1]
+    only_a = [d for d in range(kept) if a.size(d) != 1 and b.size(d) == 1]
+    only_b = [d for d in range(kept) if a.size(d) == 1]
+    over = list(range(kept, n))
+    sizes = lambda x, dims: tuple(x.size(d) for d in dims)  # noqa: E731
+    batch, m, k, p = sizes(a, both), sizes(a, only_a), sizes(a, over), sizes(b, only_b)
+    left = f["permute"](a, [*both, *only_a, *over, *only_b])
+    right = f["permute"](b, [*both, *over, *only_b, *only_a])
+    out = f["bmm"](
+        reshaped(left, (_product(batch), _product(m), _product(k))),
+        reshaped(right, (_product(batch), _product(k), _product(p))),
+    )
+    order = [*both, *only_a, *only_b]
+    out = f["view"](out, (*batch, *m, *p))
+    return f["permute"](out, [order.index(d) for d in range(kept)])
+
+
+def _check_sizes(operands, inputs):
+    seen = {}
+    for k, (x, labels) in enumerate(zip(operands, inputs, strict=True)):
+        for d, label in enumerate(labels):
+            size = x.size(d)
+            if seen.setdefault(label, size) == 1:
+                seen[label] = size
+            elif size != 1 and size != seen[label]:
+                raise _errors().ShapeError(
+                    f"einsum(): subscript {label} has size {size} for operand {k} which does not broadcast with previously "
+                    f"seen size {seen[label]}"
+                )
+
+
+def einsum(equation, *operands):
+    """Sums of products, described by letters for the axes.
+
+    >>> import pullback as torch
+    >>> torch.einsum("ij,j->i", torch.ones(2, 3), torch.ones(3))
+    tensor([3., 3.])
+    """
+    if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
+        operands = operands[0]
+    inputs, result = _parsed(equation, operands)
+    pairs = [_without_repeats(x, labels) for x, labels in zip(operands, inputs, strict=True)]
+    _check_sizes([x for x, _ in pairs], [labels for _, labels in pairs])
+    left = [set(labels) for _, labels in pairs]
+    out, labels = pairs[0]
+    for k in range(1, len(pairs)):
+        later = set(result).union(*left[k + 1 :])
+        here = dict.fromkeys([*result, *labels, *pairs[k][1]])
+        kept = [n for n in here if n in later and (n in labels or n in pairs[k][1])]
+        gone = [n for n in here if n not in later and (n in labels or n in pairs[k][1])]
+        order = [*kept, *gone]
+        out = _pair(_laid_out(out, labels, order), _laid_out(*pairs[k], order), len(kept), len(gone))
+        labels = kept
+    gone = [k for k, n in enumerate(labels) if n not in result]
+    if gone:
+        out = f["sum"](out, gone)
+        labels = [n for n in labels if n in result]
+    return _laid_out(out, labels, result)
+
+
+public["einsum"] = f["einsum"] = einsum

@@ -61,8 +61,13 @@ def _smooth_l1_vjp(g, values, out):
     return fit(slope(gap), x), fit(slope(-gap), y)
 
 
-composite("smooth_l1_loss(Tensor input, Tensor target, int reduction=1, Scalar beta=1.0)", _smooth_l1, _smooth_l1_vjp,
-          node="SmoothL1LossBackward0!", method=False)  # fmt: skip
+composite(
+    "smooth_l1_loss(Tensor input, Tensor target, int reduction=1, Scalar beta=1.0)",
+    _smooth_l1,
+    _smooth_l1_vjp,
+    node="SmoothL1LossBackward0!",
+    method=False,
+)
 
 
 def _huber(x, y, reduction, delta):
@@ -84,8 +89,12 @@ def _huber_vjp(g, values, out):
     return fit(slope(gap), x), fit(slope(-gap), y)
 
 
-composite("huber_loss(Tensor input, Tensor target, int reduction=1, Scalar delta=1.0)", _huber, _huber_vjp,
-          expose_as="_huber_loss")  # fmt: skip
+composite(
+    "huber_loss(Tensor input, Tensor target, int reduction=1, Scalar delta=1.0)",
+    _huber,
+    _huber_vjp,
+    expose_as="_huber_loss",
+)
 
 
 def huber_loss(input, target, reduction=MEAN, delta=1.0):
@@ -126,8 +135,12 @@ def _bce_vjp(g, values, out):
     return _present(g_x, fit(g_y, y), Ellipsis if weight is None else None)
 
 
-composite("binary_cross_entropy(Tensor input, Tensor target, Tensor? weight=None, int reduction=1)", _bce, _bce_vjp,
-          expose_as="_binary_cross_entropy")  # fmt: skip
+composite(
+    "binary_cross_entropy(Tensor input, Tensor target, Tensor? weight=None, int reduction=1)",
+    _bce,
+    _bce_vjp,
+    expose_as="_binary_cross_entropy",
+)
 
 
 def binary_cross_entropy(input, target, weight=None, reduction=MEAN):
@@ -164,27 +177,45 @@ def _bce_logits_vjp(g, values, out):
         g_x, g_y = g_x * weight, g_y * weight
     if reduction == MEAN:
         g_x, g_y = g_x / x.numel(), g_y / x.numel()
-    return _present(g_x, fit(g_y, y), Ellipsis if weight is None else None, Ellipsis if pos_weight is None else None)
+    return _present(
+        g_x, fit(g_y, y), Ellipsis if weight is None else None, Ellipsis if pos_weight is None else None
+    )
 
 
-composite("binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, "
-          "int reduction=1)", _bce_logits, _bce_logits_vjp, method=False)  # fmt: skip
+composite(
+    "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=None, Tensor? "
+    "pos_weight=None, "
+    "int reduction=1)",
+    _bce_logits,
+    _bce_logits_vjp,
+    method=False,
+)
 
 # ---- the likelihood of target classes ----
 
 
 def _nll_vjp(gs, values, outputs):
+    if gs[0] is None:  # the total weight does not depend on the input
+        return None
     x, target, weight, reduction, ignore_index = values
     return f["_nll_loss_backward"](gs[0], x, target, weight, outputs[1], reduction, ignore_index)
 
 
-kernel("nll_loss(Tensor input, Tensor target, Tensor? weight, int reduction, int ignore_index)", _nll_vjp,
-       name="nll_loss_forward", outputs=2, expose_as="_nll_loss_forward")  # fmt: skip
-linear("nll_loss_backward(Tensor grad, Tensor input, Tensor target, Tensor? weight, Tensor total_weight, "
-       "int reduction, int ignore_index)",
-       lambda g, grad, x, target, weight, total, reduction, ignore_index:
-       f["_nll_loss_forward"](g, target, weight, reduction, ignore_index)[0],
-       expose_as="_nll_loss_backward")  # fmt: skip
+kernel(
+    "nll_loss(Tensor input, Tensor target, Tensor? weight, int reduction, int ignore_index)",
+    _nll_vjp,
+    name="nll_loss_forward",
+    outputs=2,
+    expose_as="_nll_loss_forward",
+)
+linear(
+    "nll_loss_backward(Tensor grad, Tensor input, Tensor target, Tensor? weight, Tensor total_weight, "
+    "int reduction, int ignore_index)",
+    lambda g, grad, x, target, weight, total, reduction, ignore_index: f["_nll_loss_forward"](
+        g, target, weight, reduction, ignore_index
+    )[0],
+    expose_as="_nll_loss_backward",
+)
 
 _NLL = "nll_loss(Tensor input, Tensor target, Tensor? weight=None, int reduction=1, int ignore_index=-100)"
 
@@ -220,8 +251,9 @@ def nll_loss(input, target, weight=None, reduction=MEAN, ignore_index=-100):
 for _name in ("mse_loss", "smooth_l1_loss", "huber_loss"):
     ops[_name].steering = frozenset()
 for _name in ("binary_cross_entropy", "binary_cross_entropy_with_logits", "nll_loss", "nll_loss2d"):
-    ops[_name].steering = frozenset({"weight", "pos_weight"} | ({"target"} if _name.startswith("nll") else set()))
+    ops[_name].steering = frozenset(
+        {"weight", "pos_weight"} | ({"target"} if _name.startswith("nll") else set())
+    )
 
 for _g in (huber_loss, binary_cross_entropy, nll_loss):
     public[_g.__name__] = f[_g.__name__] = _g
-

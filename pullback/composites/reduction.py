@@ -31,7 +31,9 @@ def _moments(name, kernel):
     def moments(x, dim, correction, keepdim):
         dim = listed(dim)
         if not x.dtype.is_floating_point and name == "std_mean":
-            raise RuntimeError("std_mean only support floating point and complex dtypes\nConvert the tensor with .float().")
+            raise RuntimeError(
+                "std_mean only support floating point and complex dtypes\nConvert the tensor with .float()."
+            )
         correction = 1.0 if correction is None else correction
         out = kernel(x, dim, correction, keepdim)
         _check_freedom(name, x, dim, correction)
@@ -49,16 +51,35 @@ def _declare(name, kernel, outputs):
     node = "".join(part.capitalize() for part in name.split("_")) + "Backward0!"
     m = _moments(name, kernel)
     options = {"node": node, "outputs": outputs, "expose_as": "-"}
-    composite(f"{name}(Tensor input, int[]? dim=None, *, float? correction=None, bool keepdim=False)",
-              lambda x, dim, correction, keepdim: m(x, dim, correction, keepdim), name=name + "_correction", **options)  # fmt: skip
-    composite(f"{name}(Tensor input, int[]? dim, bool unbiased, bool keepdim=False)",
-              lambda x, dim, unbiased, keepdim: m(x, dim, float(unbiased), keepdim), name=name + "_dim", **options)  # fmt: skip
-    composite(f"{name}(Tensor input, int[]? dim, *, bool unbiased, bool keepdim=False)",
-              lambda x, dim, unbiased, keepdim: m(x, dim, float(unbiased), keepdim), name=name + "_unbiased", **options)  # fmt: skip
-    composite(f"{name}(Tensor input, bool unbiased)",
-              lambda x, unbiased: m(x, (), float(unbiased), False), name=name + "_all", **options)  # fmt: skip
-    expose(name, *(ops[f"{name}_{kind}"] for kind in ("correction", "dim", "unbiased", "all")),
-           method=outputs == 1)  # fmt: skip
+    composite(
+        f"{name}(Tensor input, int[]? dim=None, *, float? correction=None, bool keepdim=False)",
+        lambda x, dim, correction, keepdim: m(x, dim, correction, keepdim),
+        name=name + "_correction",
+        **options,
+    )
+    composite(
+        f"{name}(Tensor input, int[]? dim, bool unbiased, bool keepdim=False)",
+        lambda x, dim, unbiased, keepdim: m(x, dim, float(unbiased), keepdim),
+        name=name + "_dim",
+        **options,
+    )
+    composite(
+        f"{name}(Tensor input, int[]? dim, *, bool unbiased, bool keepdim=False)",
+        lambda x, dim, unbiased, keepdim: m(x, dim, float(unbiased), keepdim),
+        name=name + "_unbiased",
+        **options,
+    )
+    composite(
+        f"{name}(Tensor input, bool unbiased)",
+        lambda x, unbiased: m(x, (), float(unbiased), False),
+        name=name + "_all",
+        **options,
+    )
+    expose(
+        name,
+        *(ops[f"{name}_{kind}"] for kind in ("correction", "dim", "unbiased", "all")),
+        method=outputs == 1,
+    )
 
 
 _declare("var", lambda *a: f["_var"](*a), 1)
@@ -69,21 +90,25 @@ _declare("std_mean", _std_mean, 2)
 # ---- norms ----
 
 
-def _check_norm_type(x, dtype):
+def _check_norm_type(dtype):
     if dtype is not None and not dtype.is_floating_point:
         name = dtype._legacy.removesuffix("Tensor")
         raise RuntimeError(f"linalg.vector_norm: dtype should be floating point or complex, but got {name}")
 
 
 def _vector_norm(x, p, dim, keepdim, dtype):
-    _check_norm_type(x, dtype)
     if x.dtype.is_floating_point:
+        _check_norm_type(dtype)
         x = typed(x, dtype)
     return f["_vector_norm"](x, p, listed(dim), keepdim)
 
 
-composite("linalg_vector_norm(Tensor input, float ord=2.0, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None)",
-          _vector_norm, name="linalg_vector_norm", expose_as="_linalg_vector_norm")  # fmt: skip
+composite(
+    "linalg_vector_norm(Tensor input, float ord=2.0, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None)",
+    _vector_norm,
+    name="linalg_vector_norm",
+    expose_as="_linalg_vector_norm",
+)
 
 
 def linalg_vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
@@ -112,7 +137,9 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     if p is None or p == "fro":
         return _frobenius(input, dim, keepdim, dtype)
     if p == "nuc":
-        raise NotImplementedError("norm: the nuclear norm needs a singular value decomposition, which pullback has not")
+        raise NotImplementedError(
+            "norm: the nuclear norm needs a singular value decomposition, which pullback has not"
+        )
     if isinstance(p, str):
         raise RuntimeError(f"linalg.matrix_norm: Order {p} not supported.")
     return f["_linalg_vector_norm"](input, p, dim, keepdim, dtype=dtype)
@@ -124,11 +151,34 @@ function(norm)
 def _dist(x, y, p):
     if not (x.dtype.is_floating_point or y.dtype.is_floating_point):
         name = x.dtype._legacy.removesuffix("Tensor")
-        raise RuntimeError(f"norm(): input dtype should be either floating point or complex. Got {name} instead.")
+        raise RuntimeError(
+            f"norm(): input dtype should be either floating point or complex. Got {name} instead."
+        )
     return f["_vector_norm"](x - y, p, (), False)
 
 
 composite("dist(Tensor input, Tensor other, float p=2.0)", _dist, doc="The p-norm of the difference.")
+
+
+def median(input, *args, **kwargs):
+    """The lower of the middle elements, of all or along an axis; nan if there is one."""
+    return _median("median", input, args, kwargs)
+
+
+def nanmedian(input, *args, **kwargs):
+    """The lower of the middle elements, of all or along an axis; nan is left out."""
+    return _median("nanmedian", input, args, kwargs)
+
+
+_of_op = {g.__name__: f[g.__name__] for g in (median, nanmedian)}
+function(median)
+function(nanmedian)
+
+
+def _median(name, input, args, kwargs):
+    if not args and not kwargs and isinstance(input, _core.Tensor) and input.numel() == 0:
+        return f["sum"](input) * math.nan  # keeps its place in the graph
+    return _of_op[name](input, *args, **kwargs)
 
 
 # ---- differences and means that leave nan out ----
@@ -140,7 +190,11 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
         raise RuntimeError("diff expects input to be at least one-dimensional")
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
-    pieces = [t if t is input or t.dim() else _as_column(t, input, dim) for t in (prepend, input, append) if t is not None]
+    pieces = [
+        t if t is input or t.dim() else _as_column(t, input, dim)
+        for t in (prepend, input, append)
+        if t is not None
+    ]
     out = f["cat"](pieces, dim) if len(pieces) > 1 else input
     n = min(n, out.size(dim))
     if n == 0:

@@ -72,9 +72,6 @@ class Parameter(Tensor, metaclass=_Marked):
         memo[id(self)] = result
         return result
 
-    def __repr__(self):
-        return "Parameter containing:\n" + super().__repr__()
-
     def __reduce_ex__(self, protocol):
         state = dict(self.__dict__) if getattr(self, "__dict__", None) else None
         return _rebuild_parameter, (self.data, self.requires_grad, OrderedDict(), state)

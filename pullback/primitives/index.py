@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pullback import _core
 from pullback.primitives.family import fit, kernel, linear, multilinear
-from pullback.primitives.registry import ANY, expose, ops
+from pullback.primitives.registry import ANY, ops
 from pullback.trace.tracer import functions as f
 
 linear("zeros_of(Tensor like, size[] size)", None, expose_as="_zeros_of", dtypes=ANY)
@@ -17,8 +17,11 @@ def zeros(g, like):
 
 # ---- gather and scatter ----
 
-linear("gather(Tensor input, int dim, Tensor index, *, bool sparse_grad=False)",
-       lambda g, x, dim, index, sparse: f["scatter_add"](zeros(g, x), dim, index, g), dtypes=ANY)  # fmt: skip
+linear(
+    "gather(Tensor input, int dim, Tensor index, *, bool sparse_grad=False)",
+    lambda g, x, dim, index, sparse: f["scatter_add"](zeros(g, x), dim, index, g),
+    dtypes=ANY,
+)
 
 
 def _taken(g, dim, index, src):
@@ -32,14 +35,27 @@ def _taken(g, dim, index, src):
     return g
 
 
-multilinear("scatter(Tensor input, int dim, Tensor index, Tensor src)",
-            lambda g, x, dim, index, src: (f["_scatter_value"](g, dim, index, 0), None, _taken(g, dim, index, src)),
-            expose_as="_scatter", dtypes=ANY)  # fmt: skip
-linear("scatter(Tensor input, int dim, Tensor index, Scalar value)",
-       lambda g, x, dim, index, value: f["_scatter_value"](g, dim, index, 0), name="scatter_value",
-       kernel="scatter_value", node="ScatterBackward1!", expose_as="_scatter_value", dtypes=ANY)  # fmt: skip
-multilinear("scatter_add(Tensor input, int dim, Tensor index, Tensor src)",
-            lambda g, x, dim, index, src: (g, None, _taken(g, dim, index, src)), in_place=True, dtypes=ANY)  # fmt: skip
+multilinear(
+    "scatter(Tensor input, int dim, Tensor index, Tensor src)",
+    lambda g, x, dim, index, src: (f["_scatter_value"](g, dim, index, 0), None, _taken(g, dim, index, src)),
+    expose_as="_scatter",
+    dtypes=ANY,
+)
+linear(
+    "scatter(Tensor input, int dim, Tensor index, Scalar value)",
+    lambda g, x, dim, index, value: f["_scatter_value"](g, dim, index, 0),
+    name="scatter_value",
+    kernel="scatter_value",
+    node="ScatterBackward1!",
+    expose_as="_scatter_value",
+    dtypes=ANY,
+)
+multilinear(
+    "scatter_add(Tensor input, int dim, Tensor index, Tensor src)",
+    lambda g, x, dim, index, src: (g, None, _taken(g, dim, index, src)),
+    in_place=True,
+    dtypes=ANY,
+)
 
 
 def _scatter_reduce_vjp(g, values, out):
@@ -76,7 +92,9 @@ def _corner(src, index):
 
 def _scatter_mean_vjp(g, x, dim, index, src, include_self):
     ones = f["_full_like"](index, 1)
-    counts = f["scatter_add"](f["_cast"](f["_zeros_of"](index, g.shape), g.dtype), dim, index, f["_cast"](ones, g.dtype))
+    counts = f["scatter_add"](
+        f["_cast"](f["_zeros_of"](index, g.shape), g.dtype), dim, index, f["_cast"](ones, g.dtype)
+    )
     counts = counts + 1 if include_self else f["maximum"](counts, 1)
     shared = g / counts
     return shared, f["gather"](shared, dim, index)
@@ -95,7 +113,7 @@ def _scatter_extremum_vjp(g, x, dim, index, src, out, include_self):
 
 
 def _scatter_prod_vjp(g, x, dim, index, src, include_self):
-    """Each factor's cotangent is the product of the others: by division, with zeros counted out beforehand."""
+    """A factor's cotangent is the product of the others: by division, with zeros counted out first."""
     src = _corner(src, index)
     own_zero, src_zero = x == 0, src == 0
     own_safe, src_safe = f["where"](own_zero, 1, x), f["where"](src_zero, 1, src)
@@ -116,17 +134,31 @@ def _scatter_prod_vjp(g, x, dim, index, src, include_self):
     return g_x, at[0] * others(src, src_safe, src_zero, at[1], at[2])
 
 
-kernel("scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str{sum|prod|mean|amax|amin} reduce, "
-       "bool include_self=True)", _scatter_reduce_vjp, expose_as="_scatter_reduce", dtypes=ANY)  # fmt: skip
-kernel("scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str{sum|prod|mean|amax|amin} reduce, *, "
-       "bool include_self=True)", _scatter_reduce_vjp, name="scatter_reduce_named", in_place=True,
-       node="ScatterReduceBackward0!", dtypes=ANY)  # fmt: skip
+kernel(
+    "scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str{sum|prod|mean|amax|amin} reduce, "
+    "bool include_self=True)",
+    _scatter_reduce_vjp,
+    expose_as="_scatter_reduce",
+    dtypes=ANY,
+)
+kernel(
+    "scatter_reduce(Tensor input, int dim, Tensor index, Tensor src, str{sum|prod|mean|amax|amin} reduce, *, "
+    "bool include_self=True)",
+    _scatter_reduce_vjp,
+    name="scatter_reduce_named",
+    in_place=True,
+    node="ScatterReduceBackward0!",
+    dtypes=ANY,
+)
 
 
 # ---- along one axis ----
 
-linear("index_select(Tensor input, int dim, Tensor index)",
-       lambda g, x, dim, index: f["index_add"](zeros(g, x), dim, index, g), dtypes=ANY)  # fmt: skip
+linear(
+    "index_select(Tensor input, int dim, Tensor index)",
+    lambda g, x, dim, index: f["index_add"](zeros(g, x), dim, index, g),
+    dtypes=ANY,
+)
 
 
 def _index_add_vjp(g, x, dim, index, source, alpha):
@@ -136,8 +168,12 @@ def _index_add_vjp(g, x, dim, index, source, alpha):
     return g, None, part * alpha
 
 
-multilinear("index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1)", _index_add_vjp,
-            in_place=True, dtypes=ANY)  # fmt: skip
+multilinear(
+    "index_add(Tensor input, int dim, Tensor index, Tensor source, *, Scalar alpha=1)",
+    _index_add_vjp,
+    in_place=True,
+    dtypes=ANY,
+)
 
 
 def _index_copy_vjp(g, x, dim, index, source):
@@ -147,35 +183,59 @@ def _index_copy_vjp(g, x, dim, index, source):
     return f["_index_fill"](g, dim, index, 0), None, part
 
 
-multilinear("index_copy(Tensor input, int dim, Tensor index, Tensor source)", _index_copy_vjp, in_place=True,
-            dtypes=ANY)  # fmt: skip
-linear("index_fill(Tensor input, int dim, Tensor index, Scalar value)",
-       lambda g, x, dim, index, value: f["_index_fill"](g, dim, index, 0), expose_as="_index_fill",
-       dtypes=ANY)  # fmt: skip
+multilinear(
+    "index_copy(Tensor input, int dim, Tensor index, Tensor source)",
+    _index_copy_vjp,
+    in_place=True,
+    dtypes=ANY,
+)
+linear(
+    "index_fill(Tensor input, int dim, Tensor index, Scalar value)",
+    lambda g, x, dim, index, value: f["_index_fill"](g, dim, index, 0),
+    expose_as="_index_fill",
+    dtypes=ANY,
+)
 
 # ---- by several index tensors at once ----
 
 
 def _index_put_vjp(g, values, out):
-    x, indices, source, accumulate = values
+    _, indices, source, accumulate = values
     g_x = g if accumulate else f["_index_put"](g, indices, f["_zeros_of"](g, ()), False)
     blanks = [None for i in indices if i is not None]
     return (g_x, *blanks, fit(f["_index"](g, indices), source))
 
 
-linear("index(Tensor input, Tensor?[] indices)",
-       lambda g, x, indices: f["_index_put"](zeros(g, x), indices, g, True), expose_as="_index", dtypes=ANY)  # fmt: skip
-kernel("index_put(Tensor input, Tensor?[] indices, Tensor values, bool accumulate=False)", _index_put_vjp,
-       expose_as="_index_put", dtypes=ANY)  # fmt: skip
-_index_put_in_place = _core.op_function("index_put_", [(ops["index_put"].signature.text, ops["index_put"].handle)],
-                                        True, None, "")  # fmt: skip
+linear(
+    "index(Tensor input, Tensor?[] indices)",
+    lambda g, x, indices: f["_index_put"](zeros(g, x), indices, g, True),
+    expose_as="_index",
+    dtypes=ANY,
+)
+kernel(
+    "index_put(Tensor input, Tensor?[] indices, Tensor values, bool accumulate=False)",
+    _index_put_vjp,
+    expose_as="_index_put",
+    dtypes=ANY,
+)
+_index_put_in_place = _core.op_function(
+    "index_put_", [(ops["index_put"].signature.text, ops["index_put"].handle)], True, None, ""
+)
 f["_index_put_"] = _index_put_in_place
 
 # ---- by positions in the flattened tensor ----
 
-linear("take(Tensor input, Tensor index)", lambda g, x, index: f["put"](zeros(g, x), index, g, True), dtypes=ANY)
-linear("masked_select(Tensor input, Tensor index)", lambda g, x, index: f["put"](zeros(g, x), index, g, False),
-       name="masked_select_at", kernel="take", expose_as="_take_selected", dtypes=ANY)  # fmt: skip
+linear(
+    "take(Tensor input, Tensor index)", lambda g, x, index: f["put"](zeros(g, x), index, g, True), dtypes=ANY
+)
+linear(
+    "masked_select(Tensor input, Tensor index)",
+    lambda g, x, index: f["put"](zeros(g, x), index, g, False),
+    name="masked_select_at",
+    kernel="take",
+    expose_as="_take_selected",
+    dtypes=ANY,
+)
 
 
 def _put_vjp(g, x, index, source, accumulate):
@@ -183,8 +243,13 @@ def _put_vjp(g, x, index, source, accumulate):
     return g_x, None, f["reshape"](f["take"](g, index), source.shape)
 
 
-multilinear("put(Tensor input, Tensor index, Tensor source, bool accumulate=False)", _put_vjp, in_place=True,
-            function=True, dtypes=ANY)  # fmt: skip
+multilinear(
+    "put(Tensor input, Tensor index, Tensor source, bool accumulate=False)",
+    _put_vjp,
+    in_place=True,
+    function=True,
+    dtypes=ANY,
+)
 
 
 def _masked_scatter_vjp(g, x, mask, source):
@@ -197,8 +262,13 @@ def _masked_scatter_vjp(g, x, mask, source):
     return fit(f["where"](mask, 0.0, g), x), None, f["reshape"](part, source.shape)
 
 
-multilinear("masked_scatter(Tensor input, Tensor mask, Tensor source)", _masked_scatter_vjp, in_place=True,
-            function=True, dtypes=ANY)  # fmt: skip
+multilinear(
+    "masked_scatter(Tensor input, Tensor mask, Tensor source)",
+    _masked_scatter_vjp,
+    in_place=True,
+    function=True,
+    dtypes=ANY,
+)
 
 # ---- look-ups ----
 
@@ -218,11 +288,19 @@ def _embedding_backward_transpose(g, grad, index, num_weights, padding_idx, by_f
     return out
 
 
-linear("embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, bool sparse=False)",
-       lambda g, w, index, padding_idx, by_frequency, sparse:
-       f["_embedding_backward"](g, index, w.size(0), padding_idx, by_frequency), method=False, dtypes=ANY)  # fmt: skip
-linear("embedding_backward(Tensor grad, Tensor indices, size num_weights, int padding_idx, bool scale_grad_by_freq)",
-       _embedding_backward_transpose, expose_as="_embedding_backward")  # fmt: skip
+linear(
+    "embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad_by_freq=False, "
+    "bool sparse=False)",
+    lambda g, w, index, padding_idx, by_frequency, sparse: f["_embedding_backward"](
+        g, index, w.size(0), padding_idx, by_frequency
+    ),
+    method=False,
+    dtypes=ANY,
+)
+linear(
+    "embedding_backward(Tensor grad, Tensor indices, size num_weights, int padding_idx, bool "
+    "scale_grad_by_freq)",
+    _embedding_backward_transpose,
+    expose_as="_embedding_backward",
+)
 linear("one_hot(Tensor input, size num_classes)", None, expose_as="_one_hot")
-
-expose("_take_elements_at", ops["take"])

@@ -11,23 +11,49 @@ def transposed(x):
     return f["transpose"](x, -2, -1)
 
 
-multilinear("mm(Tensor input, Tensor mat2)", lambda g, a, b: (f["mm"](g, transposed(b)), f["mm"](transposed(a), g)),
-            dtypes=ANY, doc="The product of two matrices.")  # fmt: skip
-multilinear("bmm(Tensor input, Tensor mat2)",
-            lambda g, a, b: (f["bmm"](g, transposed(b)), f["bmm"](transposed(a), g)), dtypes=ANY,
-            doc="The products of two batches of matrices.")  # fmt: skip
-multilinear("mv(Tensor input, Tensor vec)",
-            lambda g, a, v: (f["unsqueeze"](g, 1) * f["unsqueeze"](v, 0), f["mv"](f["transpose"](a, 0, 1), g)),
-            dtypes=ANY, doc="The product of a matrix and a vector.")  # fmt: skip
-multilinear("dot(Tensor input, Tensor tensor)", lambda g, a, b: (g * b, g * a), dtypes=ANY,
-            doc="The inner product of two vectors.")  # fmt: skip
+multilinear(
+    "mm(Tensor input, Tensor mat2)",
+    lambda g, a, b: (f["mm"](g, transposed(b)), f["mm"](transposed(a), g)),
+    dtypes=ANY,
+    doc="The product of two matrices.",
+)
+multilinear(
+    "bmm(Tensor input, Tensor mat2)",
+    lambda g, a, b: (f["bmm"](g, transposed(b)), f["bmm"](transposed(a), g)),
+    dtypes=ANY,
+    doc="The products of two batches of matrices.",
+)
+multilinear(
+    "mv(Tensor input, Tensor vec)",
+    lambda g, a, v: (f["unsqueeze"](g, 1) * f["unsqueeze"](v, 0), f["mv"](f["transpose"](a, 0, 1), g)),
+    dtypes=ANY,
+    doc="The product of a matrix and a vector.",
+)
+multilinear(
+    "dot(Tensor input, Tensor tensor)",
+    lambda g, a, b: (g * b, g * a),
+    dtypes=ANY,
+    doc="The inner product of two vectors.",
+)
 composite("vdot(Tensor input, Tensor other)", lambda a, b: f["dot"](a, b), dtypes=ANY)
 
 # What matmul does to its operands carries the names that torch's nodes have there.
-view("squeeze(Tensor input, int[] dim)", lambda g, x, dim: f["reshape"](g, x.shape), name="squeeze_in_place",
-     expose_as="_squeeze_in_place", node="SqueezeBackward4!", dtypes=ANY)  # fmt: skip
-view("view(Tensor input, size[] size)", lambda g, x, size: f["reshape"](g, x.shape), name="reshape_alias",
-     expose_as="_reshape_alias", node="ReshapeAliasBackward0!", dtypes=ANY)  # fmt: skip
+view(
+    "squeeze(Tensor input, int[] dim)",
+    lambda g, x, dim: f["reshape"](g, x.shape),
+    name="squeeze_in_place",
+    expose_as="_squeeze_in_place",
+    node="SqueezeBackward4!",
+    dtypes=ANY,
+)
+view(
+    "view(Tensor input, size[] size)",
+    lambda g, x, size: f["reshape"](g, x.shape),
+    name="reshape_alias",
+    expose_as="_reshape_alias",
+    node="ReshapeAliasBackward0!",
+    dtypes=ANY,
+)
 
 # ---- a product plus something: beta input + alpha product ----
 
@@ -37,8 +63,15 @@ def _addmm_vjp(g, values, out):
     return sum_to(g, bias), f["mm"](g, transposed(b)), f["mm"](transposed(a), g)
 
 
-kernel("addmm(Tensor input, Tensor mat1, Tensor mat2)", _addmm_vjp, name="addmm_bias", kernel="addmm_bias",
-       node="AddmmBackward0!", expose_as="_addmm_bias", dtypes=ANY)  # fmt: skip
+kernel(
+    "addmm(Tensor input, Tensor mat1, Tensor mat2)",
+    _addmm_vjp,
+    name="addmm_bias",
+    kernel="addmm_bias",
+    node="AddmmBackward0!",
+    expose_as="_addmm_bias",
+    dtypes=ANY,
+)
 
 
 def combined(x, product, beta, alpha, ignore):
@@ -61,11 +94,23 @@ def _declare(name, operands, product):
         return f["expand"](x, p.shape) + p
 
     node = name.capitalize() + "Backward0!"
-    composite(f"{name}(Tensor input, {operands}, Scalar beta, Scalar alpha, bool ignore)", scaled,
-              name=name + "_scaled", node=node, expose_as=f"_{name}_scaled", dtypes=ANY)  # fmt: skip
+    composite(
+        f"{name}(Tensor input, {operands}, Scalar beta, Scalar alpha, bool ignore)",
+        scaled,
+        name=name + "_scaled",
+        node=node,
+        expose_as=f"_{name}_scaled",
+        dtypes=ANY,
+    )
     if name != "addmm":
-        composite(f"{name}(Tensor input, {operands})", plain, name=name + "_plain", node=node, expose_as=f"_{name}_bias",
-                  dtypes=ANY)  # fmt: skip
+        composite(
+            f"{name}(Tensor input, {operands})",
+            plain,
+            name=name + "_plain",
+            node=node,
+            expose_as=f"_{name}_bias",
+            dtypes=ANY,
+        )
 
 
 def outer(a, b):
@@ -92,7 +137,6 @@ composite("trace(Tensor input)", _trace, dtypes=ANY, doc="The sum of the diagona
 
 
 def _cross(a, b, dim):
-    a, b = f["expand"](a, b.shape) if a.ndim < b.ndim else a, b
     part = lambda x, k: f["roll"](x, (k,), (dim,))  # noqa: E731
     return part(a, -1) * part(b, -2) - part(a, -2) * part(b, -1)
 

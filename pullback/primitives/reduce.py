@@ -7,7 +7,7 @@ import math
 from pullback import _core
 from pullback._return_types import make_return_type
 from pullback.primitives.family import composite, kernel, linear
-from pullback.primitives.registry import ANY, expose, ops
+from pullback.primitives.registry import ANY, expose, methods, ops, public
 from pullback.trace.tracer import functions as f
 
 
@@ -51,8 +51,12 @@ def typed(x, dtype):
 
 # ---- sums ----
 
-linear("sum(Tensor input, int[] dim, bool keepdim, dtype? dtype)",
-       lambda g, x, dim, keepdim, dtype: spread(g, x, dim, keepdim), expose_as="_sum", dtypes=ANY)  # fmt: skip
+linear(
+    "sum(Tensor input, int[] dim, bool keepdim, dtype? dtype)",
+    lambda g, x, dim, keepdim, dtype: spread(g, x, dim, keepdim),
+    expose_as="_sum",
+    dtypes=ANY,
+)
 linear("sum_to(Tensor input, size[] size)", lambda g, x, size: f["expand"](g, x.shape), expose_as="_sum_to")
 
 
@@ -60,10 +64,23 @@ def _sum(x, dim, keepdim, dtype):
     return f["_sum"](typed(x, dtype), listed(dim), keepdim, None)
 
 
-composite("sum(Tensor input, *, dtype? dtype=None)", lambda x, dtype: _sum(x, (), False, dtype), name="sum_all",
-          node="SumBackward0!", expose_as="-", dtypes=ANY, doc="The sum of all elements, or along axes.")  # fmt: skip
-composite("sum(Tensor input, int[]? dim, bool keepdim=False, *, dtype? dtype=None)", _sum, name="sum_dim",
-          node="SumBackward1!", expose_as="-", dtypes=ANY)  # fmt: skip
+composite(
+    "sum(Tensor input, *, dtype? dtype=None)",
+    lambda x, dtype: _sum(x, (), False, dtype),
+    name="sum_all",
+    node="SumBackward0!",
+    expose_as="-",
+    dtypes=ANY,
+    doc="The sum of all elements, or along axes.",
+)
+composite(
+    "sum(Tensor input, int[]? dim, bool keepdim=False, *, dtype? dtype=None)",
+    _sum,
+    name="sum_dim",
+    node="SumBackward1!",
+    expose_as="-",
+    dtypes=ANY,
+)
 expose("sum", ops["sum_all"], ops["sum_dim"])
 
 
@@ -74,8 +91,12 @@ def _nansum(x, dim, keepdim, dtype):
     return f["_sum"](x, listed(dim), keepdim, None)
 
 
-composite("nansum(Tensor input, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None)", _nansum, dtypes=ANY,
-          doc="The sum, nan counted as 0.")  # fmt: skip
+composite(
+    "nansum(Tensor input, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None)",
+    _nansum,
+    dtypes=ANY,
+    doc="The sum, nan counted as 0.",
+)
 
 
 def _mean(x, dim, keepdim, dtype):
@@ -89,10 +110,21 @@ def _mean(x, dim, keepdim, dtype):
     return f["_sum"](typed(x, dtype), listed(dim), keepdim, None) / count(x, dim)
 
 
-composite("mean(Tensor input, *, dtype? dtype=None)", lambda x, dtype: _mean(x, (), False, dtype), name="mean_all",
-          node="MeanBackward0!", expose_as="-", doc="The mean of all elements, or along axes.")  # fmt: skip
-composite("mean(Tensor input, int[]? dim, bool keepdim=False, *, dtype? dtype=None)", _mean, name="mean_dim",
-          node="MeanBackward1!", expose_as="-")  # fmt: skip
+composite(
+    "mean(Tensor input, *, dtype? dtype=None)",
+    lambda x, dtype: _mean(x, (), False, dtype),
+    name="mean_all",
+    node="MeanBackward0!",
+    expose_as="-",
+    doc="The mean of all elements, or along axes.",
+)
+composite(
+    "mean(Tensor input, int[]? dim, bool keepdim=False, *, dtype? dtype=None)",
+    _mean,
+    name="mean_dim",
+    node="MeanBackward1!",
+    expose_as="-",
+)
 expose("mean", ops["mean_all"], ops["mean_dim"])
 
 # ---- products ----
@@ -129,12 +161,23 @@ def moved(x, axis, backwards, fill):
 
 
 kernel("prod(Tensor input, int[] dim, bool keepdim)", _prod_vjp, expose_as="_prod", dtypes=ANY)
-composite("prod(Tensor input, *, dtype? dtype=None)", lambda x, dtype: f["_prod"](typed(x, dtype), (), False),
-          name="prod_all", node="ProdBackward0!", expose_as="-", dtypes=ANY,
-          doc="The product of all elements, or along an axis.")  # fmt: skip
-composite("prod(Tensor input, int dim, bool keepdim=False, *, dtype? dtype=None)",
-          lambda x, dim, keepdim, dtype: f["_prod"](typed(x, dtype), (dim,), keepdim), name="prod_dim",
-          node="ProdBackward1!", expose_as="-", dtypes=ANY)  # fmt: skip
+composite(
+    "prod(Tensor input, *, dtype? dtype=None)",
+    lambda x, dtype: f["_prod"](typed(x, dtype), (), False),
+    name="prod_all",
+    node="ProdBackward0!",
+    expose_as="-",
+    dtypes=ANY,
+    doc="The product of all elements, or along an axis.",
+)
+composite(
+    "prod(Tensor input, int dim, bool keepdim=False, *, dtype? dtype=None)",
+    lambda x, dim, keepdim, dtype: f["_prod"](typed(x, dtype), (dim,), keepdim),
+    name="prod_dim",
+    node="ProdBackward1!",
+    expose_as="-",
+    dtypes=ANY,
+)
 expose("prod", ops["prod_all"], ops["prod_dim"])
 
 # ---- extrema ----
@@ -173,41 +216,99 @@ def chosen_vjp(gs, values, outputs):
 
 for _name in ("max", "min"):
     kernel(f"a{_name}(Tensor input, int[] dim=[], bool keepdim=False)", _shared, dtypes=ANY)
-    kernel(f"{_name}(Tensor input)", shared_by_all, name=f"{_name}_all", kernel=f"{_name}_all", expose_as="-",
-           node=f"{_name.capitalize()}Backward1!", dtypes=ANY)  # fmt: skip
-    kernel(f"{_name}(Tensor input, int dim, bool keepdim=False)", chosen_vjp, name=f"{_name}_dim",
-           kernel=f"{_name}_dim", expose_as=f"_{_name}_dim", node=f"{_name.capitalize()}Backward0!", outputs=2,
-           dtypes=ANY)  # fmt: skip
-    composite(f"{_name}(Tensor input, Tensor other)", lambda x, y, n=_name: f[n + "imum"](x, y),
-              name=f"{_name}_other", node=f"{_name.capitalize()}imumBackward0!", expose_as="-", dtypes=ANY)  # fmt: skip
-    expose(_name, ops[f"{_name}_all"], ops[f"{_name}_dim"], ops[f"{_name}_other"],
-           result=make_return_type(_name, ("values", "indices")))  # fmt: skip
+    kernel(
+        f"{_name}(Tensor input)",
+        shared_by_all,
+        name=f"{_name}_all",
+        kernel=f"{_name}_all",
+        expose_as="-",
+        node=f"{_name.capitalize()}Backward1!",
+        dtypes=ANY,
+    )
+    kernel(
+        f"{_name}(Tensor input, int dim, bool keepdim=False)",
+        chosen_vjp,
+        name=f"{_name}_dim",
+        kernel=f"{_name}_dim",
+        expose_as=f"_{_name}_dim",
+        node=f"{_name.capitalize()}Backward0!",
+        outputs=2,
+        dtypes=ANY,
+    )
+    composite(
+        f"{_name}(Tensor input, Tensor other)",
+        lambda x, y, n=_name: f[n + "imum"](x, y),
+        name=f"{_name}_other",
+        node=f"{_name.capitalize()}imumBackward0!",
+        expose_as="-",
+        dtypes=ANY,
+    )
+    expose(
+        _name,
+        ops[f"{_name}_all"],
+        ops[f"{_name}_dim"],
+        ops[f"{_name}_other"],
+        result=make_return_type(_name, ("values", "indices")),
+    )
     kernel(f"arg{_name}(Tensor input, int? dim=None, bool keepdim=False)", None, dtypes=ANY)
 
 
 def _aminmax(x, dim, keepdim):
-    if dim is None:
-        if x.numel() == 0:
-            raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
-    elif x.ndim and x.size(dim) == 0:
-        raise IndexError(f"aminmax: Expected reduction dim {dim % x.ndim} to have non-zero size.")
     dims = () if dim is None else (dim,)
     return f["amin"](x, dims, keepdim), f["amax"](x, dims, keepdim)
 
 
-composite("aminmax(Tensor input, *, int? dim=None, bool keepdim=False)", _aminmax, outputs=2, dtypes=ANY,
-          result=make_return_type("aminmax", ("min", "max")))  # fmt: skip
+composite(
+    "aminmax(Tensor input, *, int? dim=None, bool keepdim=False)",
+    _aminmax,
+    outputs=2,
+    dtypes=ANY,
+    expose_as="_aminmax",
+    result=make_return_type("aminmax", ("min", "max")),
+)
+
+
+def aminmax(input, *, dim=None, keepdim=False):
+    """The smallest and the largest element, of all or along an axis."""
+    if input.numel() == 0:
+        if dim is None:
+            raise RuntimeError(
+                "aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity."
+            )
+        if input.size(dim) == 0:
+            raise IndexError(f"aminmax: Expected reduction dim {dim} to have non-zero size.")
+    return f["_aminmax"](input, dim=dim, keepdim=keepdim)
+
+
+public["aminmax"] = methods["aminmax"] = f["aminmax"] = aminmax
 
 # ---- truth ----
 
+
+def _truth(name, x, dim, keepdim):
+    """An empty list of axes reduces none, unlike in sums."""
+    if isinstance(dim, (tuple, list)) and not dim:
+        return f["_cast"](x != 0, x.dtype if x.dtype == _core.uint8 else _core.bool)
+    return f[name](x, listed(dim), keepdim)
+
+
 for _name in ("all", "any"):
     kernel(f"{_name}(Tensor input, int[] dim, bool keepdim)", None, expose_as=f"_{_name}", dtypes=ANY)
-    composite(f"{_name}(Tensor input, int[]? dim=None, bool keepdim=False)",
-              lambda x, dim, keepdim, n=_name: f["_" + n](x, listed(dim), keepdim), name=f"{_name}_dim",
-              differentiable=False, dtypes=ANY)  # fmt: skip
+    composite(
+        f"{_name}(Tensor input, int[]? dim=None, bool keepdim=False)",
+        lambda x, dim, keepdim, n=_name: _truth("_" + n, x, dim, keepdim),
+        name=f"{_name}_dim",
+        differentiable=False,
+        dtypes=ANY,
+    )
 kernel("count_nonzero(Tensor input, int[] dim)", None, expose_as="_count_nonzero", dtypes=ANY)
-composite("count_nonzero(Tensor input, int[]? dim=None)", lambda x, dim: f["_count_nonzero"](x, listed(dim)),
-          name="count_nonzero_dim", differentiable=False, dtypes=ANY)  # fmt: skip
+composite(
+    "count_nonzero(Tensor input, int[]? dim=None)",
+    lambda x, dim: f["_count_nonzero"](x, listed(dim)),
+    name="count_nonzero_dim",
+    differentiable=False,
+    dtypes=ANY,
+)
 
 # ---- moments ----
 
@@ -240,11 +341,25 @@ def _var_mean_vjp(gs, values, outputs):
     return mean if out is None else out + mean
 
 
-kernel("var(Tensor input, int[] dim, float correction, bool keepdim)",
-       lambda g, v, out: _spread_of_squares(g, v[0], v[1], v[2], v[3]), name="var_kernel", expose_as="_var")  # fmt: skip
-kernel("std(Tensor input, int[] dim, float correction, bool keepdim)", _std_vjp, name="std_kernel", expose_as="_std")
-kernel("var_mean(Tensor input, int[] dim, float correction, bool keepdim)", _var_mean_vjp, name="var_mean_kernel",
-       outputs=2, expose_as="_var_mean")  # fmt: skip
+kernel(
+    "var(Tensor input, int[] dim, float correction, bool keepdim)",
+    lambda g, v, out: _spread_of_squares(g, v[0], v[1], v[2], v[3]),
+    name="var_kernel",
+    expose_as="_var",
+)
+kernel(
+    "std(Tensor input, int[] dim, float correction, bool keepdim)",
+    _std_vjp,
+    name="std_kernel",
+    expose_as="_std",
+)
+kernel(
+    "var_mean(Tensor input, int[] dim, float correction, bool keepdim)",
+    _var_mean_vjp,
+    name="var_mean_kernel",
+    outputs=2,
+    expose_as="_var_mean",
+)
 
 # ---- norms ----
 
@@ -280,9 +395,16 @@ def _logsumexp_vjp(g, values, out):
     return restore(g, x, dim, keepdim) * f["exp"](x - restore(out, x, dim, keepdim))
 
 
-kernel("logsumexp(Tensor input, int[] dim, bool keepdim)", _logsumexp_vjp, name="logsumexp_kernel",
-       expose_as="_logsumexp")  # fmt: skip
-composite("logsumexp(Tensor input, int[] dim, bool keepdim=False)",
-          lambda x, dim, keepdim: f["_logsumexp"](
-              x if x.dtype.is_floating_point else f["_cast"](x, _core.get_default_dtype()), dim, keepdim),
-          doc="log(sum(exp(x))) along axes, without overflow.")  # fmt: skip
+kernel(
+    "logsumexp(Tensor input, int[] dim, bool keepdim)",
+    _logsumexp_vjp,
+    name="logsumexp_kernel",
+    expose_as="_logsumexp",
+)
+composite(
+    "logsumexp(Tensor input, int[] dim, bool keepdim=False)",
+    lambda x, dim, keepdim: f["_logsumexp"](
+        x if x.dtype.is_floating_point else f["_cast"](x, _core.get_default_dtype()), dim, keepdim
+    ),
+    doc="log(sum(exp(x))) along axes, without overflow.",
+)

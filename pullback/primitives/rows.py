@@ -22,12 +22,24 @@ def _log_softmax_backward_vjp(h, values, out):
     return h - f["sum"](h * p, dim, True), -(h * p * f["sum"](g, dim, True))
 
 
-kernel("softmax_backward(Tensor grad, Tensor output, int dim)", _softmax_backward_vjp, expose_as="_softmax_backward")
-kernel("log_softmax_backward(Tensor grad, Tensor output, int dim)", _log_softmax_backward_vjp,
-       expose_as="_log_softmax_backward")  # fmt: skip
-kernel("softmax(Tensor input, int dim)", lambda g, v, y: f["_softmax_backward"](g, y, v[1]), expose_as="_softmax")
-kernel("log_softmax(Tensor input, int dim)", lambda g, v, y: f["_log_softmax_backward"](g, y, v[1]),
-       expose_as="_log_softmax")  # fmt: skip
+kernel(
+    "softmax_backward(Tensor grad, Tensor output, int dim)",
+    _softmax_backward_vjp,
+    expose_as="_softmax_backward",
+)
+kernel(
+    "log_softmax_backward(Tensor grad, Tensor output, int dim)",
+    _log_softmax_backward_vjp,
+    expose_as="_log_softmax_backward",
+)
+kernel(
+    "softmax(Tensor input, int dim)", lambda g, v, y: f["_softmax_backward"](g, y, v[1]), expose_as="_softmax"
+)
+kernel(
+    "log_softmax(Tensor input, int dim)",
+    lambda g, v, y: f["_log_softmax_backward"](g, y, v[1]),
+    expose_as="_log_softmax",
+)
 
 
 def softmax(input, dim, dtype=None):

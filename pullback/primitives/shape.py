@@ -67,7 +67,7 @@ kernel("copy_slices(Tensor base, Tensor value, size[] size, size[] stride, size 
            f["_zero_slices"](g, _strides(v[0]), v[2], v[3], v[4]),
            f["_as_strided_of_base"](f["_contiguous"](g), v[2], v[3], v[4]),
        ),
-       node="CopySlices!", expose_as="_copy_slices")  # fmt: skip
+       node="torch::autograd::CopySlices!", expose_as="_copy_slices")  # fmt: skip
 linear("zero_slices(Tensor grad, size[] base_strides, size[] size, size[] stride, size offset)",
        lambda g, x, bst, size, stride, offset: f["_zero_slices"](g, bst, size, stride, offset),
        expose_as="_zero_slices")  # fmt: skip

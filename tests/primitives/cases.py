@@ -202,10 +202,12 @@ def _indexing(d):
         "masked_select_at": [[x(3, 4), np.array([1, 5, 11])]],
         "put": [[x(3, 4), np.array([1, 7]), x(2), False], [x(3, 4), index(12, 5), x(5), True]],
         "masked_scatter": [[x(2, 3), mask, x(5)]],
-        "embedding": [[x(5, 3), index(5, 2, 4), -1, False, False], [x(5, 3), index(5, 6), 2, False, False]],
+        "embedding": [[x(5, 3), index(5, 2, 4), -1, False, False], [x(5, 3), np.array([0, 4, 1, 0]), 2, False, False]],
         "embedding_backward": [[x(4, 3), index(5, 4), 5, -1, False], [x(4, 3), np.array([1, 1, 2, 0]), 5, 2, True]],
         "masked_fill_tensor": [[x(2, 3), mask, x()]],
         "masked_fill_number": [[x(2, 3), mask, 1.5], [x(3), mask, 2]],
+        "scatter_src_combined": [[x(3, 4), 1, index(4, 3, 5), x(3, 5), how] for how in ("add", "multiply")],
+        "scatter_value_combined": [[x(3, 4), 1, index(4, 3, 5), 1.5, how] for how in ("add", "multiply")],
         "scatter_number": [[x(3, 4), 1, index(4, 3, 2), 1.5]],
         "index_fill_tensor": [[x(3, 4), 1, index(4, 2), x()]],
         "index_put_mask_tensor": [[x(2, 3), mask, x()]],
@@ -251,7 +253,8 @@ def _lists(d):
         "sort_stable": [[apart(3, 4), None, 1, True]], "msort": [[apart(3, 4)]],
         "topk": [[apart(6), 2, 0, True, True], [apart(3, 4), 3, 1, False, True]],
         "kthvalue": [[apart(6), 2, 0, False], [apart(3, 4), 3, 1, True]],
-        "median_dim": lines, "nanmedian_dim": lines, "mode_dim": lines,
+        "median_dim": lines, "nanmedian_dim": lines, "mode": lines,
+        "median_kernel": [[*case, ignore] for case in lines for ignore in (False, True)],
         "median_all": [[apart(3, 3)]], "nanmedian_all": [[apart(3, 3)]],
         "softmax": _along(d), "log_softmax": _along(d),
         "softmax_backward": [[x(3, 4), positive, 1], [x(3, 4), positive, 0]],
@@ -259,6 +262,8 @@ def _lists(d):
     }  # fmt: skip
     listed.update({f"{name}_{kind}": cases for name in ("var", "std", "var_mean", "std_mean")
                    for kind, cases in unbiased.items()})  # fmt: skip
+    listed.update({f"{name}_correction": [[x(3, 4), None, 1, False], [x(3, 4), (1,), 0, True], [x(5), (0,), 2, False]]
+                   for name in ("var", "std", "var_mean", "std_mean")})  # fmt: skip
     return listed
 
 
