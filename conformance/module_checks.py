@@ -84,7 +84,7 @@ def _check(info, cls, module):
     return compared
 
 
-def modules(module, only):
+def modules(module, only, skipped=()):
     """Counts, and a line of explanation for each module that did not simply pass."""
     from torch.testing._internal.common_modules import module_db
 

@@ -56,7 +56,7 @@ def _check(info, cls, name, module):
                 close(theirs.numpy(a), ours.numpy(b), f"after {STEPS} steps with {options}", 1e-8, 1e-10)
 
 
-def optims(module, only):
+def optims(module, only, skipped=()):
     """Counts, and a line of explanation for each optimizer that did not simply pass."""
     from torch.testing._internal.common_optimizers import optim_db
 

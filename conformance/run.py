@@ -71,7 +71,7 @@ def main():
     known = read_names(HERE / "not_comparable.txt")
     result, bad = {}, []
     for kind in [k for k in KINDS if getattr(options, k)] or list(KINDS):
-        counts, log = KINDS[kind](module, only)
+        counts, log = KINDS[kind](module, only, known)
         result[kind] = {"counts": counts, "log": log}
         bad += [name for name, why in log.items() if why != "not comparable" or name not in known]
         if not options.quiet:

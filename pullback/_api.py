@@ -10,6 +10,7 @@ from pullback import _core, errors, types  # noqa: F401
 from pullback.trace import rules  # noqa: F401
 from pullback import composites, conversion, creation, from_data, functions, primitives, random
 from pullback import tensor as _tensor_module
+from pullback.arguments import with_out
 from pullback.numeric_limits import finfo, iinfo  # noqa: F401
 from pullback.primitives.registry import public
 from pullback.tensor import Tensor, _disabled_torch_function_impl  # noqa: F401
@@ -44,6 +45,14 @@ for _module in (creation, from_data, functions, random):
 globals().update(conversion.legacy_types)
 Generator, default_generator = random.Generator, random.default_generator
 globals().update({n: v for n, v in public.items() if not n.startswith("_")})
+# Written in Python, and torch gives them an `out=`; native ones understand it by themselves.
+for _name in (
+    "addbmm", "addmm", "addmv", "addr", "aminmax", "baddbmm", "bucketize", "cross", "diag", "float_power", "ger", "inner",
+    "masked_select", "matmul", "matrix_power", "median", "nanmedian", "nonzero", "outer", "pow", "searchsorted",
+    "take_along_dim", "where",
+):  # fmt: skip
+    if _name in public and "out" not in getattr(getattr(public[_name], "__code__", None), "co_varnames", ("out",)):
+        globals()[_name] = with_out(public[_name])
 from numpy import e, inf, nan, pi  # noqa: E402, F401
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 
 from pullback import _core
@@ -161,6 +162,17 @@ def deliver(result, out, name="operation"):
             UserWarning, stacklevel=3,
         )  # fmt: skip
     return put(result, out)
+
+
+def with_out(function):
+    """The function with torch's `out=` beside its own arguments."""
+
+    @functools.wraps(function)
+    def call(*args, out=None, **named):
+        result = function(*args, **named)
+        return result if out is None else deliver(result, out, function.__name__)
+
+    return call
 
 
 def _rank(dtype):

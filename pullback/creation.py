@@ -124,24 +124,31 @@ def _like(name, input, dtype, device, memory_format):
     return t if keep else in_format(t, memory_format)
 
 
+def _as_like(t, input):
+    """Of the class of `input`, where that is a user's."""
+    keeps = type(input) is Tensor or getattr(type(input), "_mark_owner", False)
+    return t if keeps else t.as_subclass(type(input))
+
+
 def empty_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None,
                pin_memory=False):  # fmt: skip
     """A tensor of the same shape (and layout, if it is dense), with arbitrary elements."""
-    return finish(_like("empty_like", input, dtype, device, memory_format), None, requires_grad, "empty_like")
+    t = _like("empty_like", input, dtype, device, memory_format)
+    return finish(_as_like(t, input), None, requires_grad, "empty_like")
 
 
 def zeros_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None,
                pin_memory=False, out=None):  # fmt: skip
     """Zeros of the same shape and type."""
     t = _like("zeros_like", input, dtype, device, memory_format)._set_all(0)
-    return finish(t, out, requires_grad, "zeros_like")
+    return finish(_as_like(t, input), out, requires_grad, "zeros_like")
 
 
 def ones_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None,
               pin_memory=False, out=None):  # fmt: skip
     """Ones of the same shape and type."""
     t = _like("ones_like", input, dtype, device, memory_format)._set_all(1)
-    return finish(t, out, requires_grad, "ones_like")
+    return finish(_as_like(t, input), out, requires_grad, "ones_like")
 
 
 def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None,
@@ -149,7 +156,7 @@ def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requir
     """One repeated number, in the shape and type of another tensor."""
     t = _like("full_like", input, dtype, device, memory_format)
     t._set_all(check_fill(number("full_like", "fill_value", 2, fill_value), t.dtype))
-    return finish(t, out, requires_grad, "full_like")
+    return finish(_as_like(t, input), out, requires_grad, "full_like")
 
 
 _warned_read_only: list = []  # torch warns once in a program

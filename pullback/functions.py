@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pullback import _core, creation
+from pullback.arguments import kind_name
+from pullback.errors import DtypeError
 from pullback.trace.tracer import functions as f
 from pullback.types import CPU, check_device
 
@@ -16,6 +18,8 @@ def is_tensor(obj):
 
 def numel(input):
     """The number of elements."""
+    if not isinstance(input, Tensor):
+        raise TypeError(f"numel(): argument 'input' (position 1) must be Tensor, not {kind_name(input)}")
     return input.numel()
 
 
@@ -46,11 +50,11 @@ def equal(input, other):
     >>> torch.equal(torch.ones(2), torch.ones(2))
     True
     """
+    for position, (name, x) in enumerate((("input", input), ("other", other)), 1):
+        if not isinstance(x, Tensor):
+            raise TypeError(f"equal(): argument '{name}' (position {position}) must be Tensor, not {kind_name(x)}")
     if tuple(input.shape) != tuple(other.shape):
         return False
-    if input.dtype != other.dtype:
-        raise RuntimeError(f"Expected object of data type {input.dtype} but got data type {other.dtype} for argument 'other' "
-                           "in call to equal")  # fmt: skip
     return bool((input.detach() == other.detach()).all())
 
 
@@ -58,7 +62,10 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     """Element by element: |input - other| <= atol + rtol |other|."""
     a, b = input.detach(), other.detach()
     if a.dtype != b.dtype:
-        raise RuntimeError(f"{a.dtype._legacy} did not match {b.dtype._legacy}")
+        raise DtypeError("{} did not match {}".format(*(t.dtype._legacy.removesuffix("Tensor") for t in (a, b))))
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if value < 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value:g}")
     close = a == b
     if equal_nan and a.dtype.is_floating_point:
         close = close | (a.isnan() & b.isnan())

@@ -10,6 +10,7 @@ from pullback import _core, conversion, creation, from_data, random
 from pullback.arguments import device_of, dtype_of, finish, number, sized, sizes_of
 from pullback.conversion import clone, contiguous, is_contiguous, to, to_dtype, type_, type_as
 from pullback.errors import GradError
+from pullback.functions import allclose, equal, isclose
 from pullback.trace.tracer import functions as f
 from pullback.types import CPU, check_device, device, strided
 
@@ -126,11 +127,11 @@ def __deepcopy__(self, memo):
     return new
 
 
-def _rebuild(data, shape, dtype_name, requires_grad, cls, state):
-    a = np.frombuffer(bytearray(data), dtype=dtype_name).reshape(shape) if len(data) else np.empty(shape, dtype_name)
-    t = creation._from_array(a).clone()
-    if cls is not Tensor:
-        t = t.as_subclass(cls)
+def _rebuild(data, shape, order, dtype_name, requires_grad, cls, state):
+    stored = [shape[k] for k in order]
+    a = np.frombuffer(bytearray(data), dtype=dtype_name).reshape(stored) if len(data) else np.empty(stored, dtype_name)
+    t = creation._from_array(a).clone().permute([order.index(k) for k in range(len(order))])
+    t = t.as_subclass(cls) if cls is not None else t.detach()
     if requires_grad:
         t.requires_grad_()
     if state:
@@ -139,10 +140,14 @@ def _rebuild(data, shape, dtype_name, requires_grad, cls, state):
 
 
 def __reduce_ex__(self, protocol):
-    if not self.is_leaf:
-        raise RuntimeError("Only Tensors created explicitly by the user (graph leaves) support pickling")
-    data = _numpy_view(self).tobytes()
-    return (_rebuild, (data, tuple(self.shape), self.dtype._name, self.requires_grad, type(self), self.__dict__ or None))
+    # Dense memory keeps the order of its axes; the bytes are written in that order.
+    order = list(range(self.dim()))
+    if self.is_non_overlapping_and_dense():
+        order.sort(key=lambda k: -self.stride(k))
+    data = _numpy_view(self).transpose(order).tobytes()
+    cls = None if type(self) is Tensor else type(self)
+    state = dict(self.__dict__) or None
+    return (_rebuild, (data, tuple(self.shape), order, self.dtype._name, self.requires_grad, cls, state))
 
 
 def __dir__(self):
@@ -278,7 +283,11 @@ def as_strided(self, size, stride, storage_offset=None):
             f"{self.element_size()} requiring a storage size of {last * self.element_size()} are out of bounds for "
             f"storage of size {self._storage_bytes()}"
         )
-    return f["_as_strided_of_base"](self, size, stride, offset - self.storage_offset())
+    start = self.storage_offset()
+    if self.requires_grad and not self.is_contiguous():  # the rule knows bases whose elements lie in order
+        in_order = f["permute"](self, sorted(range(self.dim()), key=lambda k: -self.stride(k)))
+        self = in_order if in_order.is_contiguous() else self
+    return f["_as_strided_of_base"](self, size, stride, offset - start)
 
 
 def _matrix_transpose(self):
@@ -292,8 +301,7 @@ def _matrix_transpose(self):
 
 def _make_subclass(cls, data, require_grad=False, **options):
     """A leaf of class `cls` over the elements of `data`."""
-    t = data._detached_as(cls)
-    return t.requires_grad_() if require_grad else t
+    return finish(data._detached_as(cls), None, require_grad)
 
 
 def _legacy_new(cls, *args, **kwargs):
@@ -308,7 +316,22 @@ def __torch_function__(cls, func, types, args=(), kwargs=None):
     kwargs = kwargs or {}
     if not all(issubclass(cls, t) for t in types):
         return NotImplemented
-    return func(*args, **kwargs)
+    before = _core.set_subclass_dispatch(False)
+    try:
+        result = func(*args, **kwargs)
+    finally:
+        _core.set_subclass_dispatch(before)
+    return _in_class(result, cls)
+
+
+def _in_class(result, cls):
+    """The plain tensors of a result as instances of a class."""
+    if isinstance(result, Tensor):
+        return result if isinstance(result, cls) or cls is Tensor else result.as_subclass(cls)
+    if isinstance(result, (tuple, list)):
+        parts = [_in_class(r, cls) for r in result]
+        return type(result)(parts) if not hasattr(result, "_fields") else type(result)(*parts)
+    return result
 
 
 def _disabled_torch_function_impl(cls, func, types, args=(), kwargs=None):
@@ -327,7 +350,7 @@ def _install():
     own = [
         numpy, __array__, __array_wrap__, tolist, to, type_as, cpu, cuda, clone, contiguous, __repr__, __format__,
         backward, __deepcopy__, __reduce_ex__, __dir__, __reversed__, __contains__, is_floating_point, is_complex,
-        is_same_size, new_tensor, new_full, new, is_signed, __complex__, is_set_to, resize_, apply_, is_contiguous, is_shared, share_memory_, get_device, as_strided, register_hook,
+        is_same_size, new_tensor, new_full, new, is_signed, __complex__, is_set_to, resize_, equal, isclose, allclose, apply_, is_contiguous, is_shared, share_memory_, get_device, as_strided, register_hook,
         register_post_accumulate_grad_hook,
     ]  # fmt: skip
     for function in own + random.in_place:

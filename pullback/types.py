@@ -27,6 +27,14 @@ class Size(tuple):
 
     __slots__ = ()
 
+    def __new__(cls, sizes=()):
+        out = []
+        for k, s in enumerate(sizes):
+            if not hasattr(s, "__index__"):
+                raise TypeError(f"torch.Size() takes an iterable of 'int' (item {k} is '{type(s).__name__}')")
+            out.append(s.__index__() if isinstance(s, bool) or not isinstance(s, int) else s)
+        return tuple.__new__(cls, out)
+
     def __repr__(self):
         return f"torch.Size([{', '.join(map(str, self))}])"
 
@@ -42,6 +50,8 @@ class Size(tuple):
         return Size(value) if isinstance(key, slice) else value
 
     def __add__(self, other):
+        if not isinstance(other, tuple):
+            raise TypeError(f"can only concatenate tuple (not {type(other).__name__}) to torch.Size")
         return Size(tuple.__add__(self, tuple(other)))
 
     def __radd__(self, other):
@@ -51,7 +61,11 @@ class Size(tuple):
         return Size(tuple.__mul__(self, other))
 
     def __reduce__(self):
-        return (Size, (tuple(self),))
+        return (_size, (tuple(self),))
+
+
+def _size(sizes):
+    return Size(sizes)
 
 
 Size.__module__ = "torch"
@@ -69,17 +83,27 @@ class device:
     __slots__ = ("type", "index")
     _known = ("cpu", "cuda", "mps", "xpu", "meta", "hip", "mkldnn", "xla", "vulkan", "ipu", "hpu", "mtia")
 
-    def __init__(self, type="cpu", index=None):
+    def __init__(self, type=None, index=None):
         if isinstance(type, device):
-            type, index = type.type, type.index
-        elif isinstance(type, int):
-            type, index = "cuda", type
-        name, _, number = str(type).partition(":")
+            type, index = type.type, type.index if index is None else index
+        elif isinstance(type, int) and not isinstance(type, bool):
+            raise RuntimeError("Cannot access accelerator device when none is available.\npullback runs on CPUs only.")
+        elif not isinstance(type, str):
+            kind = "" if type is None else type.__class__.__name__
+            raise TypeError(
+                f"device() received an invalid combination of arguments - got ({kind}), but expected one of:\n"
+                " * (torch.device device)\n * (str type, int index = -1)"
+            )
+        name, colon, number = type.partition(":")
         if name not in self._known:
             raise RuntimeError(
                 f"Expected one of cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, "
                 f"vulkan, mps, meta, hpu, mtia, privateuseone device type at start of device string: {name}"
             )
+        if colon and not number.isdigit():
+            raise RuntimeError(f"Invalid device string: '{type}'")
+        if index is not None and index < 0:
+            raise RuntimeError("Device index must not be negative")
         self.type = name
         self.index = int(number) if number else index
 
@@ -96,7 +120,7 @@ class device:
         return hash((self.type, self.index))
 
     def __reduce__(self):
-        return (device, (str(self),))
+        return (_device, (str(self),))
 
     def __enter__(self):
         check_device(self)
@@ -104,6 +128,10 @@ class device:
 
     def __exit__(self, *exc):
         return None
+
+
+def _device(text):
+    return device(text)
 
 
 device.__module__ = "torch"
@@ -135,7 +163,11 @@ class memory_format:
         return f"torch.{self._name}"
 
     def __reduce__(self):
-        return self._name
+        return (_named, (self._name,))
+
+
+def _named(name):
+    return globals()[name]
 
 
 memory_format.__module__ = "torch"
@@ -153,6 +185,9 @@ class layout:
 
     def __repr__(self):
         return f"torch.{self._name}"
+
+    def __reduce__(self):
+        return (_named, (self._name,))
 
 
 layout.__module__ = "torch"

@@ -44,25 +44,44 @@ PyObject* item(PyObject* self, PyObject*) {
   });
 }
 
-PyObject* size(PyObject* self, PyObject* const* args, Py_ssize_t n) {
+// The only argument, `dim`, by position or by name; null where it is left out or None.
+PyObject* dim_argument(const char* function, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
+  const Py_ssize_t named = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
+  if (n + named > 1) fail(ErrorKind::Type, function, "() takes 1 positional argument but ", n + named, " were given");
+  if (named && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "dim") != 0) {
+    fail(ErrorKind::Type, function, "() got an unexpected keyword argument '",
+         PyUnicode_AsUTF8(PyTuple_GET_ITEM(kwnames, 0)), "'");
+  }
+  if (n + named == 0 || args[0] == Py_None) return nullptr;
+  if (!PyIndex_Check(args[0]) || PyFloat_Check(args[0])) {
+    fail(ErrorKind::Type, function, "(): argument 'dim' (position 1) must be int, not ", Py_TYPE(args[0])->tp_name);
+  }
+  return args[0];
+}
+
+int64_t axis_from(PyObject* o) {
+  Owned number = own(PyNumber_Index(o));
+  const int64_t axis = PyLong_AsLongLong(number.get());
+  if (axis == -1 && PyErr_Occurred()) throw PythonError();
+  return axis;
+}
+
+PyObject* size(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
   return guarded([&]() -> PyObject* {
     const Meta& m = *array(self).meta;
-    if (n == 0 || args[0] == Py_None) return size_object(m.shape());
-    const int64_t axis = PyLong_AsLongLong(args[0]);
-    if (axis == -1 && PyErr_Occurred()) throw PythonError();
+    PyObject* dim = dim_argument("size", args, n, kwnames);
+    if (!dim) return size_object(m.shape());
+    const int64_t axis = axis_from(dim);
     if (m.ndim == 0) fail(ErrorKind::Index, "Dimension specified as ", axis, " but tensor has no dimensions");
     return PyLong_FromLongLong(m.size(wrap_axis(axis, m.ndim)));
   });
 }
 
-PyObject* stride(PyObject* self, PyObject* const* args, Py_ssize_t n) {
+PyObject* stride(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
   return guarded([&]() -> PyObject* {
     const Meta& m = *array(self).meta;
-    if (n == 1 && args[0] != Py_None) {
-      const int64_t axis = PyLong_AsLongLong(args[0]);
-      if (axis == -1 && PyErr_Occurred()) throw PythonError();
-      return PyLong_FromLongLong(m.stride(wrap_axis(axis, m.ndim)));
-    }
+    if (PyObject* dim = dim_argument("stride", args, n, kwnames))
+      return PyLong_FromLongLong(m.stride(wrap_axis(axis_from(dim), m.ndim)));
     PyObject* t = PyTuple_New(m.ndim);
     for (int i = 0; i < m.ndim; ++i) PyTuple_SET_ITEM(t, i, PyLong_FromLongLong(m.stride(i)));
     return t;
@@ -132,8 +151,11 @@ PyObject* bump_version(PyObject* self, PyObject*) {
 // The same elements as an instance of a subclass, sharing the place on the tape.
 PyObject* as_subclass(PyObject* self, PyObject* cls) {
   return guarded([&]() -> PyObject* {
-    if (!PyType_Check(cls) || !PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(cls), tensor_type))
-      fail(ErrorKind::Type, "cls must be a type (got ", Py_TYPE(cls)->tp_name, ")");
+    if (!PyType_Check(cls)) fail(ErrorKind::Type, "cls must be a type (got ", Py_TYPE(cls)->tp_name, ")");
+    if (!PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(cls), tensor_type)) {
+      fail(ErrorKind::Type, "Creating a Tensor subclass from a class that does not inherit from Tensor is not ",
+           "possible. Make sure your class inherits from Tensor.");
+    }
     auto* type = reinterpret_cast<PyTypeObject*>(cls);
     Var v = var_of(self);
     if (v.node && v.node->is_leaf()) {
@@ -220,8 +242,8 @@ static PyCFunction method(F f) {
 
 PyMethodDef data_methods[] = {
     {"item", item, METH_NOARGS, "The only element as a Python number."},
-    {"size", method(size), METH_FASTCALL, "size(dim=None): the sizes, or the size of one axis."},
-    {"stride", method(stride), METH_FASTCALL, "stride(dim=None): steps between elements."},
+    {"size", method(size), METH_FASTCALL | METH_KEYWORDS, "size(dim=None): the sizes, or the size of one axis."},
+    {"stride", method(stride), METH_FASTCALL | METH_KEYWORDS, "stride(dim=None): steps between elements."},
     {"dim", dim, METH_NOARGS, "The number of axes."},
     {"ndimension", dim, METH_NOARGS, "The number of axes."},
     {"numel", numel, METH_NOARGS, "The number of elements."},

@@ -25,8 +25,10 @@ class FunctionNode final : public Node {
   uint32_t outputs() const override { return static_cast<uint32_t>(outputs_.size()); }
   const Meta* output_meta(uint32_t i) const override { return outputs_[i].get(); }
   PyObject* context() const { return ctx_.get(); }
+  void clear() { ctx_ = Owned(); }
 
   void run(std::span<Var> cotangents, std::span<Var> out, const BackwardMode&) override {
+    if (!ctx_) fail(ErrorKind::Grad, kFreedGraph);
     Owned self = own(node_object(Ref<Node>(this)));
     Owned in = own(PyTuple_New(static_cast<Py_ssize_t>(outputs_.size())));
     for (size_t i = 0; i < outputs_.size(); ++i) {
@@ -40,7 +42,10 @@ class FunctionNode final : public Node {
     }
   }
 
-  void release_saved() override { check(PyObject_SetAttrString(ctx_.get(), "_entries", Py_None)); }
+  void release_saved() override {
+    if (!ctx_) return;
+    check(PyObject_SetAttrString(ctx_.get(), "_entries", Py_None));
+  }
 
   void add_edge(const Var& v) { edges_.push_back({v.node, v.nr}); }
   void set_output(uint32_t nr, Ref<Meta> meta) {
@@ -130,6 +135,10 @@ PyMethodDef functions[] = {
 PyObject* context_of(Node& n) {
   auto* f = dynamic_cast<FunctionNode*>(&n);
   return f ? f->context() : nullptr;
+}
+
+void clear_context(Node& n) {
+  if (auto* f = dynamic_cast<FunctionNode*>(&n)) f->clear();
 }
 
 void init_function_node(PyObject* module) { check(PyModule_AddFunctions(module, functions)); }

@@ -6,6 +6,7 @@ namespace pb::py {
 
 // The ctx of a function's node; null for other nodes. Borrowed.
 PyObject* context_of(Node& n);
+void clear_context(Node& n);
 
 void init_function_node(PyObject* module);
 

@@ -117,7 +117,7 @@ PyObject* get_item(PyObject* self, PyObject* key) {
 
 int set_item(PyObject* self, PyObject* key, PyObject* value) {
   return guarded_status([&] {
-    if (!value) fail(ErrorKind::NotImplemented, "tensors do not support the deletion of elements");
+    if (!value) fail(ErrorKind::Type, "Tensor does not support deleting items");
     Owned f = own(python_indexing("set_item"));
     Owned r = own(PyObject_CallFunctionObjArgs(f.get(), self, key, value, nullptr));
   });

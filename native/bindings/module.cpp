@@ -141,6 +141,7 @@ void init_python_hooks(nb::module_& m) {
     set_tracer_types(symbolic.ptr(), tensor.ptr());
   });
   m.def("set_dispatcher", [](nb::object f) { set_dispatcher(f.ptr()); });
+  m.def("set_subclass_dispatch", set_subclass_dispatch);
   m.def("set_torch_function_default", [](nb::object plain, nb::object disabled) {
     set_torch_function_default(plain.ptr(), disabled.ptr());
   });

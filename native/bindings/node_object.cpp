@@ -229,6 +229,24 @@ PyNodeExtras& extras_of(Node& n) {
   return static_cast<PyNodeExtras&>(*n.extras);
 }
 
+int visit_node(Node& n, visitproc visit, void* arg) {
+  if (auto* e = static_cast<PyNodeExtras*>(n.extras.get())) {
+    for (auto& [nr, dict] : e->tensor_hooks) Py_VISIT(dict.get());
+    for (const Owned* o : {&e->pre_hooks, &e->post_hooks, &e->accumulate_hooks, &e->metadata}) Py_VISIT(o->get());
+  }
+  Py_VISIT(context_of(n));
+  return 0;
+}
+
+void clear_node(Node& n) {
+  if (auto* e = static_cast<PyNodeExtras*>(n.extras.get())) {
+    const auto hooks = std::move(e->tensor_hooks);
+    e->tensor_hooks.clear();
+    for (Owned* o : {&e->pre_hooks, &e->post_hooks, &e->accumulate_hooks, &e->metadata}) *o = Owned();
+  }
+  clear_context(n);
+}
+
 PyObject* node_object(const Ref<Node>& node) {
   PyNodeExtras& e = extras_of(*node);
   if (e.wrapper) return Py_NewRef(e.wrapper);

@@ -26,6 +26,9 @@ struct PyNodeExtras final : NodeExtras {
   std::vector<Retained> retained;
 };
 PyNodeExtras& extras_of(Node& n);
+// For the garbage collector: Python objects that a node holds which nobody but one tensor holds.
+int visit_node(Node& n, visitproc visit, void* arg);
+void clear_node(Node& n);
 
 // Runs hooks and retained gradients on the way back.
 class PythonObserver final : public EngineObserver {

@@ -27,7 +27,8 @@ PB_OP(op_remainder, "remainder");
 PB_OP(op_pow_known, "pow_known");
 PB_OP(op_pow_number, "pow_number");
 PB_OP(op_rpow, "rpow");
-PB_OP(op_matmul, "matmul");
+PB_OP(op_mm, "mm");
+PB_OP(op_mv, "mv");
 PB_OP(op_neg, "neg");
 PB_OP(op_abs, "abs");
 PB_OP(op_bitwise_not, "bitwise_not");
@@ -110,7 +111,15 @@ PyObject* lshift(PyObject* a, PyObject* b) { return binary(op_lshift, a, b); }
 PyObject* rshift(PyObject* a, PyObject* b) { return binary(op_rshift, a, b); }
 PyObject* matmul(PyObject* a, PyObject* b) {
   if (!is_tensor(a) || !is_tensor(b)) Py_RETURN_NOTIMPLEMENTED;
-  return guarded([&] { return by_name("matmul", a, b); });
+  return guarded([&]() -> PyObject* {
+    if (is_plain(a) && is_plain(b)) {  // the usual ranks; matmul() knows them all
+      const Argument args[2] = {{&var_of(a), {}}, {&var_of(b), {}}};
+      const int rows = args[0].var->array.meta->ndim, columns = args[1].var->array.meta->ndim;
+      if (rows == 2 && columns == 2) return call_op(op_mm.get(), args, {}, 0, nullptr);
+      if (rows == 2 && columns == 1) return call_op(op_mv.get(), args, {}, 0, nullptr);
+    }
+    return by_name("matmul", a, b);
+  });
 }
 
 PyObject* sub(PyObject* a, PyObject* b) {

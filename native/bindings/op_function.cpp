@@ -154,8 +154,11 @@ PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* k
       const Signature& signature = f->overloads[k].signature;
       Owned packed;
       if (match_arguments(signature, args, n, kwnames, s->values, packed, &why) &&
-          convert_arguments(signature, s->values, s->call, &why))
-        return run_overload(f, k, s, args, n, kwnames);
+          convert_arguments(signature, s->values, s->call, &why)) {
+        if (s->call.first || s->call.foreign) return run_overload(f, k, s, args, n, kwnames);
+        why = concat(f->name, "(): argument '", signature.parameters[0].name, "' (position 1) must be Tensor, not ",
+                     n ? Py_TYPE(args[0])->tp_name : "nothing");
+      }
       if (k == 0) first_reason = why;
     }
     refuse(f, args, n, kwnames, first_reason);

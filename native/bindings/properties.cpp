@@ -118,7 +118,8 @@ PyObject* get_data(PyObject* self, void*) {
 
 int put_data(PyObject* self, PyObject* value, void*) {
   return guarded_status([&] {
-    if (!value || !is_tensor(value)) fail(ErrorKind::Type, "Variable data has to be a tensor, but got ",
+    if (!value) fail(ErrorKind::Runtime, "Deleting tensor data is not allowed. Delete tensor instead!");
+    if (!is_tensor(value)) fail(ErrorKind::Type, "Variable data has to be a tensor, but got ",
                                           value ? Py_TYPE(value)->tp_name : "nothing");
     TensorObject* t = as_tensor(self);
     const Array& a = as_tensor(value)->var.array;
@@ -146,6 +147,13 @@ PyObject* get_T(PyObject* self, void*) {
   return guarded([&]() -> PyObject* {
     static const Op* permute = find_op("permute");
     const int n = meta(self).ndim;
+    const char* warning =
+        n == 0 ? "Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases."
+               : "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it "
+                 "will throw an error in a future release. Consider `x.mT` to transpose batches of matrices or "
+                 "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.";
+    static bool warned = false;  // torch warns once in a program
+    if (n != 2 && !std::exchange(warned, true) && PyErr_WarnEx(PyExc_UserWarning, warning, 1) < 0) throw PythonError();
     std::vector<int64_t> ints{n};
     for (int i = n - 1; i >= 0; --i) ints.push_back(i);
     const Argument args[1] = {{&var_of(self), {}}};
@@ -172,6 +180,7 @@ PyGetSetDef tensor_getset[] = {
     {"data", get_data, put_data, "The same elements outside the tape.", nullptr},
     {"mT", get_mT, nullptr, "The last two axes swapped.", nullptr},
     {"T", get_T, nullptr, "All axes in reverse order.", nullptr},
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace pb::py {
 namespace {
@@ -91,6 +92,8 @@ bool integer_from(PyObject* o, int64_t& v) {
   return true;
 }
 
+bool g_subclass_dispatch = true;
+
 bool is_foreign(PyObject* o) { return symbolic_type && PyObject_TypeCheck(o, symbolic_type); }
 bool is_tracer(PyObject* o) { return tracer_type && PyObject_TypeCheck(o, tracer_type); }
 
@@ -100,7 +103,9 @@ bool take_tensor(PyObject* o, BoundCall& out) {
     TensorObject* t = as_tensor(o);
     out.args.push_back({&var_of(t), {}});
     if (!out.first) out.first = t;
-    if (!is_plain(o) && !out.subclass) out.subclass = Py_TYPE(o);
+    // The most derived class answers for all.
+    if (!is_plain(o) && g_subclass_dispatch && (!out.subclass || PyType_IsSubtype(Py_TYPE(o), out.subclass)))
+      out.subclass = Py_TYPE(o);
     return true;
   }
   if (is_tracer(o)) {
@@ -248,6 +253,8 @@ bool take(const Parameter& p, PyObject* o, BoundCall& out) {
 
 }  // namespace
 
+bool set_subclass_dispatch(bool on) { return std::exchange(g_subclass_dispatch, on); }
+
 void set_tracer_types(PyObject* symbolic, PyObject* tensor) {
   symbolic_type = reinterpret_cast<PyTypeObject*>(Py_NewRef(symbolic));
   tracer_type = reinterpret_cast<PyTypeObject*>(Py_NewRef(tensor));
@@ -338,7 +345,11 @@ bool convert_arguments(const Signature& s, std::span<PyObject* const> values, Bo
   out.clear();
   for (size_t p = 0; p < values.size(); ++p) {
     if (take(s.parameters[p], values[p], out)) continue;
-    if (why) *why = mismatch(s, s.parameters[p], p, wanted(s.parameters[p]), values[p]);
+    const Parameter& refused = s.parameters[p];
+    PyObject* got = values[p];
+    // Sizes given one by one were packed: the caller knows nothing of a tuple.
+    if (refused.variadic && PyTuple_Check(got) && PyTuple_GET_SIZE(got)) got = PyTuple_GET_ITEM(got, 0);
+    if (why) *why = mismatch(s, refused, p, wanted(refused), got);
     return false;
   }
   return true;

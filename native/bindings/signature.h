@@ -31,6 +31,8 @@ struct Signature {
   std::vector<Parameter> parameters;
 };
 
+// Whether a subclass's __torch_function__ is asked; false while one runs. Returns what it was.
+bool set_subclass_dispatch(bool on);
 Signature parse_signature(const std::string& text);
 
 // A call's arguments in the form of an Application. Holds what it borrows from.

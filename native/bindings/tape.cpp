@@ -25,6 +25,7 @@ PyObject* detach_in_place(PyObject* self, PyObject*) {
            "views of DDP buckets, and hence detach_() cannot be called on these gradients. To fix this error, please ",
            "refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution.");
     }
+    if (is_leaf(t)) set_requires_grad(t, false);
     t->var.node = nullptr;
     t->var.nr = 0;
     t->retains_grad = false;

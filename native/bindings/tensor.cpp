@@ -53,10 +53,14 @@ int traverse(PyObject* self, visitproc visit, void* arg) {
   Py_VISIT(t->grad);
   Py_VISIT(t->dict);
   Py_VISIT(t->base);
-  return 0;
+  // Hooks often refer to their tensor: what only this tensor holds must be visible to the collector.
+  Node* n = t->var.node.get();
+  return n && n->refs() == 1 ? visit_node(*n, visit, arg) : 0;
 }
 
 int clear(PyObject* self) {
+  Node* n = as_tensor(self)->var.node.get();
+  if (n && n->refs() == 1) clear_node(*n);
   clear_fields(as_tensor(self));
   return 0;
 }
@@ -150,6 +154,7 @@ void set_requires_grad(TensorObject* t, bool on) {
   }
   if (on == static_cast<bool>(v.node)) return;
   if (!on) {
+    if (LeafNode* leaf = own_leaf(t)) leaf->give_back();
     t->var.node = nullptr;
     return;
   }
@@ -299,17 +304,25 @@ const Meta* LeafNode::output_meta(uint32_t) const { return variable_ ? variable_
 void LeafNode::keep_alive() {
   Py_INCREF(variable_);
   owns_ = true;
-  // The tensor's own reference would be a cycle; it is taken back in variable().
+  // The tensor's own reference would be a cycle; give_back() restores it.
   release();
+}
+
+void LeafNode::give_back() {
+  if (!owns_) return;
+  owns_ = false;
+  retain();
+  Py_DECREF(reinterpret_cast<PyObject*>(variable_));
+}
+
+// The graph is gone. Whoever got hold of the tensor through `variable` keeps it, as a leaf.
+void LeafNode::destroy() {
+  if (owns_ && Py_REFCNT(reinterpret_cast<PyObject*>(variable_)) > 1) give_back();
+  else delete this;
 }
 
 PyObject* LeafNode::variable() {
   if (!variable_) return nullptr;
-  if (owns_) {
-    owns_ = false;
-    retain();
-    return reinterpret_cast<PyObject*>(variable_);  // the node's reference becomes the caller's
-  }
   return Py_NewRef(reinterpret_cast<PyObject*>(variable_));
 }
 

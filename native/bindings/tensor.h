@@ -64,6 +64,8 @@ class LeafNode final : public Node {
 
   PyObject* variable();  // new reference; null if it is gone
   void keep_alive();     // the tensor is dying: take it over
+  void give_back();      // the tensor lives on by itself, and holds the node again
+  void destroy() override;
   void tensor_died() { variable_ = nullptr; }
   bool belongs_to(const TensorObject* t) const { return variable_ == t; }
 

@@ -2,7 +2,9 @@
 
 #include <dlfcn.h>
 
+#include <cstdlib>
 #include <mutex>
+#include <optional>
 #include <string>
 
 namespace pb {
@@ -32,6 +34,18 @@ template <class F> bool find(void* handle, const char* symbol, F& out) {
   return out != nullptr;
 }
 
+// A library that starts its own threads when it is loaded would keep a core busy beside ours.
+void* open_alone(const std::string& file) {
+  constexpr const char* kThreads = "OPENBLAS_NUM_THREADS";
+  const char* given = std::getenv(kThreads);
+  const std::optional<std::string> before = given ? std::optional<std::string>(given) : std::nullopt;
+  setenv(kThreads, "1", 1);
+  void* handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (before) setenv(kThreads, before->c_str(), 1);
+  else unsetenv(kThreads);
+  return handle;
+}
+
 Library load() {
   Library lib;
   std::string file;
@@ -44,7 +58,7 @@ Library load() {
     return lib;
   }
   // RTLD_LOCAL: NumPy carries a copy with the same symbols, and neither must see the other's.
-  void* handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+  void* handle = open_alone(file);
   if (!handle) {
     const char* why = dlerror();
     lib.status = "own kernels (the BLAS library could not be loaded: " + std::string(why ? why : file) + ")";

@@ -19,7 +19,7 @@ int at_least_one(const Meta& m) { return m.ndim ? m.ndim : 1; }
 int64_t size_at(const Meta& m, int axis) { return m.ndim ? m.size(axis) : 1; }
 
 void check_index_type(const char* op, const Meta& index) {
-  if (is_index_type(index.dtype)) return;
+  if (is_index_type(index.dtype) || index.numel == 0) return;
   fail(ErrorKind::Dtype, op, "(): Expected dtype int32/int64 for index\nThe index is ",
        info(index.dtype).name, "; convert it with .long().");
 }

@@ -9,6 +9,6 @@ from pullback.autograd.modes import (
 from pullback.autograd.variable import Variable
 
 __all__ = [
-    "Function", "Variable", "backward", "enable_grad", "function", "grad", "graph", "hooks", "inference_mode", "is_grad_enabled",
-    "is_inference_mode_enabled", "no_grad", "once_differentiable", "set_grad_enabled",
+    "Function", "Variable", "backward", "enable_grad", "function", "grad", "graph", "hooks", "inference_mode",
+    "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "once_differentiable", "set_grad_enabled",
 ]  # fmt: skip

@@ -25,7 +25,8 @@ def _outputs(x):
         if not t.requires_grad:
             raise GradError(
                 f"element {k} of tensors does not require grad and does not have a grad_fn\n"
-                "Nothing that this value depends on asks for a gradient: set requires_grad=True on the tensors to "
+                "Nothing that this value depends on asks for a gradient: set requires_grad=True on the "
+                "tensors to "
                 "differentiate by, and check for detach(), .item(), .numpy() or no_grad() on the way."
             )
     return x
@@ -36,7 +37,8 @@ def _check_cotangent(k, g, out):
         if out.numel() != 1:
             raise GradError(
                 "grad can be implicitly created only for scalar outputs\n"
-                f"Output {k} has shape {list(out.shape)}: reduce it first (sum or mean), or give the gradient to "
+                f"Output {k} has shape {list(out.shape)}: reduce it first (sum or mean), or give the "
+                "gradient to "
                 "start from: y.backward(torch.ones_like(y))."
             )
         return None
@@ -55,7 +57,8 @@ def _cotangents(outputs, gradients):
     gradients = (None,) * len(outputs) if gradients is None else _tuple(gradients)
     if len(gradients) != len(outputs):
         raise RuntimeError(f"got {len(outputs)} tensors and {len(gradients)} gradients")
-    return tuple(_check_cotangent(k, g, out) for k, (g, out) in enumerate(zip(gradients, outputs)))
+    pairs = zip(gradients, outputs, strict=True)
+    return tuple(_check_cotangent(k, g, out) for k, (g, out) in enumerate(pairs))
 
 
 def _targets(inputs):
@@ -75,16 +78,20 @@ def _warn_of_cycle():
     if not _warned_of_cycle:
         _warned_of_cycle = True
         warnings.warn(
-            "Using backward() with create_graph=True will create a reference cycle between the parameter and its "
-            "gradient which can cause a memory leak. We recommend using autograd.grad when creating the graph to avoid "
-            "this. If you have to use this function, make sure to reset the .grad fields of your parameters to None "
+            "Using backward() with create_graph=True will create a reference cycle between the parameter "
+            "and its "
+            "gradient which can cause a memory leak. We recommend using autograd.grad when creating the "
+            "graph to avoid "
+            "this. If you have to use this function, make sure to reset the .grad fields of your "
+            "parameters to None "
             "after use to break the cycle and avoid the leak.",
             UserWarning,
             stacklevel=3,
         )
 
 
-def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, grad_variables=None, inputs=None):
+def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, grad_variables=None,
+             inputs=None):  # fmt: skip
     """Adds the gradients of `tensors` into `.grad` of the leaves (or of `inputs`).
 
     Shapes    grad_tensors[k] has the shape of tensors[k]; None for a single element means 1
@@ -97,10 +104,12 @@ def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, 
     tensor([2., 4.])
     """
     if grad_variables is not None:
-        warnings.warn("`grad_variables` is deprecated. Use `grad_tensors` instead.", FutureWarning, stacklevel=2)
+        text = "`grad_variables` is deprecated. Use `grad_tensors` instead."
+        warnings.warn(text, FutureWarning, stacklevel=2)
         if grad_tensors is not None:
             raise RuntimeError(
-                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. Please only "
+                "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. "
+                "Please only "
                 "use `grad_tensors`."
             )
         grad_tensors = grad_variables
@@ -132,8 +141,9 @@ def _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_un
     for k in range(n):
         keep = True if k < n - 1 else (create_graph if retain_graph is None else retain_graph)
         gs = tuple(None if r is None else r[k] for r in rows)
-        results.append(grad(outputs, inputs, gs, keep, create_graph, True, allow_unused, False, materialize_grads))
-    return tuple(None if col[0] is None else stack(col) for col in zip(*results))
+        row = grad(outputs, inputs, gs, keep, create_graph, True, allow_unused, False, materialize_grads)
+        results.append(row)
+    return tuple(None if col[0] is None else stack(col) for col in zip(*results, strict=True))
 
 
 def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, only_inputs=True,
@@ -149,19 +159,23 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     (tensor(6.),)
     """
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
-                         "allow_unused=False.")  # fmt: skip
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: "
+            "allow_unused=False."
+        )
     allow_unused = materialize_grads if allow_unused is None else allow_unused
     if not only_inputs:
         warnings.warn(
-            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other "
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate "
+            "gradient for other "
             "parts of the graph, please use torch.autograd.backward.",
             FutureWarning,
             stacklevel=2,
         )
     inputs = _tuple(inputs)
     if is_grads_batched and grad_outputs is not None:
-        return _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads)
+        rest = (retain_graph, create_graph, allow_unused, materialize_grads)
+        return _batched(outputs, inputs, grad_outputs, *rest)
     if not inputs:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     outputs = _outputs(outputs)
@@ -178,5 +192,8 @@ def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=Fal
     if materialize_grads:
         from pullback._api import zeros_like
 
-        result = tuple(zeros_like(x, requires_grad=create_graph) if g is None else g for g, x in zip(result, inputs))
+        result = tuple(
+            zeros_like(x, requires_grad=create_graph) if g is None else g
+            for g, x in zip(result, inputs, strict=True)
+        )
     return result

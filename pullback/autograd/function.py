@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 
 from pullback import _core
 from pullback.autograd.modes import enable_grad, no_grad
@@ -11,15 +12,19 @@ from pullback.errors import GradError, InplaceError
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
 
 _FREED = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
-    "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
-    "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have "
+    "already been "
+    "freed). Saved intermediate values of the graph are freed when you call .backward() or "
+    "autograd.grad(). Specify "
+    "retain_graph=True if you need to backward through the graph a second time or if you need to access "
+    "saved tensors "
     "after calling backward."
 )
 
 
 class FunctionCtx:
-    """What forward leaves for backward. Anything may be set on it; tensors belong into save_for_backward()."""
+    """What forward leaves for backward. Anything may be set on it; tensors belong into "
+    "save_for_backward()."""
 
     def __init__(self):
         self._to_save = ()
@@ -61,14 +66,23 @@ class FunctionCtx:
             raise GradError(_FREED)
         return tuple(self._unpack(*e) for e in self._entries)
 
+    def _maker(self, tensor, output):
+        if output is not None:
+            return f", which is output {output} of {type(self).__name__.removesuffix('Backward')},"
+        node = tensor.grad_fn
+        return "" if node is None else f", which is output {tensor.output_nr} of {_short(node.name())},"
+
     def _unpack(self, tensor, output, version):
         if tensor is None:
             return None
         if tensor._version != version:
             raise InplaceError(
-                "one of the variables needed for gradient computation has been modified by an inplace operation: "
-                f"[torch.{tensor.dtype._legacy} {list(tensor.shape)}] is at version {tensor._version}; expected version "
-                f"{version} instead. Hint: enable anomaly detection to find the operation that failed to compute its "
+                "one of the variables needed for gradient computation has been modified by an inplace "
+                "operation: "
+                f"[torch.{tensor.dtype._legacy} {list(tensor.shape)}]{self._maker(tensor, output)} is at "
+                "version "
+                f"{tensor._version}; expected version {version} instead. Hint: enable anomaly detection to "
+                "find the operation that failed to compute its "
                 "gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
             )
         if output is None or self._node is None:
@@ -78,12 +92,17 @@ class FunctionCtx:
 
 
 
+def _short(name):
+    head, found, _ = name.rpartition("Backward")
+    return head if found else name
+
+
 def _same(tensor, group):
     return any(tensor is t for t in group)
 
 
 class Function(FunctionCtx):
-    """Subclasses give static methods forward(ctx, *args) and backward(ctx, *grads); call them by .apply(*args).
+    """Subclasses give static methods forward(ctx, *args) and backward(ctx, *grads); .apply(*args) runs them.
 
     >>> import pullback as torch
     >>> class Double(torch.autograd.Function):
@@ -100,9 +119,14 @@ class Function(FunctionCtx):
     """
 
     def __init__(self, *args, **kwargs):
-        raise RuntimeError(
-            f"Legacy autograd function object was used; {type(self).__name__} should not be instantiated. Methods on "
-            "autograd functions are all static, so you should invoke them on the class itself."
+        warnings.warn(
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so "
+            "you should "
+            "invoke them on the class itself. Instantiating an autograd function will raise an error in a "
+            "future "
+            "version of PyTorch.",
+            DeprecationWarning,
+            stacklevel=2,
         )
 
     @staticmethod
@@ -119,7 +143,8 @@ class Function(FunctionCtx):
     def backward(ctx, *grad_outputs):
         """Computes the inputs' gradients from those of the outputs. Overridden by subclasses."""
         raise NotImplementedError(
-            "You must implement either the backward or vjp method for your custom autograd.Function to use it with "
+            "You must implement either the backward or vjp method for your custom autograd.Function to use "
+            "it with "
             "backward mode AD."
         )
 
@@ -162,10 +187,6 @@ def _record(cls, ctx, tensors, output, recording):
     ctx._outputs, results = [], []
     for k, item in enumerate(items):
         if not isinstance(item, _core.Tensor):
-            if not is_tuple:
-                raise TypeError(
-                    f"{cls.__name__}Backward.forward: expected Tensor or tuple of Tensor (got {type(item).__name__})"
-                )
             ctx._outputs.append(None)
             results.append(item)
             continue
@@ -174,7 +195,8 @@ def _record(cls, ctx, tensors, output, recording):
     for t in ctx._dirty:
         if not _same(t, items):
             raise RuntimeError(
-                "Some elements marked as dirty during the forward method were not returned as output. The inputs that "
+                "Some elements marked as dirty during the forward method were not returned as output. The "
+                "inputs that "
                 "are modified inplace must all be outputs of the Function."
             )
     ctx._inputs = tuple((tuple(t.shape), t.dtype) for t in tensors)
@@ -184,10 +206,11 @@ def _record(cls, ctx, tensors, output, recording):
 
 def _output(ctx, node, k, item, tensors):
     if _same(item, ctx._dirty):
+        item._bump_version()
         if node is None:
             return item
         if item.is_leaf and item.requires_grad:
-            raise InplaceError("a leaf Variable that requires grad is being used in an in-place operation.")
+            raise InplaceError("a leaf Variable that requires grad has been used in an in-place operation.")
         return _core.function_output(node, k, item, True)
     if _same(item, tensors):
         item = item.detach()  # an input handed on is a value of its own
@@ -214,10 +237,10 @@ def _save(ctx, items, results):
 
 def _run_backward(ctx, node, grads):
     """Called by the node: the gradients of the tensor inputs, checked as torch checks them."""
+    grads = tuple(grads) + (None,) * (len(ctx._outputs) - len(grads))
     if ctx._materialize:
-        grads = tuple(_zeros(info) if g is None and info else g for g, info in zip(_pad(grads, ctx), ctx._outputs))
-    else:
-        grads = _pad(grads, ctx)
+        present = zip(grads, ctx._outputs, strict=True)
+        grads = tuple(_zeros(*info) if g is None and info else g for g, info in present)
     ctx._node = node
     try:
         cls = type(ctx)
@@ -229,18 +252,10 @@ def _run_backward(ctx, node, grads):
     return _checked(ctx, node.name(), list(result))
 
 
-def _pad(grads, ctx):
-    return tuple(grads) + (None,) * (len(ctx._outputs) - len(grads))
+def _zeros(shape, dtype):
+    from pullback.creation import zeros
 
-
-def _zeros(info):
-    return _core.zeros(list(info[0]), info[1]) if hasattr(_core, "zeros") else _api().zeros(info[0], dtype=info[1])
-
-
-def _api():
-    from pullback import _api
-
-    return _api
+    return zeros(shape, dtype=dtype)
 
 
 def _checked(ctx, name, result):
@@ -249,19 +264,20 @@ def _checked(ctx, name, result):
         result.pop()
     if len(result) != expected:
         raise RuntimeError(
-            f"function {name} returned an incorrect number of gradients (expected {expected}, got {len(result)})"
+            f"function {name} returned an incorrect number of gradients (expected {expected}, got "
+            f"{len(result)})"
         )
     out = []
-    for k, (g, is_tensor) in enumerate(zip(result, ctx._is_tensor)):
+    for k, (g, is_tensor) in enumerate(zip(result, ctx._is_tensor, strict=True)):
         if not is_tensor:
             if g is not None:
                 raise RuntimeError(
-                    f"function {name} returned a gradient different from None at position {k + 1}, but the "
+                    f"function {name} returned a gradient different than None at position {k + 1}, but the "
                     "corresponding forward input was not a Variable"
                 )
             continue
         if g is not None and not isinstance(g, _core.Tensor):
-            raise TypeError(f"expected Variable or None (got {type(g).__name__})")
+            raise RuntimeError(f"expected Variable or None (got {type(g).__name__})")
         out.append(g if g is None else _fitted(name, len(out), g, *ctx._inputs[len(out)]))
     return tuple(out)
 
@@ -269,12 +285,13 @@ def _checked(ctx, name, result):
 def _fitted(name, k, g, shape, dtype):
     if tuple(g.shape) != shape:
         lead = g.dim() - len(shape)
-        if lead < 0 or any(n != m and n != 1 for n, m in zip(shape, tuple(g.shape)[lead:])):
+        if lead < 0 or any(n != m and n != 1 for n, m in zip(shape, tuple(g.shape)[lead:], strict=True)):
             raise RuntimeError(
-                f"Function {name} returned an invalid gradient at index {k} - got {list(g.shape)} but expected shape "
+                f"Function {name} returned an invalid gradient at index {k} - got {list(g.shape)} but "
+                "expected shape "
                 f"compatible with {list(shape)}"
             )
-        g = g.sum_to_size(shape) if hasattr(g, "sum_to_size") else _sum_to(g, shape, lead)
+        g = _sum_to(g, shape, lead)
     return g if g.dtype == dtype else g.to(dtype)
 
 

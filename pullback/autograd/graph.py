@@ -45,7 +45,7 @@ def _next_functions(self):
     edges = []
     values = sig.decode(signature, application[1], application[3], DTYPES)
     steering = getattr(application[0], "steering", _STEERING)
-    for p, value in zip(signature.parameters, values):
+    for p, value in zip(signature.parameters, values, strict=True):
         if p.kind not in ("Tensor", "Operand") or p.name in steering or p.optional_items:
             continue
         if signature.name == "rsub" and value == (None, 0):
@@ -70,10 +70,12 @@ def _saved(self, name):
             continue
         tensors = iter(range(len(application[1])))
         operands = [e if e == (None, 0) else next(tensors) for e in application[1]]
-        for p, value in zip(signature.parameters, sig.decode(signature, operands, application[3], DTYPES)):
+        values = sig.decode(signature, operands, application[3], DTYPES)
+        for p, value in zip(signature.parameters, values, strict=True):
             if value == k and p.kind in ("Tensor", "Operand") and name in (p.name, _alias(p.name)):
                 return tensor
-    for p, value in zip(signature.parameters, sig.decode(signature, application[1], application[3], DTYPES)):
+    values = sig.decode(signature, application[1], application[3], DTYPES)
+    for p, value in zip(signature.parameters, values, strict=True):
         if not p.takes_tensor and name in (p.name, _alias(p.name)):
             return value
     raise AttributeError(name)

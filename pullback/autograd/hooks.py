@@ -40,4 +40,4 @@ def node_register_prehook(self, hook):
 
 _core.Node.register_hook = node_register_hook
 _core.Node.register_prehook = node_register_prehook
-_core.Tensor._backward_hooks = property(lambda self: self._hook_dict("present"), doc="The dict of hooks, or None.")
+_core.Tensor._backward_hooks = property(lambda self: self._hook_dict("present"))

@@ -33,8 +33,10 @@ class _Mode:
     def __call__(self, function):
         if inspect.isclass(function):
             warnings.warn(
-                "Decorating classes is deprecated and will be disabled in future versions. You should only decorate "
-                "functions or methods. To preserve the current behavior of class decoration, you can directly decorate "
+                "Decorating classes is deprecated and will be disabled in future versions. You should only "
+                "decorate "
+                "functions or methods. To preserve the current behavior of class decoration, you can "
+                "directly decorate "
                 "the `__init__` method and nothing else.",
                 FutureWarning,
                 stacklevel=2,
@@ -112,7 +114,8 @@ class enable_grad(no_grad):
 
 
 class inference_mode(_Mode):
-    """As no_grad, and enable_grad() has no effect inside. Its tensors are ordinary ones: they may be used later."""
+    """As no_grad, and enable_grad() has no effect inside. Its tensors are ordinary ones: they may be used "
+    "later."""
 
     def __new__(cls, mode=True):
         if callable(mode):

@@ -7,7 +7,7 @@ from pullback.primitives.family import composite, elementwise
 from pullback.primitives.registry import ANY, expose, ops
 from pullback.trace.tracer import functions as f
 
-composite("add(Tensor input, Operand other, *, Scalar alpha)", lambda x, y, a: f["fma"](y, a, x), name="add_scaled",
+composite("add(Operand input, Operand other, *, Scalar alpha)", lambda x, y, a: f["fma"](y, a, x), name="add_scaled",
           node="AddBackward0!", expose_as="-", dtypes=ANY)  # fmt: skip
 composite("sub(Tensor input, Operand other, *, Scalar alpha)", lambda x, y, a: f["fma"](y, -a, x), name="sub_scaled",
           node="SubBackward0!", expose_as="-", dtypes=ANY)  # fmt: skip

@@ -406,7 +406,7 @@ def _xlogy_vjp(g, values, out):
         y_low = y <= 0 if isinstance(y, Tracer) else f["_full_like"](x, y) <= 0
         result.append(fit(f["where"]((x == 0) & y_low, 0.0, _xlogy(g, y)), x))
     if isinstance(y, Tracer):
-        result.append(fit(g * (x / y), y))
+        result.append(fit(g * x / y, y))
     return tuple(result)
 
 

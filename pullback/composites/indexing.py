@@ -154,6 +154,7 @@ def take_along_dim(input, indices, dim=None):
     sizes = list(broadcast_shapes(_without(input, dim), _without(indices, dim)))
     x_sizes, i_sizes = list(sizes), list(sizes)
     x_sizes[dim], i_sizes[dim] = input.size(dim), indices.size(dim)
+    indices = f["where"](indices < 0, indices + input.size(dim), indices)
     return f["gather"](input.expand(x_sizes), dim, indices.expand(i_sizes))
 
 

@@ -1,4 +1,4 @@
-"""Products of any rank, built from products of matrices as torch builds them, so that graphs look the same."""
+"""Products of any rank, made of products of matrices as torch makes them, so that graphs look the same."""
 
 from __future__ import annotations
 
@@ -61,14 +61,18 @@ def matmul(input, other):
             return f["mv"](input, other)
     if na == 0 or nb == 0:
         raise RuntimeError(
-            f"both arguments to matmul need to be at least 1D, but they are {na}D and {nb}D\nUse * to scale by a number."
+            f"both arguments to matmul need to be at least 1D, but they are {na}D and {nb}D\n"
+            "Use * to scale by a number."
         )
     if na == 1:
         if nb == 1:
             return f["dot"](input, other)
         if nb == 2:
             return f["_squeeze_in_place"](f["mm"](f["unsqueeze"](input, 0), other), (0,))
-    if _should_fold(input, other, na, nb):
+    if na == nb == 3 and not (_needs_gradient(input) or _needs_gradient(other)):
+        if input.size(0) == other.size(0):
+            return f["bmm"](input, other)
+    elif _should_fold(input, other, na, nb):
         return _folded(input, other, na, nb)
     return _batched(input, other, na, nb)
 
@@ -125,13 +129,14 @@ def _batched(a, b, na, nb):
 def _common(a, b):
     n = max(len(a), len(b))
     pad_a, pad_b = (1,) * (n - len(a)) + a, (1,) * (n - len(b)) + b
-    for k, (x, y) in enumerate(zip(pad_a, pad_b)):
+    for k, (x, y) in enumerate(zip(pad_a, pad_b, strict=True)):
         if x != y and x != 1 and y != 1:
             raise _errors().ShapeError(
-                f"The size of tensor a ({x}) must match the size of tensor b ({y}) at non-singleton dimension {k}\n"
+                f"The size of tensor a ({x}) must match the size of tensor b ({y}) at non-singleton "
+                f"dimension {k}\n"
                 f"matmul: the batches {list(a)} and {list(b)} do not broadcast."
             )
-    return tuple(y if x == 1 else x for x, y in zip(pad_a, pad_b))
+    return tuple(y if x == 1 else x for x, y in zip(pad_a, pad_b, strict=True))
 
 
 def _errors():
@@ -180,7 +185,8 @@ def _check_addmv(x, a, v, beta, alpha):
         raise _errors().ShapeError(f"vector + matrix @ vector expected, got {x.dim()}, {a.dim()}, {v.dim()}")
     if a.size(1) != v.size(0) or (x.numel() not in (a.size(0), 1)):
         raise _errors().ShapeError(
-            f"size mismatch, got input ({x.size(0) if x.dim() else 1}), mat ({a.size(0)}x{a.size(1)}), vec ({v.size(0)})"
+            f"size mismatch, got input ({x.size(0) if x.dim() else 1}), mat ({a.size(0)}x{a.size(1)}), "
+            f"vec ({v.size(0)})"
         )
 
 
@@ -282,10 +288,11 @@ def tensordot(a, b, dims=2):
     along_a, along_b = _contracted(a, b, dims)
     if len(along_a) != len(along_b):
         raise RuntimeError("both dimension lists should have same length")
-    for i, j in zip(along_a, along_b):
+    for i, j in zip(along_a, along_b, strict=True):
         if a.size(i) != b.size(j) and a.size(i) != 1 and b.size(j) != 1:
             raise _errors().ShapeError(
-                f"contracted dimensions need to match, but first has size {a.size(i)} in dim {i - a.dim()} and second has "
+                f"contracted dimensions need to match, but first has size {a.size(i)} in dim "
+                f"{i - a.dim()} and second has "
                 f"size {b.size(j)} in dim {j}"
             )
         if a.size(i) != b.size(j):
@@ -322,7 +329,8 @@ def linalg_cross(input, other, *, dim=-1):
         raise _errors().ShapeError("linalg.cross: inputs must have the same number of dimensions.")
     if input.size(dim) != 3 or other.size(dim) != 3:
         raise _errors().ShapeError(
-            f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.size(dim)} and {other.size(dim)}"
+            f"linalg.cross: inputs dimension {dim} must have length 3. Got {input.size(dim)} and "
+            f"{other.size(dim)}"
         )
     broadcast_shapes(tuple(input.shape), tuple(other.shape))
     return f["_linalg_cross"](input, other, dim % input.dim())
@@ -336,8 +344,10 @@ def cross(input, other, dim=None):
     """The cross product of vectors of length 3; without dim along the first axis of that size."""
     if dim is None:
         warnings.warn(
-            "Using torch.cross without specifying the dim arg is deprecated.\nPlease either pass the dim explicitly or "
-            "simply use torch.linalg.cross.\nThe default value of dim will change to agree with that of linalg.cross "
+            "Using torch.cross without specifying the dim arg is deprecated.\nPlease either pass the dim "
+            "explicitly or "
+            "simply use torch.linalg.cross.\nThe default value of dim will change to agree with that of "
+            "linalg.cross "
             "in a future release.",
             UserWarning,
             stacklevel=2,
@@ -386,7 +396,8 @@ def _parsed(equation, operands):
         extra = x.dim() - named
         if extra < 0 or (extra and "..." not in term):
             raise _errors().ShapeError(
-                f"einsum(): the number of subscripts in the equation ({named}) does not match the number of dimensions "
+                f"einsum(): the number of subscripts in the equation ({named}) does not match the number "
+                "of dimensions "
                 f"({x.dim()}) for operand {k}" + ("" if "..." in term else " and no ellipsis was given")
             )
         dots = max(dots, extra if "..." in term else 0)
@@ -434,32 +445,33 @@ def _laid_out(x, labels, order):
     for _ in missing:
         x = f["unsqueeze"](x, x.dim())
     have = [*labels, *missing]
-    places = [have.index(n) for n in order]
-    return x if places == list(range(len(places))) else f["permute"](x, places)
+    return f["permute"](x, [have.index(n) for n in order])
 
 
 def _pair(a, b, kept, summed):
-    """The product of two tensors laid out alike, summed over the last `summed` axes, as one batch of products."""
+    """The product of two tensors laid out alike, summed over the last `summed` axes."""
     n = kept + summed
     alone_a = [d for d in range(kept, n) if a.size(d) != 1 and b.size(d) == 1]
     alone_b = [d for d in range(kept, n) if b.size(d) != 1 and a.size(d) == 1]
     a = f["sum"](a, alone_a, True) if alone_a else a
     b = f["sum"](b, alone_b, True) if alone_b else b
+    shape = tuple(max(a.size(d), b.size(d)) if a.size(d) and b.size(d) else 0 for d in range(kept))
+    over = [d for d in range(kept, n) if d not in alone_a and d not in alone_b]
+    if not over:
+        out = f["mul"](a, b)
+        return f["_view"](out, shape) if summed else out
     both = [d for d in range(kept) if a.size(d) != 1 and b.size(d) != 1]
     only_a = [d for d in range(kept) if a.size(d) != 1 and b.size(d) == 1]
     only_b = [d for d in range(kept) if a.size(d) == 1]
-    over = list(range(kept, n))
-    sizes = lambda x, dims: tuple(x.size(d) for d in dims)  # noqa: E731
-    batch, m, k, p = sizes(a, both), sizes(a, only_a), sizes(a, over), sizes(b, only_b)
-    left = f["permute"](a, [*both, *only_a, *over, *only_b])
-    right = f["permute"](b, [*both, *over, *only_b, *only_a])
-    out = f["bmm"](
-        reshaped(left, (_product(batch), _product(m), _product(k))),
-        reshaped(right, (_product(batch), _product(k), _product(p))),
-    )
-    order = [*both, *only_a, *only_b]
-    out = f["view"](out, (*batch, *m, *p))
-    return f["permute"](out, [order.index(d) for d in range(kept)])
+    rest = [d for d in range(kept, n) if d not in over]
+    batch, m = _product(a.size(d) for d in both), _product(a.size(d) for d in only_a)
+    k, p = _product(a.size(d) for d in over), _product(b.size(d) for d in only_b)
+    left = reshaped(f["permute"](a, [*both, *only_a, *over, *only_b, *rest]), (batch, m, k))
+    right = reshaped(f["permute"](b, [*both, *over, *only_b, *only_a, *rest]), (batch, k, p))
+    order = [*both, *only_a, *over, *only_b, *rest]
+    sizes = tuple(shape[d] if d < kept else 1 for d in order)
+    out = f["permute"](f["_view"](f["bmm"](left, right), sizes), [order.index(d) for d in range(n)])
+    return f["_view"](out, shape)
 
 
 def _check_sizes(operands, inputs):
@@ -471,7 +483,8 @@ def _check_sizes(operands, inputs):
                 seen[label] = size
             elif size != 1 and size != seen[label]:
                 raise _errors().ShapeError(
-                    f"einsum(): subscript {label} has size {size} for operand {k} which does not broadcast with previously "
+                    f"einsum(): subscript {label} has size {size} for operand {k} which does not "
+                    "broadcast with previously "
                     f"seen size {seen[label]}"
                 )
 
@@ -488,10 +501,10 @@ def einsum(equation, *operands):
     inputs, result = _parsed(equation, operands)
     pairs = [_without_repeats(x, labels) for x, labels in zip(operands, inputs, strict=True)]
     _check_sizes([x for x, _ in pairs], [labels for _, labels in pairs])
-    left = [set(labels) for _, labels in pairs]
+    used = [set(labels) for _, labels in pairs]
     out, labels = pairs[0]
     for k in range(1, len(pairs)):
-        later = set(result).union(*left[k + 1 :])
+        later = set(result).union(*used[k + 1 :])
         here = dict.fromkeys([*result, *labels, *pairs[k][1]])
         kept = [n for n in here if n in later and (n in labels or n in pairs[k][1])]
         gone = [n for n in here if n not in later and (n in labels or n in pairs[k][1])]
@@ -502,7 +515,7 @@ def einsum(equation, *operands):
     if gone:
         out = f["sum"](out, gone)
         labels = [n for n in labels if n in result]
-    return _laid_out(out, labels, result)
+    return out if labels == result and len(pairs) > 1 else _laid_out(out, labels, result)
 
 
 public["einsum"] = f["einsum"] = einsum

@@ -20,7 +20,8 @@ def _check_freedom(name, x, dim, correction):
     """Said when a program is made, so once for each signature: it holds while the answer is the same."""
     if x.dtype.is_floating_point and count(x, dim) <= math.floor(correction):
         warnings.warn(
-            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction factor "
+            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction "
+            "factor "
             "(input numel divided by output numel).",
             UserWarning,
             stacklevel=2,
@@ -43,7 +44,7 @@ def _moments(name, kernel):
 
 
 def _std_mean(x, dim, correction, keepdim):
-    variance, mean = f["_var_mean"](x, dim, correction, keepdim)
+    _, mean = f["_var_mean"](x, dim, correction, keepdim)
     return f["_std"](x, dim, correction, keepdim), mean
 
 
@@ -104,7 +105,8 @@ def _vector_norm(x, p, dim, keepdim, dtype):
 
 
 composite(
-    "linalg_vector_norm(Tensor input, float ord=2.0, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None)",
+    "linalg_vector_norm(Tensor input, float ord=2.0, int[]? dim=None, bool keepdim=False, *, dtype? "
+    "dtype=None)",
     _vector_norm,
     name="linalg_vector_norm",
     expose_as="_linalg_vector_norm",
@@ -190,16 +192,15 @@ def diff(input, n=1, dim=-1, prepend=None, append=None):
         raise RuntimeError("diff expects input to be at least one-dimensional")
     if n < 0:
         raise RuntimeError(f"order must be non-negative but got {n}")
+    if n == 0:  # without what would be put before and after, as in torch
+        return f["_clone"](input)
     pieces = [
         t if t is input or t.dim() else _as_column(t, input, dim)
         for t in (prepend, input, append)
         if t is not None
     ]
     out = f["cat"](pieces, dim) if len(pieces) > 1 else input
-    n = min(n, out.size(dim))
-    if n == 0:
-        return f["_clone"](out) if out is input else out
-    for _ in range(n):
+    for _ in range(min(n, out.size(dim))):
         size = out.size(dim)
         later, earlier = f["_slice"](out, dim, 1, size, 1), f["_slice"](out, dim, 0, size - 1, 1)
         out = f["bitwise_xor"](later, earlier) if out.dtype == _core.bool else f["sub"](later, earlier)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+
 from pullback import _core
+from pullback.arguments import deliver, kind_name
+from pullback.errors import ShapeError
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, methods, public
 from pullback.trace.tracer import functions as f
@@ -57,8 +61,14 @@ def wrap(dim, ndim):
 
 
 @function
-def split(tensor, split_size_or_sections, dim=0):
+def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
     """Cuts a tensor into pieces of a size (the last may be shorter), or of the given sizes."""
+    split_size_or_sections = split_size if split_size is not None else split_size_or_sections
+    if not isinstance(split_size_or_sections, (list, tuple)) and not hasattr(split_size_or_sections, "__index__"):
+        kind = kind_name(split_size_or_sections)
+        raise TypeError(f"split_with_sizes(): argument 'split_sizes' (position 2) must be tuple of ints, not {kind}")
+    if tensor.dim() == 0:
+        raise RuntimeError("split expects at least a 1-dimensional tensor")
     dim = wrap(dim, tensor.dim())
     n = tensor.size(dim)
     if isinstance(split_size_or_sections, (list, tuple)):
@@ -110,8 +120,12 @@ def tensor_split(input, indices_or_sections, dim=0):
     """Cuts at the given places, or into this many nearly equal pieces."""
     dim = wrap(dim, input.dim())
     n = input.size(dim)
+    if isinstance(indices_or_sections, _core.Tensor):
+        indices_or_sections = indices_or_sections.tolist()
     if isinstance(indices_or_sections, int):
         k = indices_or_sections
+        if k <= 0:
+            raise RuntimeError(f"number of sections must be larger than 0, got {k}")
         sizes = [n // k + (i < n % k) for i in range(k)]
         ends = [sum(sizes[: i + 1]) for i in range(k - 1)]
     else:
@@ -124,7 +138,7 @@ def tensor_split(input, indices_or_sections, dim=0):
 def unbind(input, dim=0):
     """The slices along an axis, as a tuple."""
     if input.dim() == 0:
-        raise RuntimeError("Dimension specified as 0 but tensor has no dimensions")
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     dim = wrap(dim, input.dim())
     n = input.size(dim)
     return _as_tuple(f["_unbind"](input, n, dim)) if n else ()
@@ -132,6 +146,13 @@ def unbind(input, dim=0):
 
 def stack(tensors, dim=0, *, out=None):
     """Puts tensors of one shape together along a new axis."""
+    if not isinstance(tensors, (list, tuple)):
+        raise TypeError(
+            f"stack(): argument 'tensors' (position 1) must be tuple of Tensors, not {kind_name(tensors)}"
+        )
+    for k, t in enumerate(tensors):
+        if not hasattr(t, "ndim") or not hasattr(t, "unsqueeze"):
+            raise TypeError(f"expected Tensor as element {k} in argument 0, but got {kind_name(t)}")
     tensors = list(tensors)
     if not tensors:
         raise RuntimeError("stack expects a non-empty TensorList")
@@ -142,7 +163,8 @@ def stack(tensors, dim=0, *, out=None):
                 f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(t.shape)} at "
                 f"entry {k}"
             )
-    return f["_stack"](tensors, wrap(dim, len(first) + 1))
+    stacked = f["_stack"](tensors, wrap(dim, len(first) + 1))
+    return stacked if out is None else deliver(stacked, out, "stack")
 
 
 public["stack"] = f["stack"] = stack
@@ -198,7 +220,7 @@ def narrow(input, dim, start, length):
         start = int(start)
     n = input.size(dim)
     if not -n <= start <= n:
-        raise IndexError(f"Dimension out of range (expected to be in range of [{-n}, {n}], but got {start})")
+        raise IndexError(f"start out of range (expected to be in range of [{-n}, {n}], but got {start})")
     start = start + n if start < 0 else start
     if length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
@@ -323,30 +345,51 @@ def broadcast_shapes(*shapes):
     from pullback.types import Size
 
     out = []
-    for shape in shapes:
-        shape = [shape] if isinstance(shape, int) else list(shape)
+    for given in shapes:
+        shape = [given] if isinstance(given, int) else list(given)
         while len(out) < len(shape):
             out.insert(0, 1)
         for k in range(1, len(shape) + 1):
             if shape[-k] != 1 and shape[-k] != out[-k]:
                 if out[-k] != 1:
-                    raise RuntimeError(
-                        "Shape mismatch: objects cannot be broadcast to a single shape"
+                    at = next(i for i, s in enumerate(shapes) if s is given)
+                    raise ShapeError(
+                        f"Attempting to broadcast a dimension of length {shape[-k]} at {-k}! Mismatching argument at "
+                        f"index {at} had {given}; but expected shape should be broadcastable to {out}"
                     )
                 out[-k] = shape[-k]
     return Size(out)
 
 
+def _pair_shape(a, b):
+    """The common shape of two tensors, or the error that their sum would give."""
+    x, y = tuple(a.shape), tuple(b.shape)
+    for k in range(1, min(len(x), len(y)) + 1):
+        if x[-k] != y[-k] and 1 not in (x[-k], y[-k]):
+            raise ShapeError(
+                f"The size of tensor a ({x[-k]}) must match the size of tensor b ({y[-k]}) at non-singleton dimension "
+                f"{max(len(x), len(y)) - k}"
+            )
+    return broadcast_shapes(x, y)
+
+
 def broadcast_tensors(*tensors):
     """All tensors expanded to their common shape."""
     tensors = _flat(tensors)
-    shape = broadcast_shapes(*(tuple(t.shape) for t in tensors))
+    shape = broadcast_shapes(*(tuple(t.shape) for t in tensors)) if len(tensors) != 2 else _pair_shape(*tensors)
     return tuple(f["expand"](t, shape) for t in tensors)
 
 
-def meshgrid(*tensors, indexing="ij"):
+def meshgrid(*tensors, indexing=None):
     """Coordinate grids of several 1-dim tensors."""
     tensors = _flat(tensors)
+    if indexing is None:
+        warnings.warn(
+            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.",
+            UserWarning, stacklevel=2,
+        )  # fmt: skip
+    elif indexing not in ("xy", "ij"):
+        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     swap = indexing == "xy" and len(tensors) > 1
     if swap:
         tensors = (tensors[1], tensors[0], *tensors[2:])
@@ -357,7 +400,7 @@ def meshgrid(*tensors, indexing="ij"):
         view[k] = shape[k]
         out.append(x.reshape(view).expand(shape))
     if swap:
-        out = [x.transpose(0, 1) for x in (out[1], out[0], *out[2:])]
+        out = [out[1], out[0], *out[2:]]
     return tuple(out)
 
 

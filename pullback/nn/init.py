@@ -6,6 +6,8 @@ import functools
 import math
 import warnings
 
+import numpy as np
+
 from pullback import _api as torch
 
 __all__ = [
@@ -224,7 +226,7 @@ def orthogonal_(tensor, gain=1, generator=None):
     columns = tensor.numel() // rows
     with torch.no_grad():
         flat = torch.empty(rows, columns, dtype=tensor.dtype).normal_(0, 1, generator=generator)
-        q, r = torch.linalg.qr(flat.t() if rows < columns else flat)
+        q, r = map(torch.from_numpy, np.linalg.qr((flat.t() if rows < columns else flat).numpy()))
         # The signs of r's diagonal make the draw uniform over orthogonal matrices.
         q = q * torch.diag(r).sign()
         if rows < columns:

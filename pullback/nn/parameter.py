@@ -32,7 +32,6 @@ class _BufferMeta(_Marked):
 
 def _rebuild_parameter(data, requires_grad, hooks, state=None):
     parameter = Parameter(data, requires_grad)
-    parameter._backward_hooks = hooks
     if state:
         parameter.__dict__.update(state)
     return parameter

@@ -27,7 +27,7 @@ def where(condition, x, y):
 
 # ---- arithmetic ----
 
-elementwise("add(Tensor input, Operand other)", lambda g, x, y, out: (g, g), expose_as="-", cheap=True,
+elementwise("add(Operand input, Operand other)", lambda g, x, y, out: (g, g), expose_as="-", cheap=True,
             dtypes=ANY, tex="x + y")  # fmt: skip
 elementwise("sub(Operand input, Operand other)", lambda g, x, y, out: (g, -g), expose_as="_sub", cheap=True,
             tex="x - y")  # fmt: skip
@@ -70,7 +70,7 @@ elementwise("log(Tensor input)", lambda g, x, out: g / x, typing="float", in_pla
             edges={inf: 0}, tex=r"\ln x")  # fmt: skip
 elementwise("log2(Tensor input)", lambda g, x, out: g / (x * math.log(2)), typing="float", in_place=True,
             samples=interval(0.1, 4), tex=r"\log_2 x")  # fmt: skip
-elementwise("log10(Tensor input)", lambda g, x, out: g / (x * math.log(10)), typing="float", in_place=True,
+elementwise("log10(Tensor input)", lambda g, x, out: g / (x * 2.3025850929940456), typing="float", in_place=True,
             samples=interval(0.1, 4), tex=r"\log_{10} x")  # fmt: skip
 elementwise("log1p(Tensor input)", lambda g, x, out: g / (x + 1), typing="float", in_place=True,
             samples=interval(-0.9, 4), tex=r"\ln(1 + x)")  # fmt: skip
@@ -92,12 +92,12 @@ elementwise("acos(Tensor input)", lambda g, x, out: g * -f["rsqrt"](1 - x * x), 
 elementwise("atan(Tensor input)", lambda g, x, out: g / (x * x + 1), typing="float", in_place=True, tex=r"\arctan x")
 elementwise("sinh(Tensor input)", lambda g, x, out: g * f["cosh"](x), typing="float", in_place=True, tex=r"\sinh x")
 elementwise("cosh(Tensor input)", lambda g, x, out: g * f["sinh"](x), typing="float", in_place=True, tex=r"\cosh x")
-elementwise("tanh(Tensor input)", lambda g, x, out: g * (1 - out * out), typing="float", in_place=True,
+elementwise("tanh(Tensor input)", lambda g, x, out: g * f["fma"](-out, out, 1.0), typing="float", in_place=True,
             edges={-inf: 0, 0: 1, inf: 0}, tex=r"\tanh x", source="DLMF 4.34")  # fmt: skip
 elementwise("atan2(Tensor input, Tensor other)",
-            lambda g, x, y, out: (g * (y / (x * x + y * y)), g * (-x / (x * x + y * y))), typing="float",
-            in_place=True, samples=interval(0.2, 2))  # fmt: skip
-elementwise("hypot(Tensor input, Tensor other)", lambda g, x, y, out: (g * (x / out), g * (y / out)), in_place=True,
+            lambda g, x, y, out: (g * y * f["reciprocal"](x * x + y * y), g * -x * f["reciprocal"](x * x + y * y)),
+            typing="float", in_place=True, samples=interval(0.2, 2))  # fmt: skip
+elementwise("hypot(Tensor input, Tensor other)", lambda g, x, y, out: (g * x / out, g * y / out), in_place=True,
             samples=interval(0.2, 2))  # fmt: skip
 
 # ---- saturating functions ----
@@ -135,7 +135,7 @@ def _trigamma(x):
 
 
 elementwise("logaddexp(Tensor input, Tensor other)",
-            lambda g, x, y, out: (g * f["sigmoid"](_gap(x, y)), g * f["sigmoid"](-_gap(x, y))),
+            lambda g, x, y, out: (g / (1 + f["exp"](-_gap(x, y))), g / (1 + f["exp"](_gap(x, y)))),
             edges={(-inf, -inf): (0.5, 0.5), (0, inf): (0, 1), (inf, inf): (0.5, 0.5)})  # fmt: skip
 
 
@@ -152,14 +152,14 @@ elementwise("where(Tensor condition, Operand input, Operand other)",
 
 
 def _larger(g, x, y, out):
-    """All to the larger, half to each where they are equal; a nan takes no part."""
-    half = g / 2
-    return (where(x == y, half, where(x > y, g, 0.0)), where(x == y, half, where(y > x, g, 0.0)))
+    """All to the larger, half to each where they are equal, and (as in torch) all to both where one is a nan."""
+    share = where(x == y, g / 2, g)
+    return (where(x < y, 0.0, share), where(y < x, 0.0, share))
 
 
 def _smaller(g, x, y, out):
-    half = g / 2
-    return (where(x == y, half, where(x < y, g, 0.0)), where(x == y, half, where(y < x, g, 0.0)))
+    share = where(x == y, g / 2, g)
+    return (where(x > y, 0.0, share), where(y > x, 0.0, share))
 
 
 elementwise("maximum(Operand input, Operand other)", _larger, cheap=True)

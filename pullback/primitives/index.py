@@ -65,7 +65,7 @@ def _scatter_reduce_vjp(g, values, out):
     elif how == "mean":
         g_x, g_src = _scatter_mean_vjp(g, x, dim, index, src, include_self)
     elif how == "prod":
-        g_x, g_src = _scatter_prod_vjp(g, x, dim, index, src, include_self)
+        g_x, g_src = _scatter_prod_vjp(g, x, dim, index, src, out, include_self)
     else:
         g_x, g_src = _scatter_extremum_vjp(g, x, dim, index, src, out, include_self)
     if not include_self:
@@ -112,7 +112,7 @@ def _scatter_extremum_vjp(g, x, dim, index, src, out, include_self):
     return shared * own, f["gather"](shared, dim, index) * hit
 
 
-def _scatter_prod_vjp(g, x, dim, index, src, include_self):
+def _scatter_prod_vjp(g, x, dim, index, src, out, include_self):
     """A factor's cotangent is the product of the others: by division, with zeros counted out first."""
     src = _corner(src, index)
     own_zero, src_zero = x == 0, src == 0
@@ -125,13 +125,12 @@ def _scatter_prod_vjp(g, x, dim, index, src, include_self):
     product = f["scatter_reduce"](own_safe, dim, index, src_safe, "prod")
     zero_count = f["scatter_add"](own_zeros, dim, index, f["_cast"](src_zero, g.dtype))
 
-    def others(value, safe, is_zero, product, count):
-        rest = f["where"](is_zero, f["_cast"](count == 1, g.dtype) * product, product / safe)
-        return f["where"](count == f["_cast"](is_zero, g.dtype), rest, 0.0)
+    def others(safe, is_zero, product, count, whole):
+        return f["where"](is_zero, f["_cast"](count == 1, g.dtype) * product, whole / safe)
 
-    g_x = g * others(x, own_safe, own_zero, product, zero_count)
-    at = [f["gather"](t, dim, index) for t in (g, product, zero_count)]
-    return g_x, at[0] * others(src, src_safe, src_zero, at[1], at[2])
+    g_x = g * others(own_safe, own_zero, product, zero_count, out)
+    at = [f["gather"](t, dim, index) for t in (g, product, zero_count, out)]
+    return g_x, at[0] * others(src_safe, src_zero, *at[1:])
 
 
 kernel(

@@ -75,7 +75,7 @@ kernel(
 
 
 def combined(x, product, beta, alpha, ignore):
-    """beta x + alpha product, the last multiplication and the addition rounded together; `ignore` leaves x out."""
+    """beta x + alpha product, the last product and sum rounded together; `ignore` leaves x out."""
     if not product.dtype.is_floating_point:  # factors of integers are integers
         beta, alpha = f["_full_like"](product, beta), f["_full_like"](product, alpha)
     product = product * alpha

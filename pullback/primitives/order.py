@@ -36,7 +36,7 @@ composite(
 
 def _recurrence_vjp(g, values, out):
     """The adjoint runs the other way; its coefficients are one place off."""
-    a, b, dim, backwards, shifted = values
+    a, _, dim, backwards, shifted = values
     h = f["_recurrence"](a, g, dim, not backwards, not shifted)
     if not a.ndim:
         return f["_full_like"](a, 0), h
@@ -79,7 +79,7 @@ def _less(x, y):
 
 
 def _logcumsumexp_vjp(g, values, out):
-    """exp(x_i) sum over j >= i of g_j exp(-out_j), as a recurrence from the end: its factors are at most 1."""
+    """exp(x_i) sum over j >= i of g_j exp(-out_j), as a recurrence from the end; factors are at most 1."""
     x, dim = values
     if not x.ndim:
         return g
@@ -159,7 +159,7 @@ kernel(
 
 
 def _kth_vjp(gs, values, outputs):
-    x, k, dim, keepdim = values
+    x, _, dim, keepdim = values
     return chosen(gs[0], x, dim, outputs[1], keepdim)
 
 
@@ -222,10 +222,11 @@ _declare_median("nanmedian", True)
 
 
 def _most_frequent(x, dim, keepdim):
-    """The smallest of the most frequent values, at its last place: the end of the longest run of the sorted values."""
+    """The smallest of the most frequent values, at its last place: the end of the longest sorted run."""
     if x.ndim and x.size(dim) == 0:
         raise IndexError(
-            f"mode(): Expected reduction dim {dim % x.ndim} to have non-zero size.\nAn empty axis has no such element."
+            f"mode(): Expected reduction dim {dim % x.ndim} to have non-zero size.\nAn empty axis has no "
+            "such element."
         )
     values, order = f["_sort"](x, dim, False)
     if not x.ndim:

@@ -104,8 +104,10 @@ def _mean(x, dim, keepdim, dtype):
     if not x_type.is_floating_point:
         which = "Input" if dtype is None else "Optional"
         raise RuntimeError(
-            f"mean(): could not infer output dtype. {which} dtype must be either a floating point or complex dtype. "
-            f"Got: {x_type._legacy.removesuffix('Tensor')}\nConvert the tensor first, for example with .float()."
+            f"mean(): could not infer output dtype. {which} dtype must be either a floating point or "
+            "complex dtype. "
+            f"Got: {x_type._legacy.removesuffix('Tensor')}\nConvert the tensor first, for example with "
+            ".float()."
         )
     return f["_sum"](typed(x, dtype), listed(dim), keepdim, None) / count(x, dim)
 
@@ -131,7 +133,7 @@ expose("mean", ops["mean_all"], ops["mean_dim"])
 
 
 def _prod_vjp(g, values, out):
-    """g out / x; where a zero takes part, g times the product of all the others, worked out without dividing."""
+    """g out / x; where a zero takes part, g times the product of all the others, without dividing."""
     x, dim, keepdim = values
     if not x.ndim:
         return f["_clone"](g)

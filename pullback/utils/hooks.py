@@ -84,9 +84,9 @@ def _identity_function():
     """One autograd node through which all inputs (or all outputs) of a module pass unchanged."""
     global _identity
     if _identity is None:
-        from pullback import _api
+        from pullback import autograd
 
-        class BackwardHookFunction(_api.autograd.Function):
+        class BackwardHookFunction(autograd.Function):
             @staticmethod
             def forward(ctx, *tensors):
                 ctx.mark_non_differentiable(*[t for t in tensors if not t.requires_grad])
@@ -139,11 +139,11 @@ class BackwardHook:
         return result if is_tuple else result[0]
 
     def _through_node(self, args, register):
-        from pullback import _api
+        from pullback import autograd
         from pullback.tensor import Tensor
 
         index = [i for i, arg in enumerate(args) if isinstance(arg, Tensor)]
-        if not (_api.is_grad_enabled() and any(args[i].requires_grad for i in index)):
+        if not (autograd.is_grad_enabled() and any(args[i].requires_grad for i in index)):
             return args, None
         passed = _identity_function().apply(*[args[i] for i in index])
         if not index:

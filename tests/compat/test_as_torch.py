@@ -37,15 +37,15 @@ def installed_torch(tmp_path):
 def test_modules_are_the_same_objects():
     run("""
         import sys
-        import pullback.nn, pullback.nn.functional, pullback.optim, pullback.utils.data, pullback.func
-        import torch, torch.nn, torch.nn.functional as F, torch.optim as optim, torch.autograd, torch.func
+        import pullback.nn, pullback.nn.functional, pullback.optim, pullback.utils.data
+        import torch, torch.nn, torch.nn.functional as F, torch.optim as optim, torch.autograd
         from torch import nn
         from torch.utils.data import DataLoader
         import torch.optim.lr_scheduler
         assert nn is torch.nn is pullback.nn is sys.modules["torch.nn"]
         assert F is pullback.nn.functional and optim is pullback.optim
         assert DataLoader is pullback.utils.data.DataLoader
-        assert torch.autograd is pullback.autograd and torch.func is pullback.func
+        assert torch.autograd is pullback.autograd
         assert torch.Tensor is pullback.Tensor
         assert pullback.nn.__name__ == "pullback.nn" and pullback.nn.__spec__.name == "pullback.nn"
     """)
@@ -54,8 +54,8 @@ def test_modules_are_the_same_objects():
 def test_modules_found_by_attribute_alone():
     run("""
         import torch
-        import pullback.func, pullback.utils.data, pullback.nn.functional
-        assert torch.func.grad is pullback.func.grad
+        import pullback.utils.data, pullback.nn.functional
+        assert torch.autograd.grad is pullback.autograd.grad
         assert torch.utils.data is pullback.utils.data
         assert torch.nn.functional is pullback.nn.functional
     """)

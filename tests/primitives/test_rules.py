@@ -6,9 +6,10 @@ The operators are taken from the registry, so that an op cannot be without a tes
 import numpy as np
 import pytest
 from cases import cases_of, listed
-from harness import Call, bits, grad, inner, like, ops
+from harness import Call, bits, function_of, grad, inner, like, ops
 
 import pullback as torch
+from pullback.primitives.family import Composite
 from pullback.trace import tracer
 
 LISTS = listed()
@@ -114,6 +115,33 @@ def test_both_paths_give_the_same_bits(name):
             again = call.run()
             assert bits(outputs) == bits(again)
             assert plain == bits(grad(again, call.inputs, g))
+
+
+CHAINED = sorted(
+    name for name in checked_ops()
+    if ops[name].family == "elementwise" and all(p.kind in ("Tensor", "Operand") for p in ops[name].signature.parameters)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHAINED)
+def test_fused_and_single_steps_give_the_same_bits(name):
+    """A chain as one traced program, where steps are fused, and step by step."""
+    op = ops[name]
+    function = function_of(op)
+
+    def chain(*args):
+        y = function(*args)
+        return (y * 0.5 + 1.25) * y
+
+    traced = Composite(op.signature.text, chain, name=f"chain_of_{name}")
+    del ops[traced.name]
+    random = np.random.RandomState(6)
+    for dtype in (torch.float32, torch.float64):
+        for call in calls(name, dtype):
+            one, many = function_of(traced)(*call.args), chain(*call.args)
+            g = like([one], random)
+            assert bits([one]) == bits([many])
+            assert bits(grad([one], call.inputs, g)) == bits(grad([many], call.inputs, g))
 
 
 def test_cast():

@@ -8,5 +8,7 @@ from pullback.nn.functional.linear import *  # noqa: F403
 from pullback.nn.functional.linear import __all__ as _linear
 from pullback.nn.functional.loss import *  # noqa: F403
 from pullback.nn.functional.loss import __all__ as _loss
+from pullback.nn.functional.sparse import *  # noqa: F403
+from pullback.nn.functional.sparse import __all__ as _sparse
 
-__all__ = sorted([*_activation, *_dropout, *_linear, *_loss])
+__all__ = sorted([*_activation, *_dropout, *_linear, *_loss, *_sparse])

@@ -1,0 +1,39 @@
+"""pullback.linalg: what there is of torch.linalg."""
+
+from __future__ import annotations
+
+from pullback.trace.tracer import functions as f
+
+__all__ = ["cross", "diagonal", "matmul", "matrix_power", "multi_dot", "norm", "vecdot", "vector_norm"]
+
+vector_norm = f["linalg_vector_norm"]
+cross = f["linalg_cross"]
+matmul = f["matmul"]
+matrix_power = f["matrix_power"]
+
+
+def norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None):
+    """The norm of a vector or, for ord None or 'fro', of all elements."""
+    if ord is None or ord == "fro":
+        return vector_norm(A, 2, dim, keepdim, dtype=dtype)
+    if (dim is None and A.dim() != 1) or (isinstance(dim, (tuple, list)) and len(dim) == 2):
+        raise NotImplementedError("linalg.norm: matrix norms other than 'fro' are not supported yet")
+    return vector_norm(A, ord, dim, keepdim, dtype=dtype)
+
+
+def diagonal(A, *, offset=0, dim1=-2, dim2=-1):
+    """The diagonals of matrices: a view."""
+    return f["diagonal"](A, offset, dim1, dim2)
+
+
+def vecdot(x, y, *, dim=-1, out=None):
+    """The inner products of vectors along an axis."""
+    return f["sum"](x * y, dim)
+
+
+def multi_dot(tensors, *, out=None):
+    """The product of a chain of matrices; the first and the last may be vectors."""
+    result = tensors[0]
+    for t in tensors[1:]:
+        result = matmul(result, t)
+    return result

@@ -1,0 +1,248 @@
+"""Hooks on tensors, leaves and nodes: order, replacing, removing, errors. Behaviour and texts are PyTorch's."""
+
+import gc
+import threading
+import weakref
+
+import pytest
+
+import pullback as torch
+
+
+def leaf(*values):
+    return torch.tensor(list(values), requires_grad=True)
+
+
+def refuses(kind, text, call, *args):
+    with pytest.raises(kind) as e:
+        call(*args)
+    assert str(e.value).split("\n")[0] == text
+
+
+def test_order_replacing_and_removing():
+    x, log = leaf(1.0, 2.0), []
+    first = x.register_hook(lambda g: log.append(("a", g.tolist())))
+    double = x.register_hook(lambda g: g * 2)
+    x.register_hook(lambda g: log.append(("c", g.tolist())))
+    (x * x).sum().backward()
+    assert log == [("a", [2, 4]), ("c", [4, 8])] and x.grad.tolist() == [4, 8]
+    double.remove()
+    first.remove()
+    first.remove()
+    log.clear()
+    (x * x).sum().backward()
+    assert log == [("c", [2, 4])] and x.grad.tolist() == [6, 12]
+
+
+def test_non_leaf_and_retained_gradient():
+    x, log = leaf(1.0, 2.0), []
+    y = x * 2
+    y.retain_grad()  # sees what the hooks made of the gradient, whenever it was asked for
+    y.register_hook(lambda g: log.append(g.tolist()))
+    y.register_hook(lambda g: g * 10)
+    (y * y).sum().backward()
+    assert log == [[4, 8]] and y.grad.tolist() == [40, 80] and x.grad.tolist() == [80, 160]
+
+
+def test_hooks_and_grad():
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    y.register_hook(lambda g: g * 5)
+    inner, outer = torch.autograd.grad((y * y).sum(), [y, x])
+    assert inner.tolist() == [4, 8] and outer.tolist() == [40, 80]
+    x.register_hook(lambda g: g * 5)
+    assert torch.autograd.grad((x * x).sum(), x)[0].tolist() == [10, 20]
+
+
+def test_wrong_results():
+    x = leaf(1.0, 2.0)
+
+    def with_hook(hook):
+        y = x * 2
+        y.register_hook(hook)
+        return (y * y).sum().backward
+
+    refuses(RuntimeError, "hook '<lambda>' has changed the size of value", with_hook(lambda g: torch.ones(3)))
+    refuses(TypeError, "expected Variable, but hook returned 'int'", with_hook(lambda g: 3))
+    text = "hook '<lambda>' has changed the type of value (was torch.FloatTensor got torch.DoubleTensor)"
+    refuses(RuntimeError, text, with_hook(lambda g: g.double()))
+    assert x.grad is None
+
+
+def test_where_hooks_cannot_be():
+    text = "cannot register a hook on a tensor that doesn't require gradient"
+    refuses(RuntimeError, text, torch.ones(1).register_hook, print)
+    refuses(RuntimeError, text, torch.ones(1).register_post_accumulate_grad_hook, print)
+    text = "post accumulate grad hooks cannot be registered on non-leaf tensors"
+    refuses(RuntimeError, text, (leaf(1.0) * 2).register_post_accumulate_grad_hook, print)
+
+
+def test_a_hook_that_raises_leaves_everything_usable():
+    x = leaf(1.0, 2.0)
+
+    def hook(g):
+        raise KeyError("boom")
+
+    handle = x.register_hook(hook)
+    with pytest.raises(KeyError, match="boom"):
+        (x * x).sum().backward()
+    handle.remove()
+    assert torch.is_grad_enabled() and x.grad is None
+    (x * x).sum().backward()
+    assert x.grad.tolist() == [2, 4]
+
+
+def test_grad_mode_in_hooks():
+    x, log = leaf(1.0), []
+    y = x * x
+    y.register_hook(lambda g: log.append((torch.is_grad_enabled(), g.requires_grad)))
+    z = (y * y).sum()
+    z.backward(retain_graph=True)
+    torch.autograd.grad(z, x, create_graph=True)
+    assert log == [(False, False), (True, True)]
+
+
+def test_a_hook_may_remove_itself_and_handles_are_contexts():
+    x, log = leaf(1.0), []
+
+    def once(g):
+        log.append(1)
+        handle.remove()
+
+    handle = x.register_hook(once)
+    x.sum().backward()
+    x.sum().backward()
+    with x.register_hook(lambda g: log.append(2)):
+        x.sum().backward()
+    x.sum().backward()
+    assert log == [1, 2]
+
+
+def test_hooks_stay_with_the_old_value_of_a_changed_tensor():
+    x, log = leaf(1.0, 2.0), []
+    y = x * 2
+    y.register_hook(lambda g: log.append(("before", g.tolist())))
+    y.mul_(3)
+    y.register_hook(lambda g: log.append(("after", g.tolist())))
+    y.sum().backward()
+    assert log == [("after", [1, 1]), ("before", [3, 3])]
+
+
+def test_after_accumulation():
+    x, log = leaf(1.0, 2.0), []
+    x.register_post_accumulate_grad_hook(lambda t: log.append((t is x, t.grad.tolist())))
+    free = x.register_post_accumulate_grad_hook(lambda t: setattr(t, "grad", None))
+    x.register_hook(lambda g: log.append("hook"))
+    (x * x).sum().backward()
+    assert log == ["hook", (True, [2, 4])] and x.grad is None
+    free.remove()
+    log.clear()
+    torch.autograd.grad((x * x).sum(), x)
+    assert log == ["hook"]
+
+
+def test_hooks_of_nodes():
+    x, log = leaf(1.0, 2.0), []
+    z = x.exp()
+    z.grad_fn.register_hook(lambda i, o: log.append((i[0].tolist() == x.exp().tolist(), o[0].tolist())))
+    z.grad_fn.register_prehook(lambda o: log.append(o[0].tolist()))
+    z.sum().backward()
+    assert log == [[1, 1], (True, [1, 1])]
+    x.grad = None
+    z = x * x
+    z.grad_fn.register_prehook(lambda o: (o[0] * 2,))
+    z.sum().backward()
+    assert x.grad.tolist() == [4, 8]
+    z = x.exp()
+    z.grad_fn.register_hook(lambda i, o: ())
+    text = "hook '<lambda>' has returned an incorrect number of values (got 0, but expected 1)"
+    refuses(RuntimeError, text, z.sum().backward)
+    z = x.exp()
+    z.grad_fn.register_hook(lambda i, o: (torch.ones(3),))
+    refuses(RuntimeError, "hook '<lambda>' has changed the size of value", z.sum().backward)
+
+
+def test_order_of_all_kinds():
+    x, log = leaf(1.0), []
+    y = x * 1
+    y.grad_fn.register_prehook(lambda o: log.append("node, before"))
+    y.register_hook(lambda g: log.append("tensor"))
+    y.grad_fn.register_hook(lambda i, o: log.append("node, after"))
+    accumulate = y.grad_fn.next_functions[0][0]
+    accumulate.register_prehook(lambda o: log.append("leaf's node, before"))
+    accumulate.register_hook(lambda i, o: log.append((i, o[0].tolist(), x.grad.tolist())))
+    x.register_hook(lambda g: log.append("leaf"))
+    y.sum().backward()
+    assert log == ["tensor", "node, before", "node, after", "leaf", "leaf's node, before", ((), [1], [1])]
+
+
+def test_backward_within_a_hook():
+    x, log = leaf(2.0), []
+
+    def hook(g):
+        with torch.enable_grad():
+            t = leaf(3.0)
+            (t * t * t).sum().backward()
+        return g * t.grad
+
+    y = x * x
+    y.register_hook(hook)
+    y.sum().backward()
+    assert x.grad.tolist() == [108]
+    x = leaf(2.0)
+    y = x * x
+    z = y * 3
+    z.register_hook(lambda g: log.append(torch.autograd.grad(y, x, torch.ones(1), retain_graph=True)[0].item()))
+    z.sum().backward()  # the same graph, in the middle of its own run
+    assert log == [4] and x.grad.tolist() == [12]
+
+
+def test_backward_many_levels_deep():
+    log = []
+
+    def descend(n):
+        with torch.enable_grad():
+            t = leaf(1.0)
+            y = t * 2
+            if n:
+                y.register_hook(lambda g: descend(n - 1))
+            y.sum().backward()
+            log.append(t.grad.item())
+
+    descend(60)
+    assert log == [2.0] * 61
+
+
+def test_backward_from_several_threads():
+    x, wrong = torch.ones(1000, requires_grad=True), []
+
+    def work(i):
+        for k in range(100):
+            w = torch.full((1000,), float(i), requires_grad=True)
+            w.register_hook(lambda g: g * 2)
+            ((w * x).sum() * k).backward()
+            if w.grad[0].item() != 2 * k:
+                wrong.append((i, k))
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong and x.grad[0].item() == sum(range(4)) * sum(range(100))
+
+
+def test_a_hook_that_holds_its_tensor_is_collected():
+    class Marker:
+        pass
+
+    def make(x):
+        y, marker = x * 2, Marker()
+        y.register_hook(lambda g: (y, marker))
+        x.register_hook(lambda g: (x, marker))
+        return weakref.ref(marker)
+
+    gone = make(leaf(1.0))
+    gc.collect()
+    gc.collect()  # the first round takes y, and with it the graph that leads to x
+    assert gone() is None
