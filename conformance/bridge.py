@@ -135,7 +135,7 @@ def close(expected, got, what, rtol, atol):
 
 def close_gradients(expected, got, torch_side, side, what, rtol, atol):
     """The same for lists of gradients, where None stands for zeros."""
-    for a, b in zip(expected, got):
+    for a, b in zip(expected, got, strict=True):
         if a is not None and b is not None:
             close(torch_side.numpy(a), side.numpy(b), what, rtol, atol)
         elif (a is not None and np.any(torch_side.numpy(a))) or (b is not None and np.any(side.numpy(b))):

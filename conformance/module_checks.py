@@ -39,7 +39,7 @@ def _compare(info, cls, sample, training, module):
     module.manual_seed(4)
     o_out = leaves(o_module(*o_args, **o_kwargs), module.Tensor)
     assert len(t_out) == len(o_out), f"{len(o_out)} outputs, torch {len(t_out)}"
-    for a, b in zip(t_out, o_out):
+    for a, b in zip(t_out, o_out, strict=True):
         close(theirs.numpy(a), ours.numpy(b), "forward", 1e-6, 1e-8)
     inputs = leaves((t_args, t_kwargs), torch.Tensor), leaves((o_args, o_kwargs), module.Tensor)
     inputs = [[t for t in side if t.requires_grad] for side in inputs]
@@ -49,7 +49,9 @@ def _compare(info, cls, sample, training, module):
 
 def _compare_gradients(inputs, outputs, module):
     outputs = [[o for o in side if o.requires_grad] for side in outputs]
-    assert len(outputs[0]) == len(outputs[1]), f"{len(outputs[1])} outputs require grad, torch {len(outputs[0])}"
+    assert len(outputs[0]) == len(outputs[1]), (
+        f"{len(outputs[1])} outputs require grad, torch {len(outputs[0])}"
+    )
     assert len(inputs[0]) == len(inputs[1]), f"{len(inputs[1])} parameters and inputs, torch {len(inputs[0])}"
     if not outputs[0] or not inputs[0]:
         return

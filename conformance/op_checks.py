@@ -6,14 +6,27 @@ from collections import Counter
 from dataclasses import dataclass
 
 import torch
-from bridge import SECONDS, Bridge, Timeout, Unsupported, attribute, close, close_gradients, explain, leaves, limit
+from bridge import (
+    SECONDS,
+    Bridge,
+    Timeout,
+    Unsupported,
+    attribute,
+    close,
+    close_gradients,
+    explain,
+    leaves,
+    limit,
+)
 
 # The database wraps these in lambdas of its own; here the plain name is called on both sides.
 REORDERED = {
     "where": lambda m: lambda self, condition, other: m.where(condition, self, other),
     "einsum": lambda m: lambda operands, equation: m.einsum(equation, *operands),
     "nn.functional.embedding": lambda m: lambda w, index, **kw: m.nn.functional.embedding(index, w, **kw),
-    "slice": lambda m: lambda x, dim=0, start=None, end=None, step=1: x[(slice(None),) * dim + (slice(start, end, step),)],
+    "slice": lambda m: (
+        lambda x, dim=0, start=None, end=None, step=1: x[(slice(None),) * dim + (slice(start, end, step),)]
+    ),
     "zero_": lambda m: lambda x: x.clone().zero_(),
     **{name: (lambda m, name=name: lambda x: getattr(x, name)) for name in ("T", "H", "mT", "mH")},
 }
@@ -181,13 +194,14 @@ class SampleRun:
         o_out = leaves(ours(*o_args, **o_kwargs), self.module.Tensor)
         if len(t_out) != len(o_out):
             raise AssertionError(f"{len(o_out)} outputs, torch {len(t_out)}")
-        for a, b in zip(t_out, o_out):
+        for a, b in zip(t_out, o_out, strict=True):
             close(self.theirs.numpy(a), self.ours.numpy(b), "value", self.rtol, self.atol)
         inputs = leaves((t_args, t_kwargs), torch.Tensor), leaves((o_args, o_kwargs), self.module.Tensor)
         return inputs, (t_out, o_out)
 
     def _first_order(self, inputs, outputs):
-        """The gradients, recorded, of both sides. Ours are asked for plainly as well, and must be the same bits."""
+        """The gradients, recorded, of both sides. Ours are asked for plainly as well, and must be the same
+        bits."""
         torch.manual_seed(7)
         cotangents = [torch.randn_like(o, memory_format=torch.contiguous_format) for o in outputs[0]]
         grad = torch.autograd.grad
@@ -199,27 +213,41 @@ class SampleRun:
         self.stage = "create_graph"
         recorded = grad(outputs[1], inputs[1], cotangents, allow_unused=True, create_graph=True)
         self._close(expected, recorded)
-        for a, b in zip(plain, recorded):
-            if a is not None and b is not None and self.ours.numpy(a).tobytes() != self.ours.numpy(b).tobytes():
+        for a, b in zip(plain, recorded, strict=True):
+            if (
+                a is not None
+                and b is not None
+                and self.ours.numpy(a).tobytes() != self.ours.numpy(b).tobytes()
+            ):
                 self.checker.path_differences.add(variant(self.case.info))
         return expected, recorded
 
     def _second_order(self, inputs, gradients):
-        """Derivatives of the gradients. One of ours that does not depend on the inputs has zero derivatives."""
-        pairs = [(a, b) for a, b in zip(*gradients) if a is not None and a.requires_grad and b is not None]
+        """Derivatives of the gradients. One that does not depend on the inputs has none."""
+        pairs = [
+            (a, b)
+            for a, b in zip(*gradients, strict=True)
+            if a is not None and a.requires_grad and b is not None
+        ]
         if not pairs or len(pairs) != sum(a is not None and a.requires_grad for a in gradients[0]):
             return
         cotangents = [torch.randn_like(a, memory_format=torch.contiguous_format) for a, _ in pairs]
-        expected = by_torch(torch.autograd.grad, [a for a, _ in pairs], inputs[0], cotangents, allow_unused=True)
-        recorded = [(b, self.dense.tensor(c)) for (_, b), c in zip(pairs, cotangents) if b.requires_grad]
+        expected = by_torch(
+            torch.autograd.grad, [a for a, _ in pairs], inputs[0], cotangents, allow_unused=True
+        )
+        recorded = [
+            (b, self.dense.tensor(c)) for (_, b), c in zip(pairs, cotangents, strict=True) if b.requires_grad
+        ]
         got = [None] * len(inputs[1])
         if recorded:
-            outputs, cotangents = (list(part) for part in zip(*recorded))
+            outputs, cotangents = (list(part) for part in zip(*recorded, strict=True))
             got = self.module.autograd.grad(outputs, inputs[1], cotangents, allow_unused=True)
         self._close(expected, got, 10)
 
     def _close(self, expected, got, factor=1):
-        close_gradients(expected, got, self.theirs, self.ours, "value", factor * self.rtol, factor * self.atol)
+        close_gradients(
+            expected, got, self.theirs, self.ours, "value", factor * self.rtol, factor * self.atol
+        )
 
 
 def ops(module, only, skipped=()):

@@ -1,4 +1,4 @@
-"""Scores optimizers against torch's OptimizerInfo database: the same twelve steps on the same small problem."""
+"""Scores optimizers against torch's OptimizerInfo database: twelve steps on a small problem."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _check(info, cls, name, module):
                 expected = by_torch(_train, info.optim_cls, name, theirs, options)
             except TorchRefuses:
                 continue
-            for a, b in zip(expected, _train(cls, name, ours, options)):
+            for a, b in zip(expected, _train(cls, name, ours, options), strict=True):
                 close(theirs.numpy(a), ours.numpy(b), f"after {STEPS} steps with {options}", 1e-8, 1e-10)
 
 

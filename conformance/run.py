@@ -1,18 +1,18 @@
 """Scores pullback against PyTorch's own test databases.
 
-The databases (OpInfo, ModuleInfo, OptimizerInfo) ship inside the torch wheel. Each sample runs in torch and in the
-module under test; values, dtypes, shapes and gradients must agree.
+The databases (OpInfo, ModuleInfo, OptimizerInfo) ship inside the torch wheel. Each sample runs in torch and
+in the module under test; values, dtypes, shapes and gradients must agree.
 
     python conformance/run.py --module pullback [--ops | --modules | --optims] [--only NAMES] [--json FILE]
 
-NAMES are separated by commas, or @FILE for a file of names (conformance/ops.txt). Ops run in float64 and float32
-(double backward in float64), on contiguous and on strided inputs; conformance/not_comparable.txt names the
-variants that cannot be compared, and why. The first gradient is asked for twice: plainly (the engine's own path)
-and with create_graph (the rules run on live tensors, recorded again). Both must agree with torch; where they differ
-from each other in a bit, it is counted as "paths differ" and listed.
+NAMES are separated by commas, or @FILE for a file of names (conformance/ops.txt). Ops run in float64 and
+float32 (double backward in float64), on contiguous and on strided inputs; conformance/not_comparable.txt
+names the variants that cannot be compared, and why. The first gradient is asked for twice: plainly (the
+engine's own path) and with create_graph (the rules run on live tensors, recorded again). Both must agree with
+torch; where they differ from each other in a bit, it is counted as "paths differ" and listed.
 
-Prints one line a kind:  ops 480/508  fail backward 12, ..., missing 6, paths differ 3
-With --only, the exit code is 1 if a named variant fails, is missing, has two paths or silently cannot be compared.
+Prints one line a kind:  ops 480/508  fail backward 12, ..., missing 6, paths differ 3 With --only, the exit
+code is 1 if a named variant fails, is missing, has two paths or silently cannot be compared.
 """
 
 from __future__ import annotations

@@ -109,7 +109,11 @@ PyObject* basic(PyObject* self, PyObject* key) {
 
 PyObject* get_item(PyObject* self, PyObject* key) {
   return guarded([&]() -> PyObject* {
-    if (is_plain(self) && is_basic(key)) return basic(self, key);
+    if (is_basic(key)) {
+      Owned part = own(basic(self, key));
+      if (is_plain(self)) return part.release();
+      return PyObject_CallMethod(part.get(), "as_subclass", "O", Py_TYPE(self));
+    }
     Owned f = own(python_indexing("get_item"));
     return PyObject_CallFunctionObjArgs(f.get(), self, key, nullptr);
   });

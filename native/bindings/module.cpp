@@ -128,7 +128,10 @@ void init_tape(nb::module_& m) {
     return nb::borrow(dtype_object(common_dtype(in)));
   });
   m.def("get_default_dtype", [] { return nb::borrow(dtype_object(default_dtype())); });
-  m.def("set_default_dtype", [](nb::handle d) { set_default_dtype(dtype_from(d.ptr())); });
+  m.def("set_default_dtype", [](nb::handle d) {
+    set_default_dtype(dtype_from(d.ptr()));
+    clear_plans();
+  });
 }
 
 void init_python_hooks(nb::module_& m) {

@@ -154,6 +154,8 @@ PyObject* power(PyObject* a, PyObject* b, PyObject*) {
       if (!scalar_from(b, s)) Py_RETURN_NOTIMPLEMENTED;
       const Argument args[2] = {{&var_of(a), {}}, {nullptr, s}};
       const double e = s.as_double();
+      if (e < 0 && s.kind != Scalar::Kind::Float && !is_float(args[0].var->array.meta->dtype))
+        fail(ErrorKind::Runtime, "Integers to negative integer powers are not allowed.\nConvert the tensor with .float().");
       if (!is_static_exponent(e)) return call_op(op_pow_number.get(), args, {}, 0, nullptr);
       int64_t bits;
       std::memcpy(&bits, &e, 8);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/shape.h"
 #include "runtime/allocator.h"
 
 namespace pb {
@@ -158,6 +159,11 @@ void Meta::extent(int64_t& low, int64_t& high) const {
     const int64_t reach = (size(i) - 1) * stride(i);
     (reach < 0 ? low : high) += reach;
   }
+}
+
+void Meta::too_large() const {
+  fail(ErrorKind::Runtime, "Storage size calculation overflowed with sizes=", shape_text(shape()),
+       "\nA tensor can hold up to 2^63 bytes. Use smaller sizes.");
 }
 
 void Meta::retire() {

@@ -56,7 +56,11 @@ class Meta {
   std::span<const int64_t> strides() const { return {dims_ + ndim, ndim}; }
   int64_t size(int axis) const { return dims_[axis]; }
   int64_t stride(int axis) const { return dims_[ndim + axis]; }
-  int64_t bytes() const { return numel * size_of(dtype); }
+  int64_t bytes() const {  // of a dense copy; throws where no machine could hold it
+    int64_t b = 0;
+    if (__builtin_mul_overflow(numel, size_of(dtype), &b)) too_large();
+    return b;
+  }
   // Elements from the lowest to one past the highest address, and the lowest offset (strides may be negative).
   void extent(int64_t& low, int64_t& high) const;
 
@@ -76,6 +80,7 @@ class Meta {
   friend struct MetaTable;
   Meta() = default;
   void retire();
+  [[noreturn]] void too_large() const;
 
   uint32_t refs_ = 0;
   uint64_t hash_ = 0;

@@ -40,8 +40,11 @@ Ref<Storage> Storage::borrow(void* data, size_t bytes, void* owner, ReleaseOwner
 }
 
 Ref<Storage> Storage::alias(const Ref<Storage>& of) {
-  of->retain();
-  return borrow(of->data_, of->bytes_, of.get(), release_alias);
+  // Always of the root: a chain of aliases would grow with each `x.data = x.data...`, and be freed recursively.
+  Storage* root = of.get();
+  while (root->release_owner_ == release_alias) root = static_cast<Storage*>(root->owner_);
+  root->retain();
+  return borrow(root->data_, root->bytes_, root, release_alias);
 }
 
 const Storage* Storage::root() const {

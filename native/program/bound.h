@@ -100,6 +100,8 @@ class Bound {
   const std::vector<Result>& results() const { return results_; }
   const Meta* result_meta(int i) const { return locations_[results_[i].location].meta.get(); }
 
+  int64_t result_offset(int i) const { return locations_[results_[i].location].offset; }  // within its storage
+
   void retain() { ++refs_; }
   void release() {
     if (--refs_ == 0) delete this;

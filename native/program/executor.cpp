@@ -5,6 +5,7 @@
 #include <cstring>
 #include <memory>
 
+#include "core/small.h"
 #include "program/bound.h"
 #include "runtime/gil.h"
 #include "runtime/threads.h"
@@ -15,22 +16,6 @@ namespace {
 constexpr int64_t kBlock = 512;            // elements; a few blocks of floats stay in the first-level cache
 constexpr int64_t kParallelWork = 1 << 16; // cost-weighted elements from which threads help
 constexpr int64_t kReleaseWork = 1 << 18;  // and from which other Python threads may run meanwhile
-
-// A short array on the stack, on the heap when it is long.
-template <class T, size_t N>
-class Small {
- public:
-  explicit Small(size_t n) : data_(n <= N ? inline_.data() : (heap_ = std::make_unique<T[]>(n)).get()), size_(n) {}
-  T& operator[](size_t i) { return data_[i]; }
-  T* data() { return data_; }
-  std::span<T> span() { return {data_, size_}; }
-
- private:
-  std::array<T, N> inline_;
-  std::unique_ptr<T[]> heap_;
-  T* data_;
-  size_t size_;
-};
 
 char* thread_scratch(size_t bytes) {
   static thread_local std::unique_ptr<char[]> block;

@@ -28,6 +28,22 @@ Ref<Meta> result_meta(DType dtype, std::span<const Operand> in, const Dims& shap
   return Meta::contiguous(dtype, shape);
 }
 
+// Torch has sentences of its own for the mistakes that people make most.
+[[noreturn]] void refuse_dtype(const Op& op, DType d) {
+  if (d == DType::Bool && op.name == "sub") {
+    fail(ErrorKind::Dtype, "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or ",
+         "`logical_xor()` operator instead.");
+  }
+  if (d == DType::Bool && op.name == "neg") {
+    fail(ErrorKind::Dtype, "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert ",
+         "a mask, use the `~` or `logical_not()` operator instead.");
+  }
+  if (op.name == "bitwise_not")
+    fail(ErrorKind::Type, "~ (operator.invert) is only implemented on integer and Boolean-type tensors");
+  fail(ErrorKind::Dtype, "\"", op.name, "_cpu\" not implemented for '", info(d).scalar_name,
+       "'\nConvert the tensor first, for example with .float().");
+}
+
 }  // namespace
 
 DType default_dtype() { return g_default_dtype; }
@@ -109,8 +125,7 @@ void infer(const Op& op, std::span<const Operand> in, std::span<const int64_t> i
   (void)seen;
   const ElementwiseTypes types = elementwise_types(op, in, ints);
   if (op.block && op.typing != Typing::Cast && !op.block->fn[static_cast<int>(types.compute)]) {
-    fail(ErrorKind::Dtype, "\"", op.name, "_cpu\" not implemented for '", info(types.compute).scalar_name,
-         "'\nConvert the tensor first, for example with .float().");
+    refuse_dtype(op, types.compute);
   }
   out.push_back(result_meta(types.out, in, shape));
 }

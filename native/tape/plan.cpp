@@ -171,7 +171,10 @@ void find_direct(Plan& p) {
   if (op.family != Family::Elementwise || op.typing == Typing::Where || p.out.size() != 1) return;
   if (!out->is_contiguous || out->numel * op.block->cost >= (1 << 16)) return;
   std::vector<Operand> operands;
-  for (size_t i = 0; i < p.in.size(); ++i) operands.push_back({p.in[i].get(), p.kinds[i]});
+  for (size_t i = 0; i < p.in.size(); ++i) {
+    if (!p.in[i] && p.in.size() != 2) return;  // a number is spread beside one tensor only
+    operands.push_back({p.in[i].get(), p.kinds[i]});
+  }
   const ElementwiseTypes types = elementwise_types(op, operands, p.ints);
   if (op.typing == Typing::Cast) return;
   for (const auto& m : p.in) {
@@ -186,8 +189,12 @@ void find_direct(Plan& p) {
 namespace {
 
 // The plan that an op used last, with and without gradients: a loop asks for the same one again and again.
-Ref<Plan>& recent(const Op& op, bool recorded) {
+std::vector<std::array<Ref<Plan>, 2>>& recent_plans() {
   static auto& table = *new std::vector<std::array<Ref<Plan>, 2>>();
+  return table;
+}
+Ref<Plan>& recent(const Op& op, bool recorded) {
+  auto& table = recent_plans();
   if (static_cast<size_t>(op.id) >= table.size()) table.resize(op.id + 64);
   return table[op.id][recorded];
 }
@@ -250,8 +257,13 @@ CacheStatistics cache_statistics() {
   return g_statistics;
 }
 
-void clear_caches() {
+void clear_plans() {
   plans().clear();
+  recent_plans().clear();
+}
+
+void clear_caches() {
+  clear_plans();
   rules().clear();
 }
 

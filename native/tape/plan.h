@@ -104,6 +104,7 @@ struct CacheStatistics {
   int64_t plan_hits, plan_misses, plans, rules, rule_misses, bindings;
 };
 CacheStatistics cache_statistics();
+void clear_plans();   // after a change of what plans depend on beside their key: the default dtype
 void clear_caches();
 
 }  // namespace pb

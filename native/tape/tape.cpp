@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "core/shape.h"
+#include "core/small.h"
 #include "runtime/allocator.h"
 
 namespace pb {
@@ -55,19 +56,13 @@ void run_direct(const Plan& p, const Application& a, void* out) {
 }
 
 void run_bound(const Plan& p, const Application& a, std::span<Array> results) {
-  const Array* in[64];
-  std::vector<const Array*> many;
-  const Array** inputs = in;
-  if (p.arguments.size() > 64) {
-    many.resize(p.arguments.size());
-    inputs = many.data();
-  }
+  Small<const Array*, 16> inputs(p.arguments.size());
   for (size_t k = 0; k < p.arguments.size(); ++k) inputs[k] = &a.args[p.arguments[k]].var->array;
-  Scalar scalars[16];
+  Small<Scalar, 8> scalars(a.args.size() - p.arguments.size());
   size_t n = 0;
   for (const Argument& x : a.args)
-    if (!x.var && n < 16) scalars[n++] = x.scalar;
-  p.forward->run({inputs, p.arguments.size()}, {scalars, n}, results);
+    if (!x.var) scalars[n++] = x.scalar;
+  p.forward->run(inputs.span(), scalars.span(), results);
 }
 
 }  // namespace
@@ -135,27 +130,18 @@ namespace {
 
 void apply_planned(Plan& p, const Application& a, std::vector<Var>& out) {
   const uint64_t need = p.need;
-  Array one[4];
-  std::vector<Array> many;
-  std::span<Array> results(one, p.out.size());
-  if (p.out.size() > 4) {
-    many.resize(p.out.size());
-    results = many;
-  }
+  Small<Array, 4> results(p.out.size());
   Ref<Plan> hold(&p);  // a kernel may let another thread run, and that may push the plan out
   if (p.view) {
     const Array& from = a.args[0].var->array;
-    int64_t offset = 0;
-    Ref<Meta> meta;
-    p.op->view->view(*from.meta, Ints(a.ints), meta, offset);
-    results[0] = {from.storage, p.out[0], from.offset + offset};
+    results[0] = {from.storage, p.out[0], from.offset + p.forward->result_offset(0)};
   } else {
-    run_bound(p, a, results);
+    run_bound(p, a, results.span());
   }
   Ref<OperationNode> node;
   if (need) {
     node = OperationNode::make(hold, a);
-    node->save(a, results);
+    node->save(a, results.span());
   }
   for (int32_t k = 0; k < p.rule->visible; ++k) {
     Var v{std::move(results[k]), nullptr, static_cast<uint32_t>(k)};
@@ -265,42 +251,28 @@ bool OperationNode::needs_saved(uint64_t cotangents) const {
 void OperationNode::run(std::span<Var> cotangents, std::span<Var> out, const BackwardMode& mode) {
   const RuleProgram& rule = *plan_->rule;
   uint64_t mask = 0;
-  const Array* in[96];
-  const Meta* metas[64];
+  const size_t values = plan_->arguments.size() + plan_->out.size();
+  Small<const Array*, 24> inputs(cotangents.size() + values);
+  Small<const Meta*, 8> metas(cotangents.size());
   size_t n = 0;
   for (size_t i = 0; i < cotangents.size() && i < 64; ++i) {
     if (!cotangents[i].array.storage) continue;
     mask |= uint64_t{1} << i;
     metas[n] = cotangents[i].array.meta.get();
-    in[n++] = &cotangents[i].array;
+    inputs[n++] = &cotangents[i].array;
   }
   if (released_ && needs_saved(mask)) fail(ErrorKind::Grad, kFreedGraph);
   for (size_t k = 0; k < saved_count_; ++k) check_saved(saved()[k], k);
   if (mode.create_graph) return run_recorded(cotangents, mask, out, mode);
-  const size_t values = plan_->arguments.size() + plan_->out.size();
-  std::vector<const Array*> many;
-  const Array** inputs = in;
-  if (n + values > 96) {
-    many.assign(in, in + n);
-    many.resize(n + values);
-    inputs = many.data();
-  }
-  std::fill_n(inputs + n, values, nullptr);
+  std::fill_n(inputs.data() + n, values, nullptr);
   for (size_t k = 0; k < saved_count_; ++k) {
     const Save& s = rule.saves[k];
     inputs[n + (s.output ? plan_->arguments.size() + s.index : s.index)] = &saved()[k].array;
   }
-  Ref<Bound> bound(const_cast<Bound*>(&plan_->backward(mask, {metas, n})));
-  const size_t results = bound->results().size();
-  Array few[8];
-  std::vector<Array> more;
-  std::span<Array> arrays(few, std::min<size_t>(results, 8));
-  if (results > 8) {
-    more.resize(results);
-    arrays = more;
-  }
-  bound->run({inputs, n + values}, scalars(), arrays);
-  collect_outputs(arrays, out);
+  Ref<Bound> bound(const_cast<Bound*>(&plan_->backward(mask, {metas.data(), n})));
+  Small<Array, 4> arrays(bound->results().size());
+  bound->run({inputs.data(), n + values}, scalars(), arrays.span());
+  collect_outputs(arrays.span(), out);
 }
 
 // The program returns the gradients of the inputs that need one, in order.

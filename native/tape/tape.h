@@ -79,8 +79,9 @@ class OperationNode final : public Node {
   }
   Scalar* scalars_begin() const { return reinterpret_cast<Scalar*>(saved_begin() + saved_capacity_); }
 
+  uint32_t edge_count_ = 0;
   Ref<Plan> plan_;
-  uint16_t edge_count_ = 0, saved_count_ = 0, saved_capacity_ = 0, scalar_count_ = 0;
+  uint32_t saved_count_ = 0, saved_capacity_ = 0, scalar_count_ = 0;
   bool released_ = false;
 };
 

@@ -90,8 +90,6 @@ class FunctionCtx:
         return _core.function_saved(self._node, output, tensor)
 
 
-
-
 def _short(name):
     head, found, _ = name.rpartition("Backward")
     return head if found else name

@@ -48,8 +48,8 @@ def _axis_split(name, axis, least):
     def cut(input, indices_or_sections):
         if input.dim() < least:
             raise RuntimeError(
-                f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, but got a "
-                f"tensor with {input.dim()} dimensions!"
+                f"torch.{name} requires a tensor with at least {least} dimension{'s' if least > 1 else ''}, "
+                f"but got a tensor with {input.dim()} dimensions!"
             )
         dim = 0 if name == "hsplit" and input.dim() == 1 else axis
         if isinstance(indices_or_sections, int) and input.size(dim) % max(indices_or_sections, 1):

@@ -13,7 +13,8 @@ from pullback.trace.tracer import functions as f
 NUMBERS = (bool, int, float)
 
 for _name, _op in (("_pow", "pow"), ("_pow_known", "pow_known"), ("_pow_number", "pow_number")):
-    f[_name + "_"] = _core.op_function(_name + "_", [(ops[_op].signature.text, ops[_op].handle)], True, None, "")
+    _overloads = [(ops[_op].signature.text, ops[_op].handle)]
+    f[_name + "_"] = _core.op_function(_name + "_", _overloads, True, None, "")
 
 
 def _is_tensor(x):
@@ -27,7 +28,7 @@ def _raise(x, exponent, suffix):
     if isinstance(exponent, NUMBERS):
         if isinstance(exponent, int) and exponent < 0 and not x.dtype.is_floating_point:
             raise RuntimeError(
-                "Integers to negative integer powers are not allowed.\nConvert the tensor with .float() first."
+                "Integers to negative integer powers are not allowed.\nConvert the tensor with .float()."
             )
         if exponent in STATIC_EXPONENTS:
             return f["_pow_known" + suffix](x, float(exponent), isinstance(exponent, int))

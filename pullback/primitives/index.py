@@ -113,24 +113,16 @@ def _scatter_extremum_vjp(g, x, dim, index, src, out, include_self):
 
 
 def _scatter_prod_vjp(g, x, dim, index, src, out, include_self):
-    """A factor's cotangent is the product of the others: by division, with zeros counted out first."""
+    """Each factor's cotangent is the product of the others: by division, around a factor that is 0."""
     src = _corner(src, index)
-    own_zero, src_zero = x == 0, src == 0
-    own_safe, src_safe = f["where"](own_zero, 1, x), f["where"](src_zero, 1, src)
-    if not include_self:
-        own_safe = f["_scatter_value"](own_safe, dim, index, 1)
-        own_zeros = f["_scatter_value"](f["_cast"](own_zero, g.dtype), dim, index, 0)
-    else:
-        own_zeros = f["_cast"](own_zero, g.dtype)
-    product = f["scatter_reduce"](own_safe, dim, index, src_safe, "prod")
-    zero_count = f["scatter_add"](own_zeros, dim, index, f["_cast"](src_zero, g.dtype))
-
-    def others(safe, is_zero, product, count, whole):
-        return f["where"](is_zero, f["_cast"](count == 1, g.dtype) * product, whole / safe)
-
-    g_x = g * others(own_safe, own_zero, product, zero_count, out)
-    at = [f["gather"](t, dim, index) for t in (g, product, zero_count, out)]
-    return g_x, at[0] * others(src_safe, src_zero, *at[1:])
+    own = f["where"](x == 0, 1.0, x)
+    g_x = g * f["_scatter_reduce"](own, dim, index, src, "prod", include_self) / own
+    src_zero = src == 0
+    zeros_at = f["scatter_add"](f["_full_like"](g, 0), dim, index, f["_cast"](src_zero, g.dtype))
+    alone = src_zero & (f["gather"](zeros_at, dim, index) == 1)
+    rest = f["_scatter_reduce"](x, dim, index, f["where"](alone, 1.0, src), "prod", include_self)
+    by_division = f["gather"](g * out, dim, index) / f["where"](src_zero, 1.0, src)
+    return g_x, f["where"](alone, f["gather"](g * rest, dim, index), by_division)
 
 
 kernel(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from pullback.primitives.family import kernel, linear, sum_to, view
 from pullback.primitives.registry import ANY
 from pullback.trace.tracer import functions as f
@@ -94,15 +96,15 @@ def _fold_repeats(g, x, repeats):
 def _split_cat(g, values, out):
     tensors, dim = values
     dim = dim % out.ndim if out.ndim else dim
-    parts, start = [], 0
+    # Cut off one after another: offsets as sums over all before would make each trace quadratic.
+    parts, rest = [], g
     for t in tensors:
         if t.ndim != out.ndim:  # torch's legacy: an empty tensor of one axis takes no part
             parts.append(f["_full_like"](t, 0))
             continue
-        end = start + t.size(dim)
-        part = f["_slice"](g, dim, start, end, 1)
+        part = f["_slice"](rest, dim, 0, t.size(dim), 1)
+        rest = f["_slice"](rest, dim, t.size(dim), sys.maxsize, 1)
         parts.append(part if part.dtype == t.dtype else f["_cast"](part, t.dtype))
-        start = end
     return parts
 
 

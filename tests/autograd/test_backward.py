@@ -7,7 +7,10 @@ import pytest
 
 import pullback as torch
 
-FREED = "Trying to backward through the graph a second time (or directly access saved tensors after they have already"
+FREED = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have "
+    "already"
+)
 NO_GRAPH = "element 0 of tensors does not require grad and does not have a grad_fn"
 
 
@@ -61,15 +64,26 @@ def test_what_has_no_gradient():
     one = "element 1 of tensors does not require grad and does not have a grad_fn"
     refuses(RuntimeError, one, torch.autograd.grad, [x.sum(), torch.tensor(1.0)], x)
     refuses(RuntimeError, "grad can be implicitly created only for scalar outputs", (x * x).backward)
-    refuses(RuntimeError, "grad can be implicitly created only for scalar outputs", torch.autograd.grad, x * x, x)
+    refuses(
+        RuntimeError, "grad can be implicitly created only for scalar outputs", torch.autograd.grad, x * x, x
+    )
 
 
 def test_given_gradients():
     x = leaf(1.0, 2.0, 3.0)
-    text = "Mismatch in shape: grad_output[0] has a shape of torch.Size([2]) and output[0] has a shape of torch.Size([3])."
+    text = (
+        "Mismatch in shape: grad_output[0] has a shape of torch.Size([2]) and output[0] has a shape of "
+        "torch.Size([3])."
+    )
     refuses(RuntimeError, text, (x * x).backward, torch.tensor([1.0, 0.0]))
     refuses(TypeError, "'float' object is not iterable", (x * x).backward, 3.0)
-    refuses(RuntimeError, "got 2 tensors and 1 gradients", torch.autograd.backward, [x.sum(), x.sum()], [torch.tensor(1.0)])
+    refuses(
+        RuntimeError,
+        "got 2 tensors and 1 gradients",
+        torch.autograd.backward,
+        [x.sum(), x.sum()],
+        [torch.tensor(1.0)],
+    )
     (x * x).backward(torch.tensor([1, 0, 2]))
     assert x.grad.tolist() == [2, 0, 12] and x.grad.dtype == torch.float32
     torch.autograd.backward([(x * x).sum(), x.sum()], [None, torch.tensor(2.0)])
@@ -119,7 +133,10 @@ def test_grad():
     x, unused = leaf(1.0, 2.0), leaf(1.0)
     grad = torch.autograd.grad
     y = (x * x).sum()
-    text = "The differentiated Tensor at index {} appears to not have been used in the graph. Set allow_unused=True"
+    text = (
+        "The differentiated Tensor at index {} appears to not have been used in the graph. Set "
+        "allow_unused=True"
+    )
     refuses(RuntimeError, text.format(0), grad, y, unused, retain_graph=True)
     refuses(RuntimeError, text.format(1), grad, y, [x, unused], retain_graph=True)
     got = grad(y, [x, unused], retain_graph=True, allow_unused=True)
@@ -128,7 +145,9 @@ def test_grad():
     assert got[1].tolist() == [0]
     refuses(ValueError, "Expected allow_unused to be True or not passed when materialize_grads=True", grad, y, x,
             allow_unused=False, materialize_grads=True)  # fmt: skip
-    refuses(RuntimeError, "One of the differentiated Tensors does not require grad", grad, y, torch.tensor(1.0))
+    refuses(
+        RuntimeError, "One of the differentiated Tensors does not require grad", grad, y, torch.tensor(1.0)
+    )
     refuses(RuntimeError, "`inputs` argument to `grad()` cannot be empty.", grad, y, [])
     refuses(RuntimeError, "all inputs have to be Tensors or GradientEdges, but got int", grad, y, [x, 3])
     assert x.grad is None
@@ -165,7 +184,9 @@ def test_a_gradient_that_is_a_leaf_stays_that_leaf():
 def test_create_graph_warns_of_the_cycle():
     x = leaf(1.0)
     sys.modules["pullback.autograd.backward"]._warned_of_cycle = False  # it is said once
-    with pytest.warns(UserWarning, match=r"Using backward\(\) with create_graph=True will create a reference cycle"):
+    with pytest.warns(
+        UserWarning, match=r"Using backward\(\) with create_graph=True will create a reference cycle"
+    ):
         (x * x).sum().backward(create_graph=True)
     assert x.grad.requires_grad and x.grad.tolist() == [2]
     with warnings.catch_warnings():

@@ -83,7 +83,9 @@ def test_outputs_of_one_node():
     assert (a.output_nr, b.output_nr) == (0, 1) and a.grad_fn is b.grad_fn
     assert [i for _, i in (a * b).grad_fn.next_functions] == [0, 1]
     values, positions = torch.ones(1, 2, requires_grad=True).max(1)
-    assert values.grad_fn.name() == "MaxBackward0" and positions.grad_fn is None and not positions.requires_grad
+    assert (
+        values.grad_fn.name() == "MaxBackward0" and positions.grad_fn is None and not positions.requires_grad
+    )
 
 
 def test_the_leaf_behind_a_node():
@@ -105,7 +107,9 @@ def test_gradient_edges():
     edge = torch.autograd.graph.get_gradient_edge(y)
     assert edge.node is y.grad_fn and edge.output_nr == 0
     assert torch.autograd.graph.get_gradient_edge(x).node.name() == LEAF
-    with pytest.raises(RuntimeError, match="It is not possible to get the gradient edge for a Tensor that does not"):
+    with pytest.raises(
+        RuntimeError, match="It is not possible to get the gradient edge for a Tensor that does not"
+    ):
         torch.autograd.graph.get_gradient_edge(torch.ones(1))
 
 
@@ -116,6 +120,8 @@ def test_saved_values():
     node = x.pow(2)
     assert node.grad_fn._saved_self is x and node.grad_fn._saved_exponent == 2
     node.sum().backward()
-    with pytest.raises(RuntimeError, match="directly access saved tensors after they have already been freed"):
+    with pytest.raises(
+        RuntimeError, match="directly access saved tensors after they have already been freed"
+    ):
         _ = node.grad_fn._saved_self
     assert x.grad.tolist() == [2, 4] and x.requires_grad

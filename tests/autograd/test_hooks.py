@@ -1,4 +1,5 @@
-"""Hooks on tensors, leaves and nodes: order, replacing, removing, errors. Behaviour and texts are PyTorch's."""
+"""Hooks on tensors, leaves and nodes: order, replacing, removing, errors. Behaviour and texts are "
+"PyTorch's."""
 
 import gc
 import threading
@@ -192,7 +193,9 @@ def test_backward_within_a_hook():
     x = leaf(2.0)
     y = x * x
     z = y * 3
-    z.register_hook(lambda g: log.append(torch.autograd.grad(y, x, torch.ones(1), retain_graph=True)[0].item()))
+    z.register_hook(
+        lambda g: log.append(torch.autograd.grad(y, x, torch.ones(1), retain_graph=True)[0].item())
+    )
     z.sum().backward()  # the same graph, in the middle of its own run
     assert log == [4] and x.grad.tolist() == [12]
 

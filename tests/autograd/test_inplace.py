@@ -11,8 +11,10 @@ HINT = (
 )
 NO_GRAD_VIEW = "A view was created in no_grad mode and is being modified inplace with grad mode enabled."
 MANY = (
-    " is a view and is being modified inplace. This view is the output of a function that returns multiple views. Such "
-    "functions do not allow the output views to be modified inplace. You should replace the inplace operation by an "
+    " is a view and is being modified inplace. This view is the output of a function that returns multiple "
+    "views. Such "
+    "functions do not allow the output views to be modified inplace. You should replace the inplace "
+    "operation by an "
     "out-of-place one."
 )
 
@@ -37,13 +39,19 @@ def case_operand(x):
     y = x * 2
     z = y * y
     y.add_(1)
-    return z, "[torch.FloatTensor [2]], which is output 0 of Add, is at version 1; expected version 0 instead."
+    return (
+        z,
+        "[torch.FloatTensor [2]], which is output 0 of Add, is at version 1; expected version 0 instead.",
+    )
 
 
 def case_own_result(x):
     z = (x * 2).exp()
     z.add_(1)
-    return z, "[torch.FloatTensor [2]], which is output 0 of Exp, is at version 1; expected version 0 instead."
+    return (
+        z,
+        "[torch.FloatTensor [2]], which is output 0 of Exp, is at version 1; expected version 0 instead.",
+    )
 
 
 def case_plain_tensor(x):
@@ -73,7 +81,11 @@ def case_view_of_what_changed(x):
     v = y[1:]
     z = v * v
     y.add_(1)
-    return z, "[torch.FloatTensor [1]], which is output 0 of AsStrided, is at version 1; expected version 0 instead."
+    return (
+        z,
+        "[torch.FloatTensor [1]], which is output 0 of AsStrided, is at version 1; expected version 0 "
+        "instead.",
+    )
 
 
 def case_without_grad(x):
@@ -81,7 +93,10 @@ def case_without_grad(x):
     z = y * y
     with torch.no_grad():
         y.add_(1)
-    return z, "[torch.FloatTensor [2]], which is output 0 of Mul, is at version 1; expected version 0 instead."
+    return (
+        z,
+        "[torch.FloatTensor [2]], which is output 0 of Mul, is at version 1; expected version 0 instead.",
+    )
 
 
 def case_index(x):
@@ -153,23 +168,32 @@ def test_one_of_several_views():
     assert y.tolist() == [2, 2, 2, 2]
     a, _ = y.chunk(2)
     y.add_(1)
-    text = "Output 0 of Split is a view and its base or another view of its base has been modified inplace. This view is"
+    text = (
+        "Output 0 of Split is a view and its base or another view of its base has been modified inplace. "
+        "This view is"
+    )
     refuses(text, lambda: a + 1)
 
 
 def test_overlap():
     text = (
-        "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+        "unsupported operation: more than one element of the written-to tensor refers to a single memory "
+        "location. "
         "Please clone() the tensor before performing the operation."
     )
     refuses(text, torch.zeros(1).expand(3).add_, 1)
     b = torch.zeros(3)
     text = (
-        "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single memory "
+        "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+        "single memory "
         "location. Please clone() the tensor before performing the operation."
     )
     refuses(text, b[1:].add_, b[:2])
-    refuses("result type Float can't be cast to the desired output type Long", torch.tensor([0]).add_, torch.ones(1))
+    refuses(
+        "result type Float can't be cast to the desired output type Long",
+        torch.tensor([0]).add_,
+        torch.ones(1),
+    )
 
 
 def test_versions():
@@ -266,7 +290,11 @@ def test_plain_bases_begin_to_need_gradients():
     x = leaf(1.0, 2.0, 3.0)
     b = torch.zeros(4)
     b[1:].copy_(x)
-    assert b.requires_grad and b.grad_fn.name() == "torch::autograd::CopySlices" and gradient(x, b * b) == [2, 4, 6]
+    assert (
+        b.requires_grad
+        and b.grad_fn.name() == "torch::autograd::CopySlices"
+        and gradient(x, b * b) == [2, 4, 6]
+    )
     b = torch.zeros(2, 3)
     b[0] = x
     b[1] = x * 2

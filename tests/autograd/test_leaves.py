@@ -22,7 +22,12 @@ def refuses(kind, text, call, *args, **named):
 def test_what_is_a_leaf():
     x = leaf(1.0, 2.0)
     y = x * 2
-    assert (x.is_leaf, y.is_leaf, torch.tensor([1.0]).is_leaf, y.detach().is_leaf) == (True, False, True, True)
+    assert (x.is_leaf, y.is_leaf, torch.tensor([1.0]).is_leaf, y.detach().is_leaf) == (
+        True,
+        False,
+        True,
+        True,
+    )
     assert y.requires_grad and not x.detach().requires_grad and not x.data.requires_grad
     assert not (x > 1).requires_grad and (x * torch.tensor([1, 2])).requires_grad
     assert x.grad_fn is None and x.output_nr == 0 and torch.tensor([1.0]).grad is None
@@ -34,9 +39,12 @@ def test_grad_of_a_non_leaf_warns():
     with pytest.warns(UserWarning) as seen:
         assert y.grad is None
     assert str(seen[0].message).startswith(
-        "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
-        "populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf "
-        "Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure "
+        "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute "
+        "won't be "
+        "populated during autograd.backward(). If you indeed want the .grad field to be populated for a "
+        "non-leaf "
+        "Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, "
+        "make sure "
         "you access the leaf Tensor instead."
     )
     y.retain_grad()
@@ -47,7 +55,11 @@ def test_grad_of_a_non_leaf_warns():
     assert y.retains_grad and not x.retains_grad
     x.retain_grad()
     assert not x.retains_grad
-    refuses(RuntimeError, "can't retain_grad on Tensor that has requires_grad=False", torch.tensor([1.0]).retain_grad)
+    refuses(
+        RuntimeError,
+        "can't retain_grad on Tensor that has requires_grad=False",
+        torch.tensor([1.0]).retain_grad,
+    )
 
 
 def test_requires_grad_of_integers():
@@ -65,12 +77,19 @@ def test_requires_grad_of_integers():
 def test_requires_grad_of_non_leaves():
     x = leaf(1.0)
     y = x * 2
-    refuses(RuntimeError, CHANGE + " If you want to use a computed variable", setattr, y, "requires_grad", False)
+    refuses(
+        RuntimeError, CHANGE + " If you want to use a computed variable", setattr, y, "requires_grad", False
+    )
     refuses(RuntimeError, CHANGE + " If you want to use a computed variable", y.requires_grad_, False)
     refuses(RuntimeError, CHANGE, setattr, y, "requires_grad", True)
     assert y.requires_grad_() is y
     refuses(RuntimeError, "requires_grad must be a bool", setattr, x, "requires_grad", 3)
-    refuses(TypeError, "requires_grad_(): argument 'requires_grad' (position 1) must be bool, not int", x.requires_grad_, 1)
+    refuses(
+        TypeError,
+        "requires_grad_(): argument 'requires_grad' (position 1) must be bool, not int",
+        x.requires_grad_,
+        1,
+    )
 
 
 def test_assigning_grad():
@@ -78,7 +97,8 @@ def test_assigning_grad():
     text = "assigned grad expected to be a Tensor or None but got grad of type int"
     refuses(TypeError, text, setattr, x, "grad", 3)
     text = (
-        "attempting to assign a gradient of size '[1]' to a tensor of size '[2]'. Please ensure that the gradient and "
+        "attempting to assign a gradient of size '[1]' to a tensor of size '[2]'. Please ensure that the "
+        "gradient and "
         "the tensor are the same size"
     )
     refuses(RuntimeError, text, setattr, x, "grad", torch.tensor([1.0]))

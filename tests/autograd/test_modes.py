@@ -45,7 +45,9 @@ def test_set_grad_enabled_acts_at_once():
     torch.set_grad_enabled(False)
     assert not torch.is_grad_enabled()
     torch.set_grad_enabled(True)
-    with pytest.raises(TypeError, match=r"set_grad_enabled\(\): argument 'enabled' \(position 1\) must be bool, not str"):
+    with pytest.raises(
+        TypeError, match=r"set_grad_enabled\(\): argument 'enabled' \(position 1\) must be bool, not str"
+    ):
         torch.set_grad_enabled("a")
 
 
@@ -84,7 +86,9 @@ def test_generators_hold_the_mode_only_while_they_run():
 
 
 def test_classes_are_decorated_with_a_warning():
-    with pytest.warns(FutureWarning, match="Decorating classes is deprecated and will be disabled in future versions"):
+    with pytest.warns(
+        FutureWarning, match="Decorating classes is deprecated and will be disabled in future versions"
+    ):
 
         @torch.no_grad()
         class Made:

@@ -2,8 +2,8 @@
 
     ATEN_CPU_CAPABILITY=avx2 python tests/oracles/export_ops.py        (with PyTorch installed)
 
-Values and gradients in both precisions, end to end in one array for each dtype; `index` says in JSON which case
-has which arrays, in order.
+Values and gradients in both precisions, end to end in one array for each dtype; `index` says in JSON which
+case has which arrays, in order.
 """
 
 from __future__ import annotations

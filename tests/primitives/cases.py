@@ -1,8 +1,8 @@
 """Arguments to check the rules of every differentiable op with: one list for each op of the registry.
 
 A case is the op's arguments in the order of its signature. NumPy arrays of floats become tensors that need a
-gradient, unless they are wrapped in Fixed; other arrays become plain tensors. Elementwise ops have no list: their
-cases come from their declarations. An op without a list is a failing test.
+gradient, unless they are wrapped in Fixed; other arrays become plain tensors. Elementwise ops have no list:
+their cases come from their declarations. An op without a list is a failing test.
 """
 
 from __future__ import annotations
@@ -60,7 +60,11 @@ class Draw:
 
 # ---- elementwise: shapes from here, numbers from the declaration ----
 
-SHAPES = {1: ("", "3", "2,3", "0"), 2: ("3|3", "3,1|4", "2,3|", "|2", "1|0"), 3: ("3|3|3", "2,1|3|2,3", "3||3")}
+SHAPES = {
+    1: ("", "3", "2,3", "0"),
+    2: ("3|3", "3,1|4", "2,3|", "|2", "1|0"),
+    3: ("3|3|3", "2,1|3|2,3", "3||3"),
+}
 
 
 def elementwise(op):
@@ -97,7 +101,11 @@ def _reductions(d, name, apart=False):
     make = d.apart if apart else d.normal
     return {
         "sum": [[make(3, 4), dim, keep, None] for dim in ((), (0,), (1,), (0, 1)) for keep in (False, True)]
-        + [[make(), (), False, None], [Strided(make(3, 4)), (0,), False, None], [make(0, 3), (0,), False, None]],
+        + [
+            [make(), (), False, None],
+            [Strided(make(3, 4)), (0,), False, None],
+            [make(0, 3), (0,), False, None],
+        ],
         "dims": [[make(3, 4), dim, keep] for dim in ((), (0,), (-1,)) for keep in (False, True)]
         + [[make(), (), False], [Strided(make(3, 4)), (1,), False], [make(2, 3, 2), (0, 2), True]],
         "dim": [[make(3, 4), dim, keep] for dim in (0, -1) for keep in (False, True)]
@@ -108,7 +116,14 @@ def _reductions(d, name, apart=False):
 
 def _along(d, apart=False):
     make = d.apart if apart else d.normal
-    return [[make(5), 0], [make(3, 4), 0], [make(3, 4), 1], [make(), 0], [Strided(make(3, 4)), -1], [make(2, 0), 1]]
+    return [
+        [make(5), 0],
+        [make(3, 4), 0],
+        [make(3, 4), 1],
+        [make(), 0],
+        [Strided(make(3, 4)), -1],
+        [make(2, 0), 1],
+    ]
 
 
 def _views(d):
@@ -125,7 +140,12 @@ def _views(d):
         "reshape_alias": [[x(2, 6), (3, 4)]],
         "unsqueeze": [[x(3), 0], [x(3), -1], [x(), 0], [Strided(x(2, 3)), 1]],
         "select": [[x(3, 4), 0, 1], [x(3, 4), -1, -1], [Strided(x(2, 3)), 1, 0]],
-        "slice": [[x(5, 2), 0, 1, 4, 2], [x(3, 4), 1, 0, 4, 1], [x(3), 0, 2, 2, 1], [Strided(x(4, 3)), 1, 1, 3, 1]],
+        "slice": [
+            [x(5, 2), 0, 1, 4, 2],
+            [x(3, 4), 1, 0, 4, 1],
+            [x(3), 0, 2, 2, 1],
+            [Strided(x(4, 3)), 1, 1, 3, 1],
+        ],
         "diagonal": [[x(3, 4), 0, 0, 1], [x(3, 4), 1, 0, 1], [x(2, 3, 4), -1, 0, 2]],
         "unfold": [[x(7), 0, 3, 2], [x(2, 5), 1, 2, 1]],
         "as_strided_of_base": [[x(3, 4), (2, 2), (4, 1), 1], [x(6), (4, 3), (1, 1), 0]],
@@ -167,7 +187,12 @@ def _products(d):
     sums.update({f"{name}_scaled": [[*case, *scaled] for case in cases] for name, cases in parts.items()})
     sums["addmm_bias"] = [sums.pop("addmm_plain")[0]]
     return {
-        "mm": [[x(2, 3), x(3, 4)], [Strided(x(2, 3)), Strided(x(3, 2))], [x(0, 3), x(3, 2)], [x(2, 0), x(0, 2)]],
+        "mm": [
+            [x(2, 3), x(3, 4)],
+            [Strided(x(2, 3)), Strided(x(3, 2))],
+            [x(0, 3), x(3, 2)],
+            [x(2, 0), x(0, 2)],
+        ],
         "bmm": [[x(2, 2, 3), x(2, 3, 4)], [Strided(x(2, 3, 2)), x(2, 2, 1)], [x(0, 2, 3), x(0, 3, 1)]],
         "mv": [[x(2, 3), x(3)], [Strided(x(3, 2)), x(2)]],
         "dot": [[x(5), x(5)], [x(0), x(0)], [x(1), x(1)]],
@@ -186,24 +211,42 @@ def _indexing(d):
     reduced = [[x(3, 4), 1, index(4, 3, 5), d.apart(3, 5), how, own] for how in hows for own in (True, False)]
     where = [np.array([2, 0]), np.array([1, 1])]
     return {
-        "gather": [[x(3, 4), 1, index(4, 3, 2), False], [x(5), 0, index(5, 7), False], [x(), 0, np.zeros((), int), False]],
+        "gather": [
+            [x(3, 4), 1, index(4, 3, 2), False],
+            [x(5), 0, index(5, 7), False],
+            [x(), 0, np.zeros((), int), False],
+        ],
         "scatter": [[x(3, 4), 1, np.array([[0, 2], [1, 3]]), x(2, 3)], [x(5), 0, np.array([4, 1]), x(2)]],
         "scatter_value": [[x(3, 4), 1, index(4, 3, 2), 1.5]],
         "scatter_add": [[x(3, 4), 0, index(3, 2, 4), x(2, 4)], [x(5), 0, index(5, 7), x(8)]],
-        "scatter_reduce": reduced, "scatter_reduce_named": reduced,
-        "index_select": [[x(3, 4), 1, index(4, 6)], [x(3), 0, index(3, 2)], [Strided(x(3, 4)), 0, index(3, 2)]],
+        "scatter_reduce": reduced,
+        "scatter_reduce_named": reduced,
+        "index_select": [
+            [x(3, 4), 1, index(4, 6)],
+            [x(3), 0, index(3, 2)],
+            [Strided(x(3, 4)), 0, index(3, 2)],
+        ],
         "index_add": [[x(3, 4), 0, index(3, 5), x(5, 4), 1.5], [x(3), 0, index(3, 2), x(2), 1]],
         "index_copy": [[x(3, 4), 0, np.array([2, 0]), x(2, 4)]],
         "index_fill": [[x(3, 4), 1, index(4, 2), 1.5]],
         "index": [[x(3, 4), where], [x(3, 4), [None, index(4, 3)]], [x(2, 3), [index(2, 2, 2)]]],
-        "index_put": [[x(3, 4), where, x(2), False], [x(3, 4), [index(3, 5)], x(5, 4), True],
-                      [x(3, 4), where, x(1), True]],
+        "index_put": [
+            [x(3, 4), where, x(2), False],
+            [x(3, 4), [index(3, 5)], x(5, 4), True],
+            [x(3, 4), where, x(1), True],
+        ],
         "take": [[x(3, 4), index(12, 5)], [Strided(x(3, 4)), index(12, 2, 2)]],
         "masked_select_at": [[x(3, 4), np.array([1, 5, 11])]],
         "put": [[x(3, 4), np.array([1, 7]), x(2), False], [x(3, 4), index(12, 5), x(5), True]],
         "masked_scatter": [[x(2, 3), mask, x(5)]],
-        "embedding": [[x(5, 3), index(5, 2, 4), -1, False, False], [x(5, 3), np.array([0, 4, 1, 0]), 2, False, False]],
-        "embedding_backward": [[x(4, 3), index(5, 4), 5, -1, False], [x(4, 3), np.array([1, 1, 2, 0]), 5, 2, True]],
+        "embedding": [
+            [x(5, 3), index(5, 2, 4), -1, False, False],
+            [x(5, 3), np.array([0, 4, 1, 0]), 2, False, False],
+        ],
+        "embedding_backward": [
+            [x(4, 3), index(5, 4), 5, -1, False],
+            [x(4, 3), np.array([1, 1, 2, 0]), 5, 2, True],
+        ],
         "masked_fill_tensor": [[x(2, 3), mask, x()]],
         "masked_fill_number": [[x(2, 3), mask, 1.5], [x(3), mask, 2]],
         "scatter_src_combined": [[x(3, 4), 1, index(4, 3, 5), x(3, 5), how] for how in ("add", "multiply")],
@@ -212,7 +255,7 @@ def _indexing(d):
         "index_fill_tensor": [[x(3, 4), 1, index(4, 2), x()]],
         "index_put_mask_tensor": [[x(2, 3), mask, x()]],
         "index_put_mask_scalar": [[x(2, 3), mask, 1.5]],
-    }  # fmt: skip
+    }
 
 
 def _lists(d):
@@ -222,9 +265,16 @@ def _lists(d):
     extremes = _reductions(d, "dims", apart=True)
     lines = _reductions(d, "dim", apart=True)
     squares = [[x(3, 4), dim, c, keep] for dim in ((), (1,)) for c in (1.0, 0.0) for keep in (False, True)]
-    unbiased = {"dim": [[x(3, 4), (1,), b, True] for b in (False, True)], "all": [[x(3, 4), True], [x(3, 4), False]],
-                "unbiased": [[x(3, 4), None, False, False], [x(3, 4), (0,), True, False]]}  # fmt: skip
-    norms = [[x(3, 4), p, dim, keep] for p in (2.0, 1.0, 3.0, float("inf"), 0.5) for dim, keep in (((), False), ((1,), True))]
+    unbiased = {
+        "dim": [[x(3, 4), (1,), b, True] for b in (False, True)],
+        "all": [[x(3, 4), True], [x(3, 4), False]],
+        "unbiased": [[x(3, 4), None, False, False], [x(3, 4), (0,), True, False]],
+    }
+    norms = [
+        [x(3, 4), p, dim, keep]
+        for p in (2.0, 1.0, 3.0, float("inf"), 0.5)
+        for dim, keep in (((), False), ((1,), True))
+    ]
     listed = {
         "sum": _reductions(d, "sum"),
         "sum_to": [[x(3, 4), (4,)], [x(3, 4), (3, 1)], [x(2, 3, 4), (1, 4)], [x(2), ()]],
@@ -233,37 +283,72 @@ def _lists(d):
         "mean_all": [[x(3, 4), None], [x(), None]],
         "mean_dim": [[x(3, 4), (0,), False, None], [Strided(x(3, 4)), (-1,), True, None]],
         "nansum": [[x(3, 4), None, False, None], [x(3, 4), (1,), True, None]],
-        "prod": [*dims, [np.array([0.0, 2.0, 3.0]), (0,), False], [np.array([[0.0, 2.0], [0.0, 3.0]]), (), False]],
+        "prod": [
+            *dims,
+            [np.array([0.0, 2.0, 3.0]), (0,), False],
+            [np.array([[0.0, 2.0], [0.0, 3.0]]), (), False],
+        ],
         "prod_all": [[x(3, 2), None]],
         "prod_dim": [[x(3, 2), 1, False, None]],
-        "amax": extremes, "amin": extremes,
-        "max_all": _reductions(d, "all", apart=True), "min_all": _reductions(d, "all", apart=True),
-        "max_dim": lines, "min_dim": lines,
+        "amax": extremes,
+        "amin": extremes,
+        "max_all": _reductions(d, "all", apart=True),
+        "min_all": _reductions(d, "all", apart=True),
+        "max_dim": lines,
+        "min_dim": lines,
         "aminmax": [[apart(3, 4), None, False], [apart(3, 4), 1, True]],
-        "var_kernel": squares, "std_kernel": squares, "var_mean_kernel": squares,
+        "var_kernel": squares,
+        "std_kernel": squares,
+        "var_mean_kernel": squares,
         "vector_norm": norms,
-        "logsumexp_kernel": dims, "logsumexp": dims,
-        "cumsum_kernel": _along(d), "cumsum": [[*case, None] for case in _along(d)],
+        "logsumexp_kernel": dims,
+        "logsumexp": dims,
+        "cumsum_kernel": _along(d),
+        "cumsum": [[*case, None] for case in _along(d)],
         "cumprod_kernel": [*_along(d), [np.array([1.5, 0.0, 2.0, 0.0, 3.0]), 0]],
         "cumprod": [[*case, None] for case in _along(d)],
-        "logcumsumexp_kernel": _along(d), "logcumsumexp": _along(d),
-        "cummax": _along(d, apart=True), "cummin": _along(d, apart=True),
-        "recurrence": [[positive, x(3, 4), 1, backwards, shifted] for backwards in (False, True) for shifted in (False, True)],
+        "logcumsumexp_kernel": _along(d),
+        "logcumsumexp": _along(d),
+        "cummax": _along(d, apart=True),
+        "cummin": _along(d, apart=True),
+        "recurrence": [
+            [positive, x(3, 4), 1, backwards, shifted]
+            for backwards in (False, True)
+            for shifted in (False, True)
+        ],
         "sort_any": [[*case, down] for case in _along(d, apart=True) for down in (False, True)],
-        "sort_stable": [[apart(3, 4), None, 1, True]], "msort": [[apart(3, 4)]],
+        "sort_stable": [[apart(3, 4), None, 1, True]],
+        "msort": [[apart(3, 4)]],
         "topk": [[apart(6), 2, 0, True, True], [apart(3, 4), 3, 1, False, True]],
         "kthvalue": [[apart(6), 2, 0, False], [apart(3, 4), 3, 1, True]],
-        "median_dim": lines, "nanmedian_dim": lines, "mode": lines,
+        "median_dim": lines,
+        "nanmedian_dim": lines,
+        "mode": lines,
         "median_kernel": [[*case, ignore] for case in lines for ignore in (False, True)],
-        "median_all": [[apart(3, 3)]], "nanmedian_all": [[apart(3, 3)]],
-        "softmax": _along(d), "log_softmax": _along(d),
+        "median_all": [[apart(3, 3)]],
+        "nanmedian_all": [[apart(3, 3)]],
+        "softmax": _along(d),
+        "log_softmax": _along(d),
         "softmax_backward": [[x(3, 4), positive, 1], [x(3, 4), positive, 0]],
         "log_softmax_backward": [[x(3, 4), positive, 1], [x(3, 4), positive, 0]],
-    }  # fmt: skip
-    listed.update({f"{name}_{kind}": cases for name in ("var", "std", "var_mean", "std_mean")
-                   for kind, cases in unbiased.items()})  # fmt: skip
-    listed.update({f"{name}_correction": [[x(3, 4), None, 1, False], [x(3, 4), (1,), 0, True], [x(5), (0,), 2, False]]
-                   for name in ("var", "std", "var_mean", "std_mean")})  # fmt: skip
+    }
+    listed.update(
+        {
+            f"{name}_{kind}": cases
+            for name in ("var", "std", "var_mean", "std_mean")
+            for kind, cases in unbiased.items()
+        }
+    )
+    listed.update(
+        {
+            f"{name}_correction": [
+                [x(3, 4), None, 1, False],
+                [x(3, 4), (1,), 0, True],
+                [x(5), (0,), 2, False],
+            ]
+            for name in ("var", "std", "var_mean", "std_mean")
+        }
+    )
     return listed
 
 
@@ -277,12 +362,16 @@ def _losses(d):
         "mse_loss": [[*pair, r] for r in (0, 1, 2)],
         "smooth_l1_loss": [[*pair, r, 1.0] for r in (0, 1, 2)],
         "huber_loss": [[*pair, r, 1.0] for r in (0, 1, 2)],
-        "binary_cross_entropy": [[p, t, None, r] for r in (0, 1, 2)] + [[p, t, Fixed(d.between(0.5, 2, 3, 4)), 1]],
+        "binary_cross_entropy": [[p, t, None, r] for r in (0, 1, 2)]
+        + [[p, t, Fixed(d.between(0.5, 2, 3, 4)), 1]],
         "binary_cross_entropy_with_logits": [[x(3, 4), t, None, None, r] for r in (0, 1, 2)]
         + [[x(3, 4), t, Fixed(d.between(0.5, 2, 4)), Fixed(d.between(0.5, 2, 4)), 1]],
-        "nll_loss": nll, "nll_loss_forward": nll,
-        "nll_loss_backward": [[x(), Fixed(x(3, 4)), classes, None, Fixed(np.asarray(3.0)), 1, -100],
-                              [x(3), Fixed(x(3, 4)), classes, weight, Fixed(np.asarray(0.0)), 0, 1]],
+        "nll_loss": nll,
+        "nll_loss_forward": nll,
+        "nll_loss_backward": [
+            [x(), Fixed(x(3, 4)), classes, None, Fixed(np.asarray(3.0)), 1, -100],
+            [x(3), Fixed(x(3, 4)), classes, weight, Fixed(np.asarray(0.0)), 0, 1],
+        ],
         "nll_loss2d": [[x(3, 4, 2), d.index(4, 3, 2), None, r, -100] for r in (0, 1)],
     }
 
@@ -293,31 +382,49 @@ def _arithmetic(d):
     y, z = d.normal(4), d.normal(3, 1)
     between = [[x, 0.37], [Strided(x), 0.37]]
     return {
-        "rsub": [[x, y]], "rsub_scaled": [[x, y, 1.5]], "add_scaled": [[x, z, 1.5]], "sub_scaled": [[x, z, 1.5]],
+        "rsub": [[x, y]],
+        "rsub_scaled": [[x, y, 1.5]],
+        "add_scaled": [[x, z, 1.5]],
+        "sub_scaled": [[x, z, 1.5]],
         "div_rounded": [[x, d.between(0.5, 2, 4), None]],
         "pow_known": [[positive, e, False] for e in (0.0, 1.0, 2.0, 3.0, 0.5, -0.5, -1.0, -2.0)],
         "square_op": [[x]],
         "clamp": [[x, -0.41, 0.43], [x, None, 0.43], [x, -0.41, None]],
         "clamp_tensors": [[x, d.normal(4) - 2, d.normal(3, 1) + 2]],
-        "clamp_min_tensor": [[x, y]], "clamp_max_tensor": [[x, y]],
-        "clamp_min_number": between, "clamp_max_number": between,
-        "lerp_number": [[x, y, 0.3], [x, y, 0.7]], "lerp_tensor": [[x, y, z]],
-        "addcmul": [[x, y, z, 1.5]], "addcdiv": [[x, y, d.between(0.5, 2, 3, 1), 1.5]],
+        "clamp_min_tensor": [[x, y]],
+        "clamp_max_tensor": [[x, y]],
+        "clamp_min_number": between,
+        "clamp_max_number": between,
+        "lerp_number": [[x, y, 0.3], [x, y, 0.7]],
+        "lerp_tensor": [[x, y, z]],
+        "addcmul": [[x, y, z, 1.5]],
+        "addcdiv": [[x, y, d.between(0.5, 2, 3, 1), 1.5]],
         "logit": [[unit, None], [unit, 0.05]],
-        "xlogy_tensors": [[x, positive]], "xlogy_by_number": [[x, 1.7]], "xlogy_of_number": [[1.7, positive]],
-        "copysign_tensor": [[x, y]], "copysign_number": [[x, -1.0]],
+        "xlogy_tensors": [[x, positive]],
+        "xlogy_by_number": [[x, 1.7]],
+        "xlogy_of_number": [[1.7, positive]],
+        "copysign_tensor": [[x, y]],
+        "copysign_number": [[x, -1.0]],
         "nan_to_num": [[x, None, None, None]],
-        "glu": [[d.normal(3, 4), 1]], "prelu_kernel": [[x, d.between(0.1, 0.5, 4)]],
-        "threshold": [[x, 0.2, 1.5]], "threshold_in_place": [[x, 0.2, 1.5]],
+        "glu": [[d.normal(3, 4), 1]],
+        "prelu_kernel": [[x, d.between(0.1, 0.5, 4)]],
+        "threshold": [[x, 0.2, 1.5]],
+        "threshold_in_place": [[x, 0.2, 1.5]],
         "copy": [[x, y, None]],
-        "fill_tensor": [[x, d.normal()]], "fill_tensor_in_place": [[x, d.normal()]],
-        "fill_scalar": [[x, 1.5]], "fill_scalar_in_place": [[x, 1.5]], "zero": [[x]],
-        "rrelu_noise": [[x, Fixed(positive)]], "rrelu_noise_in_place": [[x, Fixed(positive)]],
-        "rrelu_mean": [[x, 0.2]], "rrelu_mean_in_place": [[x, 0.2]],
-        "max_other": [[x, y]], "min_other": [[x, y]],
+        "fill_tensor": [[x, d.normal()]],
+        "fill_tensor_in_place": [[x, d.normal()]],
+        "fill_scalar": [[x, 1.5]],
+        "fill_scalar_in_place": [[x, 1.5]],
+        "zero": [[x]],
+        "rrelu_noise": [[x, Fixed(positive)]],
+        "rrelu_noise_in_place": [[x, Fixed(positive)]],
+        "rrelu_mean": [[x, 0.2]],
+        "rrelu_mean_in_place": [[x, 0.2]],
+        "max_other": [[x, y]],
+        "min_other": [[x, y]],
         "repeat_interleave": [[x, 1, 2], [x, 0, 3]],
         "round_to": [[x, 1], [x, -1]],
-    }  # fmt: skip
+    }
 
 
 def listed():

@@ -33,7 +33,7 @@ class Call:
     def __init__(self, op, case, dtype=torch.float64):
         self.op, self.function, self.inputs, self.kwargs = op, function_of(op), [], {}
         self.args = []
-        for p, value in zip(op.signature.parameters, case):
+        for p, value in zip(op.signature.parameters, case, strict=False):
             value = self._convert(value, dtype)
             if p.keyword_only:
                 self.kwargs[p.name] = value
@@ -54,7 +54,7 @@ class Call:
 
     def with_inputs(self, new):
         """The outputs for other values of the inputs."""
-        swap = {id(old): t for old, t in zip(self.inputs, new)}
+        swap = {id(old): t for old, t in zip(self.inputs, new, strict=True)}
 
         def replace(x):
             return [replace(v) for v in x] if isinstance(x, list) else swap.get(id(x), x)
@@ -63,7 +63,9 @@ class Call:
 
     def run(self, args=None, kwargs=None):
         """The outputs that a derivative can be asked of."""
-        out = self.function(*(self.args if args is None else args), **(self.kwargs if kwargs is None else kwargs))
+        out = self.function(
+            *(self.args if args is None else args), **(self.kwargs if kwargs is None else kwargs)
+        )
         out = out if isinstance(out, (tuple, list)) else (out,)
         return [o for o in out if o.dtype.is_floating_point]
 
@@ -76,7 +78,7 @@ def like(tensors, random):
 def inner(a, b):
     """The inner product of two lists of tensors, recorded. None counts as zeros."""
     total = torch.zeros((), dtype=torch.float64)
-    for x, y in zip(a, b):
+    for x, y in zip(a, b, strict=True):
         if x is not None and y is not None:
             total = total + (x.to(torch.float64) * y).sum()
     return total
@@ -89,8 +91,11 @@ def grad(outputs, inputs, cotangents=None, create_graph=False):
         return [None] * len(inputs)
     cotangents = None if cotangents is None else [cotangents[k] for k in kept]
     outputs = [outputs[k] for k in kept]
-    return list(torch.autograd.grad(outputs, inputs, cotangents, allow_unused=True, retain_graph=True,
-                                    create_graph=create_graph))  # fmt: skip
+    return list(
+        torch.autograd.grad(
+            outputs, inputs, cotangents, allow_unused=True, retain_graph=True, create_graph=create_graph
+        )
+    )
 
 
 def bits(tensors):

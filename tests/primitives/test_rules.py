@@ -1,6 +1,8 @@
-"""Every differentiable op of the registry against numerical derivatives, to the second order, and its own algebra.
+"""Every differentiable op of the registry against numerical derivatives, to the second order, and its own
+algebra.
 
-The operators are taken from the registry, so that an op cannot be without a test: one that has no cases fails.
+The operators are taken from the registry, so that an op cannot be without a test: one that has no cases
+fails.
 """
 
 import numpy as np
@@ -20,9 +22,13 @@ STEP = 1e-5
 
 def checked_ops():
     return sorted(
-        name for name, op in ops.items() if op.differentiable and op.handle in tracer.ops_by_handle
-        and not hasattr(op, "trace") and name not in NO_DERIVATIVE_TO_CHECK
-    )  # fmt: skip
+        name
+        for name, op in ops.items()
+        if op.differentiable
+        and op.handle in tracer.ops_by_handle
+        and not hasattr(op, "trace")
+        and name not in NO_DERIVATIVE_TO_CHECK
+    )
 
 
 def calls(name, dtype=torch.float64):
@@ -31,7 +37,7 @@ def calls(name, dtype=torch.float64):
 
 
 def moved(tensors, directions, step):
-    return [(t.detach() + step * d).requires_grad_() for t, d in zip(tensors, directions)]
+    return [(t.detach() + step * d).requires_grad_() for t, d in zip(tensors, directions, strict=True)]
 
 
 def slope(function, tensors, directions):
@@ -96,7 +102,7 @@ def test_third_order(name):
             pairing = inner(grad(call.with_inputs(x), x, g, create_graph=True), t)
             return inner(grad([pairing], x, create_graph=create_graph), d)
 
-        expected = slope(lambda x: second(x, False), call.inputs, e)  # noqa: B023
+        expected = slope(lambda x: second(x, False), call.inputs, e)
         value = second(call.inputs, True)
         got = inner(grad([value], call.inputs), e).item()
         assert_close(got, expected, value.item(), 1e-6, f"{name}, third order")
@@ -104,7 +110,7 @@ def test_third_order(name):
 
 @pytest.mark.parametrize("name", checked_ops())
 def test_both_paths_give_the_same_bits(name):
-    """The engine's own path and the recorded one, in both precisions; and the same again from a filled cache."""
+    """The engine's own path and the recorded one, in both precisions, and again from filled caches."""
     random = np.random.RandomState(4)
     for dtype in (torch.float32, torch.float64):
         for call in calls(name, dtype):
@@ -118,9 +124,11 @@ def test_both_paths_give_the_same_bits(name):
 
 
 CHAINED = sorted(
-    name for name in checked_ops()
-    if ops[name].family == "elementwise" and all(p.kind in ("Tensor", "Operand") for p in ops[name].signature.parameters)
-)  # fmt: skip
+    name
+    for name in checked_ops()
+    if ops[name].family == "elementwise"
+    and all(p.kind in ("Tensor", "Operand") for p in ops[name].signature.parameters)
+)
 
 
 @pytest.mark.parametrize("name", CHAINED)

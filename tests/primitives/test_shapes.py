@@ -1,4 +1,5 @@
-"""Programs hold for every shape: one op again and again with other sizes, against NumPy and against a fresh run."""
+"""Programs hold for every shape: one op again and again with other sizes, against NumPy and against a fresh
+run."""
 
 import itertools
 import warnings
@@ -31,22 +32,36 @@ def check_against_contiguous(function, inputs):
     copies = [x.detach().contiguous().clone().requires_grad_() for x in inputs]
     out, expected = function(*inputs), function(*copies)
     assert np.array_equal(out.detach().numpy(), expected.detach().numpy())
-    for a, b in zip(gradients(out * out, inputs), gradients(expected * expected, copies)):
+    for a, b in zip(gradients(out * out, inputs), gradients(expected * expected, copies), strict=True):
         assert a.shape == b.shape
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12)
 
 
 PAIRS = [
-    ((3, 1), (4,)), ((1,), (5,)), ((5,), (1,)), ((2, 2), (2, 2)), ((3, 4), (3, 4)), ((1, 1), (1, 1)), ((), (3,)), ((3,), ()),
-    ((0, 3), (3,)), ((2, 0), (2, 1)), ((4, 1, 3), (1, 5, 1)), ((1, 4), (4, 1)), ((7, 1), (1, 7)), ((1, 1, 1), (2, 3, 4)),
-]  # fmt: skip
+    ((3, 1), (4,)),
+    ((1,), (5,)),
+    ((5,), (1,)),
+    ((2, 2), (2, 2)),
+    ((3, 4), (3, 4)),
+    ((1, 1), (1, 1)),
+    ((), (3,)),
+    ((3,), ()),
+    ((0, 3), (3,)),
+    ((2, 0), (2, 1)),
+    ((4, 1, 3), (1, 5, 1)),
+    ((1, 4), (4, 1)),
+    ((7, 1), (1, 7)),
+    ((1, 1, 1), (2, 3, 4)),
+]
 
 
 @pytest.mark.parametrize("name", ["add", "sub", "mul", "div", "maximum", "minimum"])
 def test_pairs_of_shapes_in_turn(name):
     """The programs of one op, met with shapes that broadcast in different ways and come back later."""
     function = getattr(torch, name)
-    numpy = {"sub": np.subtract, "mul": np.multiply, "div": np.divide, "add": np.add}.get(name) or getattr(np, name)
+    numpy = {"sub": np.subtract, "mul": np.multiply, "div": np.divide, "add": np.add}.get(name) or getattr(
+        np, name
+    )
     for a, b in PAIRS + list(reversed(PAIRS)):
         x, y = leaf(*a), leaf(*b)
         out = function(x, y)
@@ -112,7 +127,7 @@ def test_cat_and_split_with_changing_sizes_and_numbers():
         parts = [leaf(n, 3) for n in sizes]
         out = torch.cat(parts)
         assert np.array_equal(out.detach().numpy(), np.concatenate([p.detach().numpy() for p in parts]))
-        for p, g in zip(parts, torch.autograd.grad((out * out).sum(), parts)):
+        for p, g in zip(parts, torch.autograd.grad((out * out).sum(), parts), strict=True):
             assert np.array_equal(g.numpy(), 2 * p.detach().numpy())
         total = sum(sizes)
         x = leaf(total, 2)
@@ -142,7 +157,7 @@ def test_second_order_with_changing_sizes():
 
 
 def test_a_flood_of_shapes_stays_in_bounds():
-    """20 000 shapes that were never seen before: caches keep their size, and old shapes still come out right."""
+    """20 000 new shapes: caches keep their size, and old shapes still come out right."""
 
     def step(n, m):
         x = torch.ones(n, m, requires_grad=True)

@@ -59,7 +59,9 @@ N = 300_000
 WIDE, TALL, SQUARE = D.normal(40, 40_000), D.normal(40_000, 40), D.normal(300, 300)
 LINE = D.normal(N)
 LARGE = {
-    "elementwise chain": lambda m, t: (m(t(LINE)).tanh() * m(t(LINE)).sigmoid() + (-m(t(LINE)) * m(t(LINE))).exp()),
+    "elementwise chain": lambda m, t: (
+        m(t(LINE)).tanh() * m(t(LINE)).sigmoid() + (-m(t(LINE)) * m(t(LINE))).exp()
+    ),
     "broadcast": lambda m, t: m(t(WIDE)) * m(t(D_ROW)),
     "sum": lambda m, t: m(t(LINE)).sum(),
     "sum rows": lambda m, t: m(t(WIDE)).sum(1),

@@ -11,18 +11,27 @@ import value_cases
 import pullback as torch
 
 ORACLE = pathlib.Path(__file__).resolve().parent.parent / "data" / "ops_oracle.npz"
-# How far a value may be from torch's, in units of the last place of the largest value near it. 0: the same bits.
+# How far a value may be from torch's, in last places of the largest value near it; 0: the same bits.
 ULPS = {"float32": 4, "float64": 8}
 # Where torch's own way is the less exact one: its running variance, and exp(-|x|) beside 1.
-LOOSE = {"var": 100, "std": 100, "var_mean": 100, "sigmoid": 16, "nn.functional.gelu": 16, "lgamma": 16,
-         "nn.functional.softmax": 8}
+LOOSE = {
+    "var": 100,
+    "std": 100,
+    "var_mean": 100,
+    "sigmoid": 16,
+    "nn.functional.gelu": 16,
+    "lgamma": 16,
+    "nn.functional.softmax": 8,
+}
 EXACT = set(
-    "add sub mul div neg abs sign square relu floor ceil round trunc reciprocal maximum minimum fmax fmin clamp "
-    "sum mean amax amin max min median sort topk kthvalue cummax cummin reshape permute transpose squeeze unsqueeze "
-    "flatten expand repeat cat stack split chunk unbind narrow select tril triu flip roll diagonal unfold movedim tile "
-    "gather scatter_add scatter index_select index_add index_copy take index_put masked_select __getitem__ where "
-    "masked_fill lerp addcmul addcdiv nn.functional.embedding nn.functional.mse_loss nn.functional.l1_loss "
-    "nn.functional.nll_loss cumsum".split()
+    """
+    add sub mul div neg abs sign square relu floor ceil round trunc reciprocal maximum minimum fmax fmin
+    clamp sum mean amax amin max min median sort topk kthvalue cummax cummin reshape permute transpose
+    squeeze unsqueeze flatten expand repeat cat stack split chunk unbind narrow select tril triu flip roll
+    diagonal unfold movedim tile gather scatter_add scatter index_select index_add index_copy take index_put
+    masked_select __getitem__ where masked_fill lerp addcmul addcdiv nn.functional.embedding
+    nn.functional.mse_loss nn.functional.l1_loss nn.functional.nll_loss cumsum
+    """.split()
 )
 
 
@@ -74,5 +83,5 @@ def test_value(case, dtype):
     expected = EXPECTED[case[0], dtype]
     assert len(got) == len(expected)
     ulps = 0 if case[1] in EXACT else LOOSE.get(case[1], ULPS[dtype])
-    for a, b in zip(got, expected):
+    for a, b in zip(got, expected, strict=True):
         assert_same(a, b, ulps)

@@ -27,7 +27,8 @@ def resolve(module, path):
 
 
 def convert(module, x, dtype, inputs):
-    """Arrays in a nest of arguments as tensors of the module; those that need a gradient are put into `inputs`."""
+    """Arrays in a nest of arguments as tensors of the module; those that need a gradient are put into
+    `inputs`."""
     if isinstance(x, np.ndarray):
         if x.dtype.kind != "f":
             return module.tensor(x)
@@ -54,12 +55,14 @@ def run(module, label, path, args, kwargs, dtype):
 
 
 def _elementwise(d):
-    wide = ("exp expm1 sin cos tan tanh sigmoid erf erfc abs neg sign square relu floor ceil round trunc frac sinh cosh "
-            "atan nn.functional.softplus nn.functional.silu nn.functional.gelu nn.functional.elu nn.functional.selu "
-            "nn.functional.celu nn.functional.leaky_relu nn.functional.relu6 nn.functional.hardtanh "
-            "nn.functional.hardswish nn.functional.hardsigmoid nn.functional.softsign nn.functional.mish "
-            "nn.functional.logsigmoid nn.functional.tanhshrink nn.functional.softshrink nn.functional.hardshrink "
-            "exp2 sinc deg2rad rad2deg isnan isinf isfinite logical_not")  # fmt: skip
+    wide = """
+    exp expm1 sin cos tan tanh sigmoid erf erfc abs neg sign square relu floor ceil round trunc frac sinh
+    cosh atan nn.functional.softplus nn.functional.silu nn.functional.gelu nn.functional.elu
+    nn.functional.selu nn.functional.celu nn.functional.leaky_relu nn.functional.relu6
+    nn.functional.hardtanh nn.functional.hardswish nn.functional.hardsigmoid nn.functional.softsign
+    nn.functional.mish nn.functional.logsigmoid nn.functional.tanhshrink nn.functional.softshrink
+    nn.functional.hardshrink exp2 sinc deg2rad rad2deg isnan isinf isfinite logical_not
+    """
     for name in wide.split():
         case(name, d.between(-4, 4, 5, 13, away=(0,)))
     for name in "log log2 log10 log1p sqrt rsqrt reciprocal lgamma".split():
@@ -67,9 +70,13 @@ def _elementwise(d):
     for name in "asin acos logit".split():
         case(name, d.between(0.05, 0.95, 5, 13))
     special = np.array([0.0, -0.0, np.inf, -np.inf, 1e-40, 1e30, -1e30, 0.5, 88.0, -104.0, 1e-8])
-    for name in "exp log log1p expm1 sin cos tanh sigmoid erf sqrt rsqrt reciprocal abs sign relu square".split():
+    for (
+        name
+    ) in "exp log log1p expm1 sin cos tanh sigmoid erf sqrt rsqrt reciprocal abs sign relu square".split():
         case(name, np.abs(special) if name in ("log", "log1p", "sqrt", "rsqrt") else special)
-    for name in "add sub mul div maximum minimum fmax fmin atan2 hypot logaddexp eq lt ge xlogy copysign".split():
+    for (
+        name
+    ) in "add sub mul div maximum minimum fmax fmin atan2 hypot logaddexp eq lt ge xlogy copysign".split():
         case(name, d.between(0.3, 3, 3, 1, 7), d.between(0.3, 3, 5, 1))
         case(name, d.between(0.3, 3, 19), d.between(0.3, 3, 19))
     for name in "remainder fmod".split():
@@ -93,8 +100,19 @@ def _elementwise(d):
 
 
 def _reductions(d):
-    for name in ("sum", "mean", "var", "std", "amax", "amin", "logsumexp", "nn.functional.softmax",
-                 "nn.functional.log_softmax", "cumsum", "norm"):  # fmt: skip
+    for name in (
+        "sum",
+        "mean",
+        "var",
+        "std",
+        "amax",
+        "amin",
+        "logsumexp",
+        "nn.functional.softmax",
+        "nn.functional.log_softmax",
+        "cumsum",
+        "norm",
+    ):
         for shape in ((7, 40), (3, 257), (1000, 4), (64,), (5, 1)):
             dims = [1] if len(shape) > 1 and name in ("cumsum",) else [0, len(shape) - 1]
             for dim in sorted(set(dims)):
@@ -148,9 +166,21 @@ def _shapes(d):
     case("repeat", x, (2, 3))
     case("cat", [x, d.normal(2, 4)], 0)
     case("stack", [x, d.normal(3, 4)], 1)
-    for name, args in (("split", (2, 1)), ("chunk", (3, 1)), ("unbind", (0,)), ("narrow", (1, 1, 2)), ("select", (1, 2)),
-                       ("tril", ()), ("triu", (1,)), ("flip", ((0,),)), ("roll", (1, 0)), ("diagonal", ()),
-                       ("unfold", (1, 2, 1)), ("movedim", (0, 1)), ("tile", ((2,),))):  # fmt: skip
+    for name, args in (
+        ("split", (2, 1)),
+        ("chunk", (3, 1)),
+        ("unbind", (0,)),
+        ("narrow", (1, 1, 2)),
+        ("select", (1, 2)),
+        ("tril", ()),
+        ("triu", (1,)),
+        ("flip", ((0,),)),
+        ("roll", (1, 0)),
+        ("diagonal", ()),
+        ("unfold", (1, 2, 1)),
+        ("movedim", (0, 1)),
+        ("tile", ((2,),)),
+    ):
         case(name, x, *args)
 
 

@@ -13,7 +13,7 @@ def embedding(
     """The rows of a table, one for each index; the row at padding_idx gets no gradient."""
     rows = weight.size(0)
     if max_norm is not None:
-        raise NotImplementedError("embedding: max_norm is not supported yet; renormalize the weight before the call")
+        raise NotImplementedError("embedding: max_norm is not supported yet; renormalize the weight first")
     if padding_idx is None:
         padding_idx = -1
     elif padding_idx >= 0:
