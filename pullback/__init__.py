@@ -9,13 +9,15 @@ tensor([2., 4.])
 
 from __future__ import annotations
 
-from pullback import _core, _api, errors  # noqa: F401, I001
+from pullback import _core, _api, errors
 
-globals().update({n: v for n, v in vars(_api).items() if not n.startswith("_") and n not in ("annotations", "os")})
-from pullback.from_data import tensor  # noqa: E402  (the submodule of that name must not hide the function)
-from pullback import autograd, linalg, nn, optim, random, utils  # noqa: E402, F401
-from pullback.compat import as_torch  # noqa: E402, F401
-from pullback.nn.parameter import Parameter as _Parameter  # noqa: E402
+globals().update(
+    {n: v for n, v in vars(_api).items() if not n.startswith("_") and n not in ("annotations", "os")}
+)
+from pullback.from_data import tensor
+from pullback import autograd, linalg, nn, optim, random, utils
+from pullback.compat import as_torch
+from pullback.nn.parameter import Parameter as _Parameter
 
 _core.set_parameter_class(_Parameter)
 __version__ = "0.1.0"

@@ -6,19 +6,28 @@ import importlib.util
 import os
 import pkgutil
 
-from pullback import _core, errors, types  # noqa: F401
-from pullback.trace import rules  # noqa: F401
+from pullback import _core, errors, types
+from pullback.trace import rules
 from pullback import composites, conversion, creation, from_data, functions, primitives, random
 from pullback import tensor as _tensor_module
 from pullback.arguments import with_out
-from pullback.numeric_limits import finfo, iinfo  # noqa: F401
+from pullback.numeric_limits import finfo, iinfo
 from pullback.primitives.registry import public
-from pullback.tensor import Tensor, _disabled_torch_function_impl  # noqa: F401
-from pullback.types import (  # noqa: F401
-    Size, channels_last, channels_last_3d, contiguous_format, device, dtype, layout, memory_format, preserve_format,
-    sparse_coo, strided,
-)  # fmt: skip
-from pullback.printing import set_printoptions  # noqa: F401
+from pullback.tensor import Tensor, _disabled_torch_function_impl
+from pullback.types import (
+    Size,
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    device,
+    dtype,
+    layout,
+    memory_format,
+    preserve_format,
+    sparse_coo,
+    strided,
+)
+from pullback.printing import set_printoptions
 
 # Every module of declarations, primitives first; nobody keeps a list of them.
 for _package in (primitives, composites):
@@ -30,33 +39,71 @@ _blas = importlib.util.find_spec("scipy_openblas64")
 if _blas is not None:
     _folder = os.path.join(_blas.submodule_search_locations[0], "lib")
     for _file in sorted(os.listdir(_folder)):
-        if _file.startswith("libscipy_openblas64_") and ".so" in _file or _file.endswith(".dylib"):
+        if (_file.startswith("libscipy_openblas64_") and ".so" in _file) or _file.endswith(".dylib"):
             _core.set_blas_path(os.path.join(_folder, _file))
             break
 
-bool, uint8, int8, int16, int32, int64 = _core.bool, _core.uint8, _core.int8, _core.int16, _core.int32, _core.int64
+bool, uint8, int8, int16, int32, int64 = (
+    _core.bool,
+    _core.uint8,
+    _core.int8,
+    _core.int16,
+    _core.int32,
+    _core.int64,
+)
 float16, bfloat16, float32, float64 = _core.float16, _core.bfloat16, _core.float32, _core.float64
 float, double, half, int, long, short = float32, float64, float16, int32, int64, int16
 
 for _module in (creation, from_data, functions, random):
     for _name, _value in vars(_module).items():
-        if callable(_value) and getattr(_value, "__module__", None) == _module.__name__ and not _name.startswith("_"):
+        if (
+            callable(_value)
+            and getattr(_value, "__module__", None) == _module.__name__
+            and not _name.startswith("_")
+        ):
             globals()[_name] = _value
 globals().update(conversion.legacy_types)
 Generator, default_generator = random.Generator, random.default_generator
 globals().update({n: v for n, v in public.items() if not n.startswith("_")})
 # Written in Python, and torch gives them an `out=`; native ones understand it by themselves.
 for _name in (
-    "addbmm", "addmm", "addmv", "addr", "aminmax", "baddbmm", "bucketize", "cross", "diag", "float_power", "ger", "inner",
-    "masked_select", "matmul", "matrix_power", "median", "nanmedian", "nonzero", "outer", "pow", "searchsorted",
-    "take_along_dim", "where",
-):  # fmt: skip
-    if _name in public and "out" not in getattr(getattr(public[_name], "__code__", None), "co_varnames", ("out",)):
+    "addbmm",
+    "addmm",
+    "addmv",
+    "addr",
+    "aminmax",
+    "baddbmm",
+    "bucketize",
+    "cross",
+    "diag",
+    "float_power",
+    "ger",
+    "inner",
+    "masked_select",
+    "matmul",
+    "matrix_power",
+    "median",
+    "nanmedian",
+    "nonzero",
+    "outer",
+    "pow",
+    "searchsorted",
+    "take_along_dim",
+    "where",
+):
+    if _name in public and "out" not in getattr(
+        getattr(public[_name], "__code__", None), "co_varnames", ("out",)
+    ):
         globals()[_name] = with_out(public[_name])
-from numpy import e, inf, nan, pi  # noqa: E402, F401
+from numpy import e, inf, nan, pi
 
 
 _tensor_module._install()
-from pullback.autograd.modes import (  # noqa: E402, F401
-    enable_grad, inference_mode, is_grad_enabled, is_inference_mode_enabled, no_grad, set_grad_enabled,
-)  # fmt: skip
+from pullback.autograd.modes import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)

@@ -7,7 +7,8 @@ import warnings
 
 from pullback import _core
 from pullback.errors import GradError, ShapeError
-from pullback.types import check_device, device as device_type
+from pullback.types import check_device
+from pullback.types import device as device_type
 
 Tensor = _core.Tensor
 _PYTHON_TYPES = {float: _core.float64, int: _core.int64, bool: _core.bool}
@@ -42,7 +43,9 @@ def device_of(name: str, device) -> None:
 def integer(name: str, argument: str, position: int, x) -> int:
     """A whole number, or torch's TypeError."""
     if isinstance(x, (bool, float)) or not hasattr(x, "__index__"):
-        raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be int, not {kind_name(x)}")
+        raise TypeError(
+            f"{name}(): argument '{argument}' (position {position}) must be int, not {kind_name(x)}"
+        )
     return x.__index__()
 
 
@@ -51,7 +54,9 @@ def number(name: str, argument: str, position: int, x):
     if isinstance(x, Tensor):
         return x.item()
     if isinstance(x, (str, bytes, list, tuple, dict, type(None))) or not hasattr(x, "__float__"):
-        raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be Number, not {kind_name(x)}")
+        raise TypeError(
+            f"{name}(): argument '{argument}' (position {position}) must be Number, not {kind_name(x)}"
+        )
     return x
 
 
@@ -116,7 +121,9 @@ def finish(t, out=None, requires_grad=False, name="tensor"):
     """The new tensor as asked for: put into `out`, or as a leaf that requires a gradient."""
     if requires_grad is not False:
         if not isinstance(requires_grad, bool):
-            raise TypeError(f"{name}(): argument 'requires_grad' must be bool, not {kind_name(requires_grad)}")
+            raise TypeError(
+                f"{name}(): argument 'requires_grad' must be bool, not {kind_name(requires_grad)}"
+            )
         if not t.dtype.is_floating_point:
             raise GradError(
                 "Only Tensors of floating point and complex dtype can require gradients\n"
@@ -147,7 +154,8 @@ def deliver(result, out, name="operation"):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {kind_name(out)}")
     if result.requires_grad or (out.requires_grad and _core.is_grad_enabled()):
         raise GradError(
-            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of the "
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of "
+            "the "
             "arguments requires grad.\nLeave out=... away, or call it under torch.no_grad()."
         )
     if _rank(result.dtype) > _rank(out.dtype):
@@ -155,12 +163,16 @@ def deliver(result, out, name="operation"):
         raise RuntimeError(f"result type {given} can't be cast to the desired output type {wanted}")
     if tuple(out.shape) != tuple(result.shape) and out.numel():
         warnings.warn(
-            f"An output with one or more elements was resized since it had shape {list(out.shape)}, which does not match "
-            f"the required output shape {list(result.shape)}. This behavior is deprecated, and in a future PyTorch "
-            "release outputs will not be resized unless they have zero elements. You can explicitly reuse an out tensor "
+            f"An output with one or more elements was resized since it had shape {list(out.shape)}, which "
+            "does not match "
+            f"the required output shape {list(result.shape)}. This behavior is deprecated, and in a future "
+            "PyTorch "
+            "release outputs will not be resized unless they have zero elements. You can explicitly reuse an "
+            "out tensor "
             "t by resizing it, inplace, to zero elements with t.resize_(0).",
-            UserWarning, stacklevel=3,
-        )  # fmt: skip
+            UserWarning,
+            stacklevel=3,
+        )
     return put(result, out)
 
 

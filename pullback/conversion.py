@@ -5,7 +5,8 @@ from __future__ import annotations
 from pullback import _core, creation, from_data
 from pullback.arguments import dtype_of, kind_name, sizes_of
 from pullback.trace.tracer import functions as f
-from pullback.types import check_device, device, memory_format as format_type
+from pullback.types import check_device, device
+from pullback.types import memory_format as format_type
 
 Tensor = _core.Tensor
 _BY_LEGACY = {d._legacy: d for d in creation._STORED}
@@ -15,7 +16,9 @@ def convert(t, dtype, copy=False, memory_format=None):
     """The tensor with another dtype; itself if nothing changes."""
     if dtype != t.dtype:
         if dtype not in creation._STORED:
-            raise NotImplementedError(f"torch.{dtype._name} tensors are not supported yet; use float32 or float64")
+            raise NotImplementedError(
+                f"torch.{dtype._name} tensors are not supported yet; use float32 or float64"
+            )
         t = f["_cast"](t, dtype)
     elif copy:
         return clone(t, memory_format=memory_format)
@@ -27,7 +30,8 @@ def _refuse(args, named):
     found += ", " if named and not args else ""
     raise TypeError(
         f"to() received an invalid combination of arguments - got ({found}), but expected one of:\n"
-        " * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, bool copy = False)\n"
+        " * (torch.device device = None, torch.dtype dtype = None, bool non_blocking = False, bool copy = "
+        "False)\n"
         " * (torch.dtype dtype, bool non_blocking = False, bool copy = False)\n"
         " * (Tensor other, bool non_blocking = False, bool copy = False)"
     )
@@ -52,14 +56,18 @@ def to(self, *args, **named):
         dtype = rest.pop(0).dtype
     elif rest and _is_dtype(rest[0]):
         dtype = rest.pop(0)
-    elif rest and (rest[0] is None or (isinstance(rest[0], (str, int, device)) and not isinstance(rest[0], bool))):
+    elif rest and (
+        rest[0] is None or (isinstance(rest[0], (str, int, device)) and not isinstance(rest[0], bool))
+    ):
         place = rest.pop(0)
         if rest and (rest[0] is None or _is_dtype(rest[0])):
             dtype = rest.pop(0)
     if len(rest) > 2 or any(not isinstance(x, bool) for x in rest) or not (dtype is None or _is_dtype(dtype)):
         _refuse(args, named)
     if isinstance(place, int):
-        raise RuntimeError("Cannot access accelerator device when none is available.\npullback runs on CPUs only.")
+        raise RuntimeError(
+            "Cannot access accelerator device when none is available.\npullback runs on CPUs only."
+        )
     check_device(place)
     copy = rest[1] if len(rest) == 2 else named.get("copy", False)
     return convert(self, dtype_of("to", dtype, self.dtype), copy, named.get("memory_format"))
@@ -127,7 +135,8 @@ def contiguous(self, memory_format=None):
     """The tensor itself if its elements lie row by row, else such a copy."""
     if not (memory_format is None or isinstance(memory_format, format_type)):
         raise TypeError(
-            f"contiguous(): argument 'memory_format' must be torch.memory_format, not {kind_name(memory_format)}"
+            "contiguous(): argument 'memory_format' must be torch.memory_format, not "
+            f"{kind_name(memory_format)}"
         )
     if is_contiguous(self, memory_format):
         return self

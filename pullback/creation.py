@@ -9,17 +9,32 @@ import numpy as np
 
 from pullback import _core
 from pullback.arguments import (
-    device_of, dtype_of, finish, integer, kind_name, number, out_dtype, sized, sizes_of,
-)  # fmt: skip
+    device_of,
+    dtype_of,
+    finish,
+    integer,
+    kind_name,
+    number,
+    out_dtype,
+    sized,
+    sizes_of,
+)
 from pullback.numeric_limits import iinfo
 
 Tensor = _core.Tensor
 MISSING = object()
 
 _NUMPY = {
-    "bool": _core.bool, "uint8": _core.uint8, "int8": _core.int8, "int16": _core.int16, "int32": _core.int32,
-    "int64": _core.int64, "float16": _core.float16, "float32": _core.float32, "float64": _core.float64,
-}  # fmt: skip
+    "bool": _core.bool,
+    "uint8": _core.uint8,
+    "int8": _core.int8,
+    "int16": _core.int16,
+    "int32": _core.int32,
+    "int64": _core.int64,
+    "float16": _core.float16,
+    "float32": _core.float32,
+    "float64": _core.float64,
+}
 _STORED = {_core.bool, _core.uint8, _core.int32, _core.int64, _core.float32, _core.float64}
 TO_NUMPY = {d: np.dtype(n) for n, d in _NUMPY.items()}
 
@@ -28,15 +43,26 @@ def dtype_of_array(a):
     d = _NUMPY.get(a.dtype.name)
     if d is None:
         raise TypeError(
-            f"can't convert np.ndarray of type numpy.{a.dtype.type.__name__}. The only supported types are: float64, "
-            "float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and "
+            f"can't convert np.ndarray of type numpy.{a.dtype.type.__name__}. The only supported types are: "
+            "float64, "
+            "float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, "
+            "uint8, and "
             "bool."
         )
     return d
 
 
-def empty(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False,
-          memory_format=None, **named):  # fmt: skip
+def empty(
+    *size,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+    memory_format=None,
+    **named,
+):
     """A tensor whose elements are whatever the memory held."""
     t = sized("empty", size, named, dtype, device, out)
     return finish(in_format(t, memory_format), out, requires_grad, "empty")
@@ -71,14 +97,29 @@ def fits(value, dtype) -> bool:
 
 def check_fill(value, dtype):
     """Refuses to fill with a number that the type does not hold."""
-    too_large = dtype == _core.float32 and isinstance(value, float) and math.isfinite(value) and abs(value) > 3.4028236e38
+    too_large = (
+        dtype == _core.float32
+        and isinstance(value, float)
+        and math.isfinite(value)
+        and abs(value) > 3.4028236e38
+    )
     if too_large or not fits(value, dtype):
         raise RuntimeError(f"value cannot be converted to type {_CXX_NAMES[dtype]} without overflow")
     return value
 
 
-def full(size, fill_value=MISSING, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
-         requires_grad=False, **named):  # fmt: skip
+def full(
+    size,
+    fill_value=MISSING,
+    *,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+    **named,
+):
     """A tensor of one repeated number."""
     if named:
         raise TypeError(f"full() got an unexpected keyword argument '{next(iter(named))}'")
@@ -96,7 +137,9 @@ def full(size, fill_value=MISSING, *, out=None, dtype=None, layout=None, device=
     return finish(t, out, requires_grad, "full")
 
 
-def zeros(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, **named):
+def zeros(
+    *size, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, **named
+):
     """A tensor of zeros.
 
     >>> import pullback as torch
@@ -107,7 +150,9 @@ def zeros(*size, out=None, dtype=None, layout=None, device=None, pin_memory=Fals
     return finish(sized("zeros", size, named, dtype, device, out)._set_all(0), out, requires_grad, "zeros")
 
 
-def ones(*size, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, **named):
+def ones(
+    *size, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, **named
+):
     """A tensor of ones."""
     return finish(sized("ones", size, named, dtype, device, out)._set_all(1), out, requires_grad, "ones")
 
@@ -130,29 +175,58 @@ def _as_like(t, input):
     return t if keeps else t.as_subclass(type(input))
 
 
-def empty_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None,
-               pin_memory=False):  # fmt: skip
+def empty_like(
+    input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False
+):
     """A tensor of the same shape (and layout, if it is dense), with arbitrary elements."""
     t = _like("empty_like", input, dtype, device, memory_format)
     return finish(_as_like(t, input), None, requires_grad, "empty_like")
 
 
-def zeros_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None,
-               pin_memory=False, out=None):  # fmt: skip
+def zeros_like(
+    input,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    memory_format=None,
+    pin_memory=False,
+    out=None,
+):
     """Zeros of the same shape and type."""
     t = _like("zeros_like", input, dtype, device, memory_format)._set_all(0)
     return finish(_as_like(t, input), out, requires_grad, "zeros_like")
 
 
-def ones_like(input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None,
-              pin_memory=False, out=None):  # fmt: skip
+def ones_like(
+    input,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    memory_format=None,
+    pin_memory=False,
+    out=None,
+):
     """Ones of the same shape and type."""
     t = _like("ones_like", input, dtype, device, memory_format)._set_all(1)
     return finish(_as_like(t, input), out, requires_grad, "ones_like")
 
 
-def full_like(input, fill_value, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None,
-              pin_memory=False, out=None):  # fmt: skip
+def full_like(
+    input,
+    fill_value,
+    *,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    memory_format=None,
+    pin_memory=False,
+    out=None,
+):
     """One repeated number, in the shape and type of another tensor."""
     t = _like("full_like", input, dtype, device, memory_format)
     t._set_all(check_fill(number("full_like", "fill_value", 2, fill_value), t.dtype))
@@ -180,24 +254,35 @@ def from_numpy(ndarray):
 def _from_array(a):
     dtype = dtype_of_array(a)
     if dtype not in _STORED:
-        raise TypeError(f"torch.{dtype._name} tensors are not supported yet; convert the array to float32 or int64")
+        raise TypeError(
+            f"torch.{dtype._name} tensors are not supported yet; convert the array to float32 or int64"
+        )
     if any(s < 0 for s in a.strides):
         raise ValueError(
-            "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
-            "currently supported. (You can probably work around this by making a copy of your array  with array.copy().) "
+            "At least one stride in the given numpy array is negative, and tensors with negative strides are "
+            "not "
+            "currently supported. (You can probably work around this by making a copy of your array  with "
+            "array.copy().) "
         )
     if any(s % a.itemsize for s in a.strides):
-        raise ValueError("given numpy array strides not a multiple of the element byte size. Copy the numpy array to "
-                         "reallocate the memory.")  # fmt: skip
+        raise ValueError(
+            "given numpy array strides not a multiple of the element byte size. Copy the numpy array to "
+            "reallocate the memory."
+        )
     if not a.dtype.isnative:
-        raise ValueError("given numpy array has byte order different from the native byte order. Conversion between "
-                         "byte orders is currently not supported.")  # fmt: skip
+        raise ValueError(
+            "given numpy array has byte order different from the native byte order. Conversion between "
+            "byte orders is currently not supported."
+        )
     if not a.flags.writeable and not _warned_read_only:
         _warned_read_only.append(True)
         warnings.warn(
-            "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This means "
-            "writing to this tensor will result in undefined behavior. You may want to copy the array to protect its "
-            "data or make it writable before converting it to a tensor. This type of warning will be suppressed for "
+            "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This "
+            "means "
+            "writing to this tensor will result in undefined behavior. You may want to copy the array to "
+            "protect its "
+            "data or make it writable before converting it to a tensor. This type of warning will be "
+            "suppressed for "
             "the rest of this program.",
             stacklevel=3,
         )
@@ -210,8 +295,18 @@ def _qualified(x):
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
-def arange(*bounds, start=None, end=None, step=None, out=None, dtype=None, layout=None, device=None, pin_memory=False,
-           requires_grad=False):  # fmt: skip
+def arange(
+    *bounds,
+    start=None,
+    end=None,
+    step=None,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+):
     """start, start + step, ... up to but not including end.
 
     >>> import pullback as torch
@@ -225,7 +320,8 @@ def arange(*bounds, start=None, end=None, step=None, out=None, dtype=None, layou
         given[name] = number("arange", name, position, value)
     if given["end"] is None or len(bounds) > 3:
         raise TypeError(
-            f"arange() received an invalid combination of arguments - got ({', '.join(map(kind_name, bounds))}), but "
+            "arange() received an invalid combination of arguments - got "
+            f"({', '.join(map(kind_name, bounds))}), but "
             "expected one of:\n * (Number end)\n * (Number start, Number end, Number step = 1)"
         )
     start, end, step = (x.item() if isinstance(x, Tensor) else x for x in given.values())
@@ -233,11 +329,14 @@ def arange(*bounds, start=None, end=None, step=None, out=None, dtype=None, layou
     t = _arange(start, end, step, dtype if dtype is None and out is None else out_dtype("arange", dtype, out))
     if out is not None and out.numel() not in (0, t.numel()):
         warnings.warn(
-            f"The number of elements in the out tensor of shape {list(out.shape)} is {out.numel()} which does not match "
-            f"the computed number of elements {t.numel()}. Note that this may occur as a result of rounding error. The "
+            f"The number of elements in the out tensor of shape {list(out.shape)} is {out.numel()} which "
+            "does not match "
+            f"the computed number of elements {t.numel()}. Note that this may occur as a result of rounding "
+            "error. The "
             f"out tensor will be resized to a tensor of shape ({t.numel()},).",
-            UserWarning, stacklevel=2,
-        )  # fmt: skip
+            UserWarning,
+            stacklevel=2,
+        )
     return finish(t, out, requires_grad, "arange")
 
 
@@ -262,10 +361,12 @@ def _arange(start, end, step, dtype):
 def range(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
     """Like arange(), with the end included and float elements."""
     warnings.warn(
-        "torch.range is deprecated and will be removed in a future release because its behavior is inconsistent with "
+        "torch.range is deprecated and will be removed in a future release because its behavior is "
+        "inconsistent with "
         "Python's range builtin. Instead, use torch.arange, which produces values in [start, end).",
-        UserWarning, stacklevel=2,
-    )  # fmt: skip
+        UserWarning,
+        stacklevel=2,
+    )
     if end is None:
         start, end = 0, start
     dtype = dtype_of("range", dtype)
@@ -289,15 +390,36 @@ def _spaced(name, start, end, steps, dtype, device, out):
     return out_dtype(name, dtype, out), start, end, steps.__index__()
 
 
-def linspace(start, end, steps=None, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
-             requires_grad=False):  # fmt: skip
+def linspace(
+    start,
+    end,
+    steps=None,
+    *,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+):
     """`steps` numbers from start to end, both included, evenly spaced."""
     dtype, start, end, steps = _spaced("linspace", start, end, steps, dtype, device, out)
     return finish(_core.linspace(dtype, start, end, steps), out, requires_grad, "linspace")
 
 
-def logspace(start, end, steps=None, base=10.0, *, out=None, dtype=None, layout=None, device=None, pin_memory=False,
-             requires_grad=False):  # fmt: skip
+def logspace(
+    start,
+    end,
+    steps=None,
+    base=10.0,
+    *,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+):
     """base ** start, ..., base ** end, with evenly spaced exponents."""
     dtype, start, end, steps = _spaced("logspace", start, end, steps, dtype, device, out)
     return finish(_core.logspace(dtype, start, end, steps, float(base)), out, requires_grad, "logspace")
@@ -315,7 +437,9 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, pin_memory
     return finish(_core.eye(out_dtype("eye", dtype, out), n, m), out, requires_grad, "eye")
 
 
-def empty_strided(size, stride, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False):
+def empty_strided(
+    size, stride, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
+):
     """An uninitialised tensor with given strides."""
     device_of("empty_strided", device)
     if len(size) != len(stride):

@@ -102,10 +102,12 @@ def _parse(data, dtype):
         return data, dtype or dtype_of_array(data)
     if isinstance(data, (list, tuple)) and data and isinstance(data[0], np.ndarray):
         warnings.warn(
-            "Creating a tensor from a list of numpy.ndarrays is extremely slow. Please consider converting the list to a "
+            "Creating a tensor from a list of numpy.ndarrays is extremely slow. Please consider converting "
+            "the list to a "
             "single numpy.ndarray with numpy.array() before converting to a tensor.",
-            UserWarning, stacklevel=4,
-        )  # fmt: skip
+            UserWarning,
+            stacklevel=4,
+        )
     if isinstance(data, bytearray):
         data = list(data)
     reader = _Reader()
@@ -125,7 +127,9 @@ def _array(values, kind):
         if fits(v, kind):
             continue
         if kind == _core.int64 and isinstance(v, int):
-            raise ValueError("Overflow when unpacking long long\nIntegers must fit into 64 bits; use a float dtype.")
+            raise ValueError(
+                "Overflow when unpacking long long\nIntegers must fit into 64 bits; use a float dtype."
+            )
         raise RuntimeError(f"value cannot be converted to type {kind._name} without overflow")
     return np.array([int(v) for v in values], dtype=np.int64)
 
@@ -154,8 +158,9 @@ def tensor(data=MISSING, *, dtype=None, device=None, requires_grad=False, pin_me
         warnings.warn(
             "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "
             "sourceTensor.detach().clone().requires_grad_(True), rather than torch.tensor(sourceTensor).",
-            UserWarning, stacklevel=2,
-        )  # fmt: skip
+            UserWarning,
+            stacklevel=2,
+        )
         t = f["_clone"](data.detach())
         return finish(t if dtype is None else t.to(dtype), None, requires_grad)
     return finish(_copy(*_parse(data, dtype)), None, requires_grad)
@@ -163,7 +168,9 @@ def tensor(data=MISSING, *, dtype=None, device=None, requires_grad=False, pin_me
 
 def _copy(array, dtype):
     if dtype not in _STORED:
-        raise NotImplementedError(f"torch.{dtype._name} tensors are not supported yet; use float32 or float64")
+        raise NotImplementedError(
+            f"torch.{dtype._name} tensors are not supported yet; use float32 or float64"
+        )
     with np.errstate(invalid="ignore", over="ignore"):
         copy = np.array(array, dtype=TO_NUMPY[dtype], order="C", copy=True)
     return _core.empty(list(copy.shape), dtype)._take_elements(_from_array(copy))
@@ -184,7 +191,9 @@ def as_tensor(data, dtype=None, device=None):
 def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
     """The object as a tensor: a copy if asked for, or where there is no other way."""
     t = as_tensor(obj, dtype=dtype, device=device)
-    shares = isinstance(obj, (Tensor, np.ndarray)) and (dtype is None or t.dtype == getattr(obj, "dtype", None))
+    shares = isinstance(obj, (Tensor, np.ndarray)) and (
+        dtype is None or t.dtype == getattr(obj, "dtype", None)
+    )
     if copy is False and not (isinstance(obj, (Tensor, np.ndarray)) and shares):
         raise ValueError("can't alias arbitrary sequence into a tensor.")
     if copy and shares:

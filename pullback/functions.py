@@ -52,7 +52,9 @@ def equal(input, other):
     """
     for position, (name, x) in enumerate((("input", input), ("other", other)), 1):
         if not isinstance(x, Tensor):
-            raise TypeError(f"equal(): argument '{name}' (position {position}) must be Tensor, not {kind_name(x)}")
+            raise TypeError(
+                f"equal(): argument '{name}' (position {position}) must be Tensor, not {kind_name(x)}"
+            )
     if tuple(input.shape) != tuple(other.shape):
         return False
     return bool((input.detach() == other.detach()).all())
@@ -62,7 +64,9 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     """Element by element: |input - other| <= atol + rtol |other|."""
     a, b = input.detach(), other.detach()
     if a.dtype != b.dtype:
-        raise DtypeError("{} did not match {}".format(*(t.dtype._legacy.removesuffix("Tensor") for t in (a, b))))
+        raise DtypeError(
+            "{} did not match {}".format(*(t.dtype._legacy.removesuffix("Tensor") for t in (a, b)))
+        )
     for name, value in (("rtol", rtol), ("atol", atol)):
         if value < 0:
             raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value:g}")
@@ -73,7 +77,9 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
         return close
     allowed = atol + (rtol * b).abs()
     gap = (a - b).abs()
-    return close | (gap.isfinite() & (gap <= allowed)) if a.dtype.is_floating_point else close | (gap <= allowed)
+    return (
+        close | (gap.isfinite() & (gap <= allowed)) if a.dtype.is_floating_point else close | (gap <= allowed)
+    )
 
 
 def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
@@ -101,7 +107,9 @@ def set_default_dtype(d):
 
 def set_default_tensor_type(t):
     """The type of new tensors by its old name."""
-    set_default_dtype(t if isinstance(t, _core.dtype) else {"torch.FloatTensor": _core.float32}.get(t, _core.float64))
+    set_default_dtype(
+        t if isinstance(t, _core.dtype) else {"torch.FloatTensor": _core.float32}.get(t, _core.float64)
+    )
 
 
 def get_default_device():
@@ -161,7 +169,7 @@ def result_type(tensor1, tensor2):
 
 def can_cast(from_, to):
     """Whether a conversion keeps the kind of number."""
-    rank = lambda d: 2 if d.is_floating_point else (0 if d == _core.bool else 1)  # noqa: E731
+    rank = lambda d: 2 if d.is_floating_point else (0 if d == _core.bool else 1)
     if from_.is_signed and not to.is_signed and to != _core.bool:
         return False
     return rank(from_) <= rank(to)

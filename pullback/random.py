@@ -125,34 +125,67 @@ def _filled(name, t, fill, generator, *args, out=None, requires_grad=False):
     return finish(t, out, requires_grad, name)
 
 
-def rand(*size, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
-         **named):  # fmt: skip
+def rand(
+    *size,
+    generator=None,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+    **named,
+):
     """Uniform in [0, 1)."""
     t = sized("rand", size, named, dtype, device, out)
     return _filled("rand", t, _core.fill_uniform, generator, 0.0, 1.0, out=out, requires_grad=requires_grad)
 
 
-def randn(*size, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False,
-          **named):  # fmt: skip
+def randn(
+    *size,
+    generator=None,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+    **named,
+):
     """Standard normal."""
     t = sized("randn", size, named, dtype, device, out)
     return _filled("randn", t, _core.fill_normal, generator, 0.0, 1.0, out=out, requires_grad=requires_grad)
 
 
-def rand_like(input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None):
+def rand_like(
+    input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
+):
     """Uniform in [0, 1), in the shape of another tensor."""
     t = empty_like(input, dtype=dtype, device=device, memory_format=memory_format)
     return _filled("rand_like", t, _core.fill_uniform, generator, 0.0, 1.0, requires_grad=requires_grad)
 
 
-def randn_like(input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None):
+def randn_like(
+    input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
+):
     """Standard normal, in the shape of another tensor."""
     t = empty_like(input, dtype=dtype, device=device, memory_format=memory_format)
     return _filled("randn_like", t, _core.fill_normal, generator, 0.0, 1.0, requires_grad=requires_grad)
 
 
-def randint(*args, low=None, high=None, size=None, generator=None, out=None, dtype=None, layout=None, device=None,
-            requires_grad=False, pin_memory=False):  # fmt: skip
+def randint(
+    *args,
+    low=None,
+    high=None,
+    size=None,
+    generator=None,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+):
     """Integers in [low, high)."""
     device_of("randint", device)
     bounds = list(args)
@@ -172,7 +205,9 @@ def randint(*args, low=None, high=None, size=None, generator=None, out=None, dty
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     t = _core.empty(size, dtype_of("randint", dtype, out.dtype if out is not None else _core.int64))
-    return _filled("randint", t, _core.fill_randint, generator, low, high, out=out, requires_grad=requires_grad)
+    return _filled(
+        "randint", t, _core.fill_randint, generator, low, high, out=out, requires_grad=requires_grad
+    )
 
 
 def randint_like(input, *bounds, low=0, high=None, dtype=None, **options):
@@ -181,8 +216,17 @@ def randint_like(input, *bounds, low=0, high=None, dtype=None, **options):
     return randint(low, high, tuple(input.shape), dtype=dtype or input.dtype, **options)
 
 
-def randperm(n, *, generator=None, out=None, dtype=None, layout=None, device=None, requires_grad=False,
-             pin_memory=False):  # fmt: skip
+def randperm(
+    n,
+    *,
+    generator=None,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+):
     """A random order of 0 .. n-1."""
     device_of("randperm", device)
     t = _core.empty([integer("randperm", "n", 1, n)], dtype_of("randperm", dtype, _core.int64))
@@ -197,19 +241,40 @@ def _check_std(std):
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
 
 
-def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None, layout=None, device=None,
-           requires_grad=False, pin_memory=False):  # fmt: skip
+def normal(
+    mean=0.0,
+    std=1.0,
+    size=None,
+    *,
+    generator=None,
+    out=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    requires_grad=False,
+    pin_memory=False,
+):
     """Normal with given means and standard deviations (numbers or tensors)."""
     _check_std(std)
     if size is not None:
         t = sized("normal", (tuple(size),), {}, dtype, device, out)
-        return _filled("normal", t, _core.fill_normal, generator, float(mean), float(std), out=out,
-                       requires_grad=requires_grad)  # fmt: skip
+        return _filled(
+            "normal",
+            t,
+            _core.fill_normal,
+            generator,
+            float(mean),
+            float(std),
+            out=out,
+            requires_grad=requires_grad,
+        )
     like = [x.detach() for x in (mean, std) if isinstance(x, Tensor)]
     if not like:
         raise TypeError(
-            f"normal() received an invalid combination of arguments - got ({kind_name(mean)}, {kind_name(std)}), but "
-            "expected one of:\n * (Tensor mean, Tensor std)\n * (Tensor mean, float std = 1)\n * (float mean, Tensor "
+            f"normal() received an invalid combination of arguments - got ({kind_name(mean)}, "
+            f"{kind_name(std)}), but "
+            "expected one of:\n * (Tensor mean, Tensor std)\n * (Tensor mean, float std = 1)\n * (float "
+            "mean, Tensor "
             "std)\n * (float mean, float std, tuple of ints size)"
         )
     t = empty_like(like[0]) if len(like) == 1 else empty((like[0] + like[1]).shape, dtype=like[0].dtype)
@@ -222,7 +287,9 @@ def normal(mean=0.0, std=1.0, size=None, *, generator=None, out=None, dtype=None
 def bernoulli(input, p=None, *, generator=None, out=None):
     """Ones with the probabilities in `input` (or p everywhere)."""
     if p is None and not input.dtype.is_floating_point:
-        raise DtypeError(f"\"bernoulli_tensor_cpu_p_\" not implemented for '{input.dtype._legacy.removesuffix('Tensor')}'")
+        raise DtypeError(
+            f"\"bernoulli_tensor_cpu_p_\" not implemented for '{input.dtype._legacy.removesuffix('Tensor')}'"
+        )
     t = _core.empty(list(input.shape), input.dtype)
     return finish(bernoulli_(t, input if p is None else p, generator=generator), out)
 
@@ -231,7 +298,8 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
     """Indices drawn with the weights in each row."""
     if not input.dtype.is_floating_point:
         raise RuntimeError(
-            f"multinomial only supports floating-point dtypes for input, got: {input.dtype._legacy.removesuffix('Tensor')}"
+            "multinomial only supports floating-point dtypes for input, got: "
+            f"{input.dtype._legacy.removesuffix('Tensor')}"
         )
     if input.dim() not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
@@ -293,12 +361,15 @@ def normal_(self, mean=0, std=1, *, generator=None):
     return _fill(self, _core.fill_normal, generator, float(mean), float(std))
 
 
-def random_(self, from_=None, to=None, *, generator=None, **named):
-    from_ = named.get("from", from_)
-    if from_ is None and to is None:
+def random_(self, *bounds, generator=None, **named):
+    """Integers: random_() the type's whole range, random_(to), random_(from, to), random_(from, None)."""
+    if "from" in named or "to" in named:
+        bounds = (bounds[0] if bounds else named.get("from", 0), named.get("to"))
+    if not bounds:
         return _fill(self, _core.fill_random, generator)
+    from_, to = bounds if len(bounds) == 2 else (0, bounds[0])
     if to is None:
-        from_, to = 0, from_
+        return _fill(self, _core.fill_randint_from, generator, from_)
     if from_ >= to:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={from_} >= to={to}")
     if not _core.randint_is_exact(self.dtype, from_, to):
@@ -311,7 +382,8 @@ def bernoulli_(self, p=0.5, *, generator=None):
         p = p.detach()
         if bool(((p < 0) | (p > 1)).any()):
             raise RuntimeError(
-                "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be improved?  If so, "
+                "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be "
+                "improved?  If so, "
                 "please report an enhancement request to PyTorch.)\nProbabilities lie between 0 and 1."
             )
         if self.is_contiguous():
@@ -344,4 +416,15 @@ def log_normal_(self, mean=1, std=2, *, generator=None):
     return _fill(self, _core.fill_log_normal, generator, float(mean), float(std))
 
 
-in_place = [bernoulli, multinomial, uniform_, normal_, random_, bernoulli_, exponential_, geometric_, cauchy_, log_normal_]
+in_place = [
+    bernoulli,
+    multinomial,
+    uniform_,
+    normal_,
+    random_,
+    bernoulli_,
+    exponential_,
+    geometric_,
+    cauchy_,
+    log_normal_,
+]

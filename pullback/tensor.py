@@ -110,8 +110,10 @@ def __deepcopy__(self, memo):
         return memo[id(self)]
     if not self.is_leaf:
         raise RuntimeError(
-            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
-            "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, "
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
+            "moment.  "
+            "If you were attempting to deepcopy a module, this may be because of a "
+            "torch.nn.utils.weight_norm usage, "
             "see https://github.com/pytorch/pytorch/pull/103001"
         )
     new = self.detach().clone()
@@ -129,7 +131,11 @@ def __deepcopy__(self, memo):
 
 def _rebuild(data, shape, order, dtype_name, requires_grad, cls, state):
     stored = [shape[k] for k in order]
-    a = np.frombuffer(bytearray(data), dtype=dtype_name).reshape(stored) if len(data) else np.empty(stored, dtype_name)
+    a = (
+        np.frombuffer(bytearray(data), dtype=dtype_name).reshape(stored)
+        if len(data)
+        else np.empty(stored, dtype_name)
+    )
     t = creation._from_array(a).clone().permute([order.index(k) for k in range(len(order))])
     t = t.as_subclass(cls) if cls is not None else t.detach()
     if requires_grad:
@@ -184,7 +190,9 @@ def is_same_size(self, other):
 def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
     """A new tensor of this one's type."""
     device_of("new_tensor", device)
-    return from_data.tensor(data, dtype=dtype_of("new_tensor", dtype, self.dtype), requires_grad=requires_grad)
+    return from_data.tensor(
+        data, dtype=dtype_of("new_tensor", dtype, self.dtype), requires_grad=requires_grad
+    )
 
 
 def new(self, *args, device=None):
@@ -194,7 +202,9 @@ def new(self, *args, device=None):
 
 
 def _new(name):
-    def method(self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False, **named):
+    def method(
+        self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False, **named
+    ):
         name_new = f"new_{name}"
         t = sized(name_new, size, named, dtype_of(name_new, dtype, self.dtype), device)
         if name != "empty":
@@ -206,7 +216,9 @@ def _new(name):
     return method
 
 
-def new_full(self, size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False):
+def new_full(
+    self, size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False
+):
     """full() with this tensor's type."""
     fill_value = number("new_full", "fill_value", 2, fill_value)
     dtype = dtype_of("new_full", dtype, self.dtype)
@@ -280,7 +292,8 @@ def as_strided(self, size, stride, storage_offset=None):
     if last * self.element_size() > self._storage_bytes():
         raise RuntimeError(
             f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "
-            f"{self.element_size()} requiring a storage size of {last * self.element_size()} are out of bounds for "
+            f"{self.element_size()} requiring a storage size of {last * self.element_size()} are out of "
+            "bounds for "
             f"storage of size {self._storage_bytes()}"
         )
     start = self.storage_offset()
@@ -348,11 +361,46 @@ def _install():
     Tensor._is_contiguous = Tensor.is_contiguous
     Tensor.__name__ = Tensor.__qualname__ = "Tensor"
     own = [
-        numpy, __array__, __array_wrap__, tolist, to, type_as, cpu, cuda, clone, contiguous, __repr__, __format__,
-        backward, __deepcopy__, __reduce_ex__, __dir__, __reversed__, __contains__, is_floating_point, is_complex,
-        is_same_size, new_tensor, new_full, new, is_signed, __complex__, is_set_to, resize_, equal, isclose, allclose, apply_, is_contiguous, is_shared, share_memory_, get_device, as_strided, register_hook,
+        numpy,
+        __array__,
+        __array_wrap__,
+        tolist,
+        to,
+        type_as,
+        cpu,
+        cuda,
+        clone,
+        contiguous,
+        __repr__,
+        __format__,
+        backward,
+        __deepcopy__,
+        __reduce_ex__,
+        __dir__,
+        __reversed__,
+        __contains__,
+        is_floating_point,
+        is_complex,
+        is_same_size,
+        new_tensor,
+        new_full,
+        new,
+        is_signed,
+        __complex__,
+        is_set_to,
+        resize_,
+        equal,
+        isclose,
+        allclose,
+        apply_,
+        is_contiguous,
+        is_shared,
+        share_memory_,
+        get_device,
+        as_strided,
+        register_hook,
         register_post_accumulate_grad_hook,
-    ]  # fmt: skip
+    ]
     for function in own + random.in_place:
         setattr(Tensor, function.__name__, function)
     Tensor.__str__ = lambda self: self.__repr__()
@@ -360,9 +408,17 @@ def _install():
     for name in ("empty", "zeros", "ones"):
         setattr(Tensor, f"new_{name}", _new(name))
     for name, d in {
-        "float": _core.float32, "double": _core.float64, "int": _core.int32, "long": _core.int64, "bool": _core.bool,
-        "byte": _core.uint8, "half": _core.float16, "bfloat16": _core.bfloat16, "short": _core.int16, "char": _core.int8,
-    }.items():  # fmt: skip
+        "float": _core.float32,
+        "double": _core.float64,
+        "int": _core.int32,
+        "long": _core.int64,
+        "bool": _core.bool,
+        "byte": _core.uint8,
+        "half": _core.float16,
+        "bfloat16": _core.bfloat16,
+        "short": _core.int16,
+        "char": _core.int8,
+    }.items():
         setattr(Tensor, name, to_dtype(d, name))
     Tensor._make_subclass = staticmethod(_make_subclass)
     Tensor._legacy_new = staticmethod(_legacy_new)

@@ -80,24 +80,28 @@ class device:
     device(type='cpu')
     """
 
-    __slots__ = ("type", "index")
+    __slots__ = ("index", "type")
     _known = ("cpu", "cuda", "mps", "xpu", "meta", "hip", "mkldnn", "xla", "vulkan", "ipu", "hpu", "mtia")
 
     def __init__(self, type=None, index=None):
         if isinstance(type, device):
             type, index = type.type, type.index if index is None else index
         elif isinstance(type, int) and not isinstance(type, bool):
-            raise RuntimeError("Cannot access accelerator device when none is available.\npullback runs on CPUs only.")
+            raise RuntimeError(
+                "Cannot access accelerator device when none is available.\npullback runs on CPUs only."
+            )
         elif not isinstance(type, str):
             kind = "" if type is None else type.__class__.__name__
             raise TypeError(
-                f"device() received an invalid combination of arguments - got ({kind}), but expected one of:\n"
+                f"device() received an invalid combination of arguments - got ({kind}), but expected one "
+                "of:\n"
                 " * (torch.device device)\n * (str type, int index = -1)"
             )
         name, colon, number = type.partition(":")
         if name not in self._known:
             raise RuntimeError(
-                f"Expected one of cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, "
+                "Expected one of cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, "
+                "xla, lazy, "
                 f"vulkan, mps, meta, hpu, mtia, privateuseone device type at start of device string: {name}"
             )
         if colon and not number.isdigit():
@@ -108,7 +112,11 @@ class device:
         self.index = int(number) if number else index
 
     def __repr__(self):
-        return f"device(type='{self.type}')" if self.index is None else f"device(type='{self.type}', index={self.index})"
+        return (
+            f"device(type='{self.type}')"
+            if self.index is None
+            else f"device(type='{self.type}', index={self.index})"
+        )
 
     def __str__(self):
         return self.type if self.index is None else f"{self.type}:{self.index}"
@@ -147,9 +155,12 @@ def check_device(d) -> None:
         return
     if d.type == "cuda":
         raise DeviceError(
-            "Torch not compiled with CUDA enabled\npullback runs on CPUs only: leave out the device, or use 'cpu'."
+            "Torch not compiled with CUDA enabled\npullback runs on CPUs only: leave out the device, or use "
+            "'cpu'."
         )
-    raise DeviceError(f"Torch not compiled with {d.type.upper()} enabled\npullback runs on CPUs only: use 'cpu'.")
+    raise DeviceError(
+        f"Torch not compiled with {d.type.upper()} enabled\npullback runs on CPUs only: use 'cpu'."
+    )
 
 
 class memory_format:

@@ -12,13 +12,17 @@ from pullback import errors
 
 T = torch.tensor
 NEGATIVE_STRIDES = (
-    "At least one stride in the given numpy array is negative, and tensors with negative strides are not currently "
+    "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
+    "currently "
     "supported. (You can probably work around this by making a copy of your array  with array.copy().) "
 )
 BACKWARD_TWICE = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
-    "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
-    "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have "
+    "already been "
+    "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
+    "Specify "
+    "retain_graph=True if you need to backward through the graph a second time or if you need to access "
+    "saved tensors "
     "after calling backward."
 )
 
@@ -61,111 +65,314 @@ def read_only(g):
 
 # (name, error class, what torch raises, torch's first line, call)
 CASES = [
-    ("broadcast", errors.ShapeError, RuntimeError,
-     "The size of tensor a (3) must match the size of tensor b (2) at non-singleton dimension 0",
-     lambda g: g.row + torch.ones(2)),
-    ("broadcast in place", errors.ShapeError, RuntimeError,
-     "output with shape [3] doesn't match the broadcast shape [2, 3]",
-     lambda g: g.row.add_(g.matrix)),
-    ("product", errors.ShapeError, RuntimeError, "mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)",
-     lambda g: g.matrix @ g.matrix),
-    ("linear", errors.ShapeError, RuntimeError, "mat1 and mat2 shapes cannot be multiplied (2x3 and 2x4)",
-     lambda g: torch.nn.functional.linear(g.matrix, torch.ones(4, 2))),
-    ("view", RuntimeError, RuntimeError, "shape '[4]' is invalid for input of size 3", lambda g: g.row.view(4)),
-    ("stack", RuntimeError, RuntimeError,
-     "stack expects each tensor to be equal size, but got [3] at entry 0 and [2, 3] at entry 1",
-     lambda g: torch.stack([g.row, g.matrix])),
-    ("copy", errors.ShapeError, RuntimeError,
-     "The size of tensor a (3) must match the size of tensor b (2) at non-singleton dimension 0",
-     lambda g: g.row.copy_(torch.ones(2))),
-    ("integer mean", RuntimeError, RuntimeError,
-     "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. Got: Long",
-     lambda g: g.whole.mean()),
-    ("bool difference", errors.DtypeError, RuntimeError,
-     "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator "
-     "instead.",
-     lambda g: g.flags - g.flags),
-    ("float bits", errors.DtypeError, RuntimeError, "\"bitwise_and_cpu\" not implemented for 'Float'",
-     lambda g: g.row & g.row),
-    ("float into integers", RuntimeError, RuntimeError, "result type Float can't be cast to the desired output type Long",
-     lambda g: g.whole.add_(1.5)),
+    (
+        "broadcast",
+        errors.ShapeError,
+        RuntimeError,
+        "The size of tensor a (3) must match the size of tensor b (2) at non-singleton dimension 0",
+        lambda g: g.row + torch.ones(2),
+    ),
+    (
+        "broadcast in place",
+        errors.ShapeError,
+        RuntimeError,
+        "output with shape [3] doesn't match the broadcast shape [2, 3]",
+        lambda g: g.row.add_(g.matrix),
+    ),
+    (
+        "product",
+        errors.ShapeError,
+        RuntimeError,
+        "mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)",
+        lambda g: g.matrix @ g.matrix,
+    ),
+    (
+        "linear",
+        errors.ShapeError,
+        RuntimeError,
+        "mat1 and mat2 shapes cannot be multiplied (2x3 and 2x4)",
+        lambda g: torch.nn.functional.linear(g.matrix, torch.ones(4, 2)),
+    ),
+    (
+        "view",
+        RuntimeError,
+        RuntimeError,
+        "shape '[4]' is invalid for input of size 3",
+        lambda g: g.row.view(4),
+    ),
+    (
+        "stack",
+        RuntimeError,
+        RuntimeError,
+        "stack expects each tensor to be equal size, but got [3] at entry 0 and [2, 3] at entry 1",
+        lambda g: torch.stack([g.row, g.matrix]),
+    ),
+    (
+        "copy",
+        errors.ShapeError,
+        RuntimeError,
+        "The size of tensor a (3) must match the size of tensor b (2) at non-singleton dimension 0",
+        lambda g: g.row.copy_(torch.ones(2)),
+    ),
+    (
+        "integer mean",
+        RuntimeError,
+        RuntimeError,
+        "mean(): could not infer output dtype. Input dtype must be either a floating point or complex dtype. "
+        "Got: Long",
+        lambda g: g.whole.mean(),
+    ),
+    (
+        "bool difference",
+        errors.DtypeError,
+        RuntimeError,
+        "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
+        "`logical_xor()` "
+        "operator "
+        "instead.",
+        lambda g: g.flags - g.flags,
+    ),
+    (
+        "float bits",
+        errors.DtypeError,
+        RuntimeError,
+        "\"bitwise_and_cpu\" not implemented for 'Float'",
+        lambda g: g.row & g.row,
+    ),
+    (
+        "float into integers",
+        RuntimeError,
+        RuntimeError,
+        "result type Float can't be cast to the desired output type Long",
+        lambda g: g.whole.add_(1.5),
+    ),
     ("huge number", OverflowError, OverflowError, "int too big to convert", lambda g: g.whole + 2**70),
-    ("integers and gradients", errors.GradError, RuntimeError,
-     "Only Tensors of floating point and complex dtype can require gradients",
-     lambda g: torch.zeros(2, dtype=torch.int64, requires_grad=True)),
-    ("non-scalar backward", errors.GradError, RuntimeError, "grad can be implicitly created only for scalar outputs",
-     lambda g: (g.leaf * 2).backward()),
-    ("no graph", errors.GradError, RuntimeError,
-     "element 0 of tensors does not require grad and does not have a grad_fn", lambda g: g.row.sum().backward()),
+    (
+        "integers and gradients",
+        errors.GradError,
+        RuntimeError,
+        "Only Tensors of floating point and complex dtype can require gradients",
+        lambda g: torch.zeros(2, dtype=torch.int64, requires_grad=True),
+    ),
+    (
+        "non-scalar backward",
+        errors.GradError,
+        RuntimeError,
+        "grad can be implicitly created only for scalar outputs",
+        lambda g: (g.leaf * 2).backward(),
+    ),
+    (
+        "no graph",
+        errors.GradError,
+        RuntimeError,
+        "element 0 of tensors does not require grad and does not have a grad_fn",
+        lambda g: g.row.sum().backward(),
+    ),
     ("backward twice", errors.GradError, RuntimeError, BACKWARD_TWICE, backward_twice),
-    ("leaf in place", errors.InplaceError, RuntimeError,
-     "a leaf Variable that requires grad is being used in an in-place operation.", lambda g: g.leaf.add_(1)),
-    ("view of a leaf in place", errors.InplaceError, RuntimeError,
-     "a view of a leaf Variable that requires grad is being used in an in-place operation.",
-     lambda g: g.leaf[:2].mul_(2)),
-    ("saved tensor changed", errors.InplaceError, RuntimeError,
-     "one of the variables needed for gradient computation has been modified by an inplace operation: "
-     "[torch.FloatTensor [3]], which is output 0 of AddBackward0, is at version 1; expected version 0 instead. Hint: "
-     "enable anomaly detection to find the operation that failed to compute its gradient, with "
-     "torch.autograd.set_detect_anomaly(True).",
-     saved_and_changed),
-    ("numpy with a gradient", RuntimeError, RuntimeError,
-     "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.", lambda g: g.leaf.numpy()),
+    (
+        "leaf in place",
+        errors.InplaceError,
+        RuntimeError,
+        "a leaf Variable that requires grad is being used in an in-place operation.",
+        lambda g: g.leaf.add_(1),
+    ),
+    (
+        "view of a leaf in place",
+        errors.InplaceError,
+        RuntimeError,
+        "a view of a leaf Variable that requires grad is being used in an in-place operation.",
+        lambda g: g.leaf[:2].mul_(2),
+    ),
+    (
+        "saved tensor changed",
+        errors.InplaceError,
+        RuntimeError,
+        "one of the variables needed for gradient computation has been modified by an inplace operation: "
+        "[torch.FloatTensor [3]], which is output 0 of Add, is at version 1; expected version 0 instead. "
+        "Hint: "
+        "enable anomaly detection to find the operation that failed to compute its gradient, with "
+        "torch.autograd.set_detect_anomaly(True, check_nan=False).",
+        saved_and_changed,
+    ),
+    (
+        "numpy with a gradient",
+        RuntimeError,
+        RuntimeError,
+        "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.",
+        lambda g: g.leaf.numpy(),
+    ),
     ("negative strides", ValueError, ValueError, NEGATIVE_STRIDES, read_only),
-    ("unknown array type", TypeError, TypeError,
-     "can't convert np.ndarray of type numpy.str_. The only supported types are: float64, float32, float16, complex64, "
-     "complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool.",
-     lambda g: torch.from_numpy(np.array(["a"]))),
-    ("index", IndexError, IndexError, "index 5 is out of bounds for dimension 0 with size 3", lambda g: g.row[5]),
-    ("too many indices", IndexError, IndexError, "too many indices for tensor of dimension 1", lambda g: g.row[0, 0]),
-    ("index to assign", IndexError, IndexError, "index 5 is out of bounds for dimension 0 with size 3",
-     lambda g: g.row.__setitem__(5, 1.0)),
-    ("mask", IndexError, IndexError,
-     "The shape of the mask [2] at index 0 does not match the shape of the indexed tensor [3] at index 0",
-     lambda g: g.row[T([True, False])]),
-    ("axis", IndexError, IndexError, "Dimension out of range (expected to be in range of [-1, 0], but got 2)",
-     lambda g: g.row.sum(2)),
-    ("negative size", errors.ShapeError, RuntimeError, "Trying to create tensor with negative dimension -1: [-1]",
-     lambda g: torch.empty(-1)),
-    ("zeros of a negative size", errors.ShapeError, RuntimeError, "zeros: Dimension size must be non-negative.",
-     lambda g: torch.zeros(2, -1)),
-    ("absurd size", RuntimeError, RuntimeError,
-     "Storage size calculation overflowed with sizes=[1099511627776, 1099511627776]",
-     lambda g: torch.zeros(2**40, 2**40)),
-    ("more than the machine has", errors.MemoryRefused, RuntimeError,
-     "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate "
-     "4503599627370496 bytes. Error code 12 (Cannot allocate memory)",
-     lambda g: torch.empty(2**50)),
-    ("ragged lists", ValueError, ValueError, "expected sequence of length 2 at dim 1 (got 1)", lambda g: T([[1, 2], [3]])),
+    (
+        "unknown array type",
+        TypeError,
+        TypeError,
+        "can't convert np.ndarray of type numpy.str_. The only supported types are: float64, float32, "
+        "float16, "
+        "complex64, "
+        "complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool.",
+        lambda g: torch.from_numpy(np.array(["a"])),
+    ),
+    (
+        "index",
+        IndexError,
+        IndexError,
+        "index 5 is out of bounds for dimension 0 with size 3",
+        lambda g: g.row[5],
+    ),
+    (
+        "too many indices",
+        IndexError,
+        IndexError,
+        "too many indices for tensor of dimension 1",
+        lambda g: g.row[0, 0],
+    ),
+    (
+        "index to assign",
+        IndexError,
+        IndexError,
+        "index 5 is out of bounds for dimension 0 with size 3",
+        lambda g: g.row.__setitem__(5, 1.0),
+    ),
+    (
+        "mask",
+        IndexError,
+        IndexError,
+        "The shape of the mask [2] at index 0 does not match the shape of the indexed tensor [3] at index 0",
+        lambda g: g.row[T([True, False])],
+    ),
+    (
+        "axis",
+        IndexError,
+        IndexError,
+        "Dimension out of range (expected to be in range of [-1, 0], but got 2)",
+        lambda g: g.row.sum(2),
+    ),
+    (
+        "negative size",
+        errors.ShapeError,
+        RuntimeError,
+        "Trying to create tensor with negative dimension -1: [-1]",
+        lambda g: torch.empty(-1),
+    ),
+    (
+        "zeros of a negative size",
+        errors.ShapeError,
+        RuntimeError,
+        "zeros: Dimension size must be non-negative.",
+        lambda g: torch.zeros(2, -1),
+    ),
+    (
+        "absurd size",
+        RuntimeError,
+        RuntimeError,
+        "Storage size calculation overflowed with sizes=[1099511627776, 1099511627776]",
+        lambda g: torch.zeros(2**40, 2**40),
+    ),
+    (
+        "more than the machine has",
+        errors.MemoryRefused,
+        RuntimeError,
+        "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried "
+        "to "
+        "allocate "
+        "4503599627370496 bytes. Error code 12 (Cannot allocate memory)",
+        lambda g: torch.empty(2**50),
+    ),
+    (
+        "ragged lists",
+        ValueError,
+        ValueError,
+        "expected sequence of length 2 at dim 1 (got 1)",
+        lambda g: T([[1, 2], [3]]),
+    ),
     ("no numbers", TypeError, TypeError, "new(): invalid data type 'str'", lambda g: T("text")),
-    ("unknown keyword", TypeError, TypeError, "zeros() got an unexpected keyword argument 'shape'",
-     lambda g: torch.zeros(shape=3)),
-    ("unknown keyword of an op", TypeError, TypeError, "add() got an unexpected keyword argument 'foo'",
-     lambda g: torch.add(g.row, 1, foo=2)),
-    ("text for a tensor", TypeError, TypeError, "add(): argument 'other' (position 2) must be Tensor, not str",
-     lambda g: torch.add(g.row, "a")),
-    ("operators", TypeError, TypeError, "unsupported operand type(s) for +: 'Tensor' and 'str'", lambda g: g.row + "a"),
-    ("another device", errors.DeviceError, AssertionError, "Torch not compiled with CUDA enabled",
-     lambda g: g.row.to("cuda")),
-    ("made on another device", errors.DeviceError, AssertionError, "Torch not compiled with CUDA enabled",
-     lambda g: torch.zeros(2, device="cuda:0")),
-    ("no such device", RuntimeError, RuntimeError,
-     "Expected one of cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, vulkan, mps, "
-     "meta, hpu, mtia, privateuseone device type at start of device string: banana",
-     lambda g: torch.zeros(2, device="banana")),
-    ("a number of several elements", RuntimeError, RuntimeError, "a Tensor with 3 elements cannot be converted to Scalar",
-     lambda g: g.row.item()),
-    ("truth of several elements", RuntimeError, RuntimeError,
-     "Boolean value of Tensor with more than one value is ambiguous", lambda g: bool(g.row)),
-    ("out= and gradients", errors.GradError, RuntimeError,
-     "add(): functions with out=... arguments don't support automatic differentiation, but one of the arguments requires "
-     "grad.", lambda g: torch.add(g.leaf, 1, out=g.row)),
-    ("out= of another type", RuntimeError, RuntimeError,
-     "result type Float can't be cast to the desired output type Long", lambda g: torch.add(g.row, 1, out=g.whole)),
-]  # fmt: skip
+    (
+        "unknown keyword",
+        TypeError,
+        TypeError,
+        "zeros() got an unexpected keyword argument 'shape'",
+        lambda g: torch.zeros(shape=3),
+    ),
+    (
+        "unknown keyword of an op",
+        TypeError,
+        TypeError,
+        "add() got an unexpected keyword argument 'foo'",
+        lambda g: torch.add(g.row, 1, foo=2),
+    ),
+    (
+        "text for a tensor",
+        TypeError,
+        TypeError,
+        "add(): argument 'other' (position 2) must be Tensor, not str",
+        lambda g: torch.add(g.row, "a"),
+    ),
+    (
+        "operators",
+        TypeError,
+        TypeError,
+        "unsupported operand type(s) for +: 'Tensor' and 'str'",
+        lambda g: g.row + "a",
+    ),
+    (
+        "another device",
+        errors.DeviceError,
+        AssertionError,
+        "Torch not compiled with CUDA enabled",
+        lambda g: g.row.to("cuda"),
+    ),
+    (
+        "made on another device",
+        errors.DeviceError,
+        AssertionError,
+        "Torch not compiled with CUDA enabled",
+        lambda g: torch.zeros(2, device="cuda:0"),
+    ),
+    (
+        "no such device",
+        RuntimeError,
+        RuntimeError,
+        "Expected one of cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, "
+        "vulkan, mps, "
+        "meta, hpu, mtia, privateuseone device type at start of device string: banana",
+        lambda g: torch.zeros(2, device="banana"),
+    ),
+    (
+        "a number of several elements",
+        RuntimeError,
+        RuntimeError,
+        "a Tensor with 3 elements cannot be converted to Scalar",
+        lambda g: g.row.item(),
+    ),
+    (
+        "truth of several elements",
+        RuntimeError,
+        RuntimeError,
+        "Boolean value of Tensor with more than one value is ambiguous",
+        lambda g: bool(g.row),
+    ),
+    (
+        "out= and gradients",
+        errors.GradError,
+        RuntimeError,
+        "add(): functions with out=... arguments don't support automatic differentiation, but one of the "
+        "arguments requires "
+        "grad.",
+        lambda g: torch.add(g.leaf, 1, out=g.row),
+    ),
+    (
+        "out= of another type",
+        RuntimeError,
+        RuntimeError,
+        "result type Float can't be cast to the desired output type Long",
+        lambda g: torch.add(g.row, 1, out=g.whole),
+    ),
+]
 
 
-@pytest.mark.parametrize(("kind", "torchs", "text", "call"), [c[1:] for c in CASES], ids=[c[0] for c in CASES])
+@pytest.mark.parametrize(
+    ("kind", "torchs", "text", "call"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
+)
 def test_bad_input(kind, torchs, text, call):
     given = Given()
     before = given.picture()

@@ -60,8 +60,10 @@ struct RuleKey {
 using MakeRule = Ref<RuleProgram> (*)(const RuleKey& key);
 extern MakeRule g_make_rule;
 
-// Bit i: input i needs a gradient; inputs from 63 on share the last bit.
-inline bool needs(uint64_t mask, size_t i) { return mask >> (i < 63 ? i : 63) & 1; }
+// In a mask of inputs or outputs, those from 63 on share the last bit.
+inline uint64_t shared_bit(size_t i) { return uint64_t{1} << (i < 63 ? i : 63); }
+// Whether input i needs a gradient.
+inline bool needs(uint64_t mask, size_t i) { return (mask & shared_bit(i)) != 0; }
 
 class Plan {
  public:

@@ -22,7 +22,7 @@ uint64_t needed(const Application& a) {
   if (!t_grad_enabled || !a.op->differentiable) return 0;
   uint64_t mask = 0;
   for (size_t i = 0; i < a.args.size(); ++i)
-    if (a.args[i].var && a.args[i].var->node) mask |= uint64_t{1} << (i < 63 ? i : 63);
+    if (a.args[i].var && a.args[i].var->node) mask |= shared_bit(i);
   return mask;
 }
 
@@ -173,9 +173,9 @@ Ref<OperationNode> OperationNode::make(Ref<Plan> plan, const Application& a) {
   void* block = pb::allocate(bytes);
   if (!block) fail(ErrorKind::Memory, "can't allocate memory for a node of the graph");
   auto* n = new (block) OperationNode();
-  n->edge_count_ = static_cast<uint16_t>(edges);
-  n->saved_capacity_ = static_cast<uint16_t>(saves);
-  n->scalar_count_ = static_cast<uint16_t>(scalars);
+  n->edge_count_ = static_cast<uint32_t>(edges);
+  n->saved_capacity_ = static_cast<uint32_t>(saves);
+  n->scalar_count_ = static_cast<uint32_t>(scalars);
   n->sequence = next_sequence();
   for (size_t k = 0; k < edges; ++k) {
     const Var* v = a.args[plan->arguments[k]].var;
@@ -196,7 +196,7 @@ void OperationNode::save(const Application& a, std::span<const Array> outputs) {
     const Array& from = s.output ? outputs[s.index] : a.args[plan_->arguments[s.index]].var->array;
     saved_begin()[k] = {from, from.storage->version};
   }
-  saved_count_ = static_cast<uint16_t>(saves.size());
+  saved_count_ = static_cast<uint32_t>(saves.size());
 }
 
 void OperationNode::release_saved() {
@@ -248,16 +248,36 @@ bool OperationNode::needs_saved(uint64_t cotangents) const {
                              [](const ScalarExpr& e) { return e.kind == ScalarExpr::Kind::Input; });
 }
 
+// Outputs from 63 on share a bit: a backward program takes the cotangents of all of them or of none.
+void OperationNode::complete_shared(std::vector<Var>& cotangents) const {
+  const bool any = std::any_of(cotangents.begin() + 63, cotangents.end(),
+                               [](const Var& c) { return !!c.array.storage; });
+  if (!any) return;
+  cotangents.resize(plan_->out.size());
+  for (size_t i = 63; i < cotangents.size(); ++i) {
+    const Meta& m = *plan_->out[i];
+    if (cotangents[i].array.storage || !is_float(m.dtype)) continue;
+    cotangents[i].array = Array::allocate(Meta::contiguous(m.dtype, m.shape()));
+    fill_elements(cotangents[i].array, Scalar::of_int(0));
+  }
+}
+
 void OperationNode::run(std::span<Var> cotangents, std::span<Var> out, const BackwardMode& mode) {
   const RuleProgram& rule = *plan_->rule;
+  std::vector<Var> completed;
+  if (cotangents.size() > 63) {
+    completed.assign(cotangents.begin(), cotangents.end());
+    complete_shared(completed);
+    cotangents = completed;
+  }
   uint64_t mask = 0;
   const size_t values = plan_->arguments.size() + plan_->out.size();
   Small<const Array*, 24> inputs(cotangents.size() + values);
   Small<const Meta*, 8> metas(cotangents.size());
   size_t n = 0;
-  for (size_t i = 0; i < cotangents.size() && i < 64; ++i) {
+  for (size_t i = 0; i < cotangents.size(); ++i) {
     if (!cotangents[i].array.storage) continue;
-    mask |= uint64_t{1} << i;
+    mask |= shared_bit(i);
     metas[n] = cotangents[i].array.meta.get();
     inputs[n++] = &cotangents[i].array;
   }
@@ -310,8 +330,8 @@ void OperationNode::run_recorded(std::span<Var> cotangents, uint64_t mask, std::
     values[s.output ? inputs + s.index : s.index] = reattach(k);
   }
   std::vector<Argument> args;
-  for (size_t i = 0; i < cotangents.size() && i < 64; ++i)
-    if (mask >> i & 1) args.push_back({&cotangents[i], {}});
+  for (const Var& c : cotangents)
+    if (c.array.storage) args.push_back({&c, {}});
   for (const Var& v : values) args.push_back({&v, {}});
   for (const Scalar& s : scalars()) args.push_back({nullptr, s});
   std::vector<Var> results;

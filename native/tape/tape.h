@@ -69,6 +69,7 @@ class OperationNode final : public Node {
   std::string name_of_saved(const Saved& s, const Save& source) const;
   const Edge& edge_at(size_t i) const { return const_cast<OperationNode*>(this)->edges()[i]; }
   bool needs_saved(uint64_t cotangents) const;
+  void complete_shared(std::vector<Var>& cotangents) const;
   void run_recorded(std::span<Var> cotangents, uint64_t mask, std::span<Var> out, const BackwardMode& mode);
   void collect_outputs(std::span<const Array> results, std::span<Var> out) const;
 

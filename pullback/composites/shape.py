@@ -21,12 +21,28 @@ def _pieces(x, sizes, dim):
     return out
 
 
-composite("split(Tensor input, size[] sizes, int dim)", _pieces, name="split_even", node="SplitBackward0!",
-          expose_as="_split_even", dtypes=ANY)  # fmt: skip
-composite("split_with_sizes(Tensor input, size[] sizes, int dim)", _pieces, name="split_sizes",
-          node="SplitWithSizesBackward0!", expose_as="_split_sizes", dtypes=ANY)  # fmt: skip
-composite("unbind(Tensor input, int n, int dim)", lambda x, n, dim: [f["select"](x, dim, k) for k in range(n)],
-          expose_as="_unbind", dtypes=ANY)  # fmt: skip
+composite(
+    "split(Tensor input, size[] sizes, int dim)",
+    _pieces,
+    name="split_even",
+    node="SplitBackward0!",
+    expose_as="_split_even",
+    dtypes=ANY,
+)
+composite(
+    "split_with_sizes(Tensor input, size[] sizes, int dim)",
+    _pieces,
+    name="split_sizes",
+    node="SplitWithSizesBackward0!",
+    expose_as="_split_sizes",
+    dtypes=ANY,
+)
+composite(
+    "unbind(Tensor input, int n, int dim)",
+    lambda x, n, dim: [f["select"](x, dim, k) for k in range(n)],
+    expose_as="_unbind",
+    dtypes=ANY,
+)
 
 
 def _stack(tensors, dim):
@@ -36,11 +52,28 @@ def _stack(tensors, dim):
 
 
 composite("stack(Tensor[] tensors, int dim)", _stack, expose_as="_stack", dtypes=ANY)
-composite("t(Tensor input)", lambda x: f["transpose"](x, 0, 1), name="t2", node="TBackward0!", expose_as="_t2", dtypes=ANY)
-composite("contiguous(Tensor input)", lambda x: f["repeat"](x, (1,) * x.ndim), node="CloneBackward0!",
-          expose_as="_contiguous", dtypes=ANY)  # fmt: skip
-composite("unsafe_view(Tensor input, size[] size)", lambda x, size: f["reshape"](x, size), node="UnsafeViewBackward0!",
-          expose_as="_unsafe_view", dtypes=ANY)  # fmt: skip
+composite(
+    "t(Tensor input)",
+    lambda x: f["transpose"](x, 0, 1),
+    name="t2",
+    node="TBackward0!",
+    expose_as="_t2",
+    dtypes=ANY,
+)
+composite(
+    "contiguous(Tensor input)",
+    lambda x: f["repeat"](x, (1,) * x.ndim),
+    node="CloneBackward0!",
+    expose_as="_contiguous",
+    dtypes=ANY,
+)
+composite(
+    "unsafe_view(Tensor input, size[] size)",
+    lambda x, size: f["reshape"](x, size),
+    node="UnsafeViewBackward0!",
+    expose_as="_unsafe_view",
+    dtypes=ANY,
+)
 
 
 def function(g):
@@ -64,9 +97,13 @@ def wrap(dim, ndim):
 def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
     """Cuts a tensor into pieces of a size (the last may be shorter), or of the given sizes."""
     split_size_or_sections = split_size if split_size is not None else split_size_or_sections
-    if not isinstance(split_size_or_sections, (list, tuple)) and not hasattr(split_size_or_sections, "__index__"):
+    if not isinstance(split_size_or_sections, (list, tuple)) and not hasattr(
+        split_size_or_sections, "__index__"
+    ):
         kind = kind_name(split_size_or_sections)
-        raise TypeError(f"split_with_sizes(): argument 'split_sizes' (position 2) must be tuple of ints, not {kind}")
+        raise TypeError(
+            f"split_with_sizes(): argument 'split_sizes' (position 2) must be tuple of ints, not {kind}"
+        )
     if tensor.dim() == 0:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     dim = wrap(dim, tensor.dim())
@@ -75,7 +112,8 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
         sizes = tuple(split_size_or_sections)
         if sum(sizes) != n or any(s < 0 for s in sizes):
             raise RuntimeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at dimension {dim}), "
+                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at "
+                f"dimension {dim}), "
                 f"but got split_sizes={list(sizes)}"
             )
         return _as_tuple(f["_split_sizes"](tensor, sizes, dim))
@@ -84,7 +122,9 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
         raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
     if size == 0:
         if n:
-            raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}")
+            raise RuntimeError(
+                f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}"
+            )
         size = 1
     count = max((n + size - 1) // size, 1)
     sizes = (size,) * (count - 1) + (n - size * (count - 1),)
@@ -160,7 +200,8 @@ def stack(tensors, dim=0, *, out=None):
     for k, t in enumerate(tensors):
         if tuple(t.shape) != first:
             raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and {list(t.shape)} at "
+                f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and "
+                f"{list(t.shape)} at "
                 f"entry {k}"
             )
     stacked = f["_stack"](tensors, wrap(dim, len(first) + 1))
@@ -189,7 +230,9 @@ def atleast_1d(*tensors):
 @function
 def atleast_2d(*tensors):
     """Tensors with at least two axes."""
-    out = tuple(t.reshape(1, 1) if t.dim() == 0 else t.unsqueeze(0) if t.dim() == 1 else t for t in _flat(tensors))
+    out = tuple(
+        t.reshape(1, 1) if t.dim() == 0 else t.unsqueeze(0) if t.dim() == 1 else t for t in _flat(tensors)
+    )
     return out if len(out) > 1 else out[0]
 
 
@@ -274,7 +317,8 @@ def unflatten(input, dim, sizes):
         total *= s
     if total != shape[dim]:
         raise RuntimeError(
-            f"unflatten: Provided sizes {sizes} don't multiply up to the size of dim {dim} ({shape[dim]}) in the input "
+            f"unflatten: Provided sizes {sizes} don't multiply up to the size of dim {dim} ({shape[dim]}) in "
+            "the input "
             "tensor"
         )
     return f["_view"](input, (*shape[:dim], *sizes, *shape[dim + 1 :]))
@@ -291,7 +335,9 @@ def movedim(input, source, destination):
     """Axes moved to other places."""
     n = input.dim()
     source = [wrap(s, n) for s in (source if isinstance(source, (tuple, list)) else (source,))]
-    destination = [wrap(d, n) for d in (destination if isinstance(destination, (tuple, list)) else (destination,))]
+    destination = [
+        wrap(d, n) for d in (destination if isinstance(destination, (tuple, list)) else (destination,))
+    ]
     order = [k for k in range(n) if k not in source]
     for d, s in sorted(zip(destination, source)):
         order.insert(d, s)
@@ -354,7 +400,8 @@ def broadcast_shapes(*shapes):
                 if out[-k] != 1:
                     at = next(i for i, s in enumerate(shapes) if s is given)
                     raise ShapeError(
-                        f"Attempting to broadcast a dimension of length {shape[-k]} at {-k}! Mismatching argument at "
+                        f"Attempting to broadcast a dimension of length {shape[-k]} at {-k}! Mismatching "
+                        "argument at "
                         f"index {at} had {given}; but expected shape should be broadcastable to {out}"
                     )
                 out[-k] = shape[-k]
@@ -367,7 +414,8 @@ def _pair_shape(a, b):
     for k in range(1, min(len(x), len(y)) + 1):
         if x[-k] != y[-k] and 1 not in (x[-k], y[-k]):
             raise ShapeError(
-                f"The size of tensor a ({x[-k]}) must match the size of tensor b ({y[-k]}) at non-singleton dimension "
+                f"The size of tensor a ({x[-k]}) must match the size of tensor b ({y[-k]}) at non-singleton "
+                "dimension "
                 f"{max(len(x), len(y)) - k}"
             )
     return broadcast_shapes(x, y)
@@ -376,7 +424,9 @@ def _pair_shape(a, b):
 def broadcast_tensors(*tensors):
     """All tensors expanded to their common shape."""
     tensors = _flat(tensors)
-    shape = broadcast_shapes(*(tuple(t.shape) for t in tensors)) if len(tensors) != 2 else _pair_shape(*tensors)
+    shape = (
+        broadcast_shapes(*(tuple(t.shape) for t in tensors)) if len(tensors) != 2 else _pair_shape(*tensors)
+    )
     return tuple(f["expand"](t, shape) for t in tensors)
 
 
@@ -386,8 +436,9 @@ def meshgrid(*tensors, indexing=None):
     if indexing is None:
         warnings.warn(
             "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.",
-            UserWarning, stacklevel=2,
-        )  # fmt: skip
+            UserWarning,
+            stacklevel=2,
+        )
     elif indexing not in ("xy", "ij"):
         raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
     swap = indexing == "xy" and len(tensors) > 1

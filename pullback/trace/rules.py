@@ -41,6 +41,11 @@ def vjp(outputs, cotangents, wanted, barrier=()):
     return [gradients.get(w) for w in wanted] if wanted_set else []
 
 
+def shared_bit(k):
+    """In a mask of inputs or outputs, those from 63 on share the last bit (native/tape/plan.h)."""
+    return 1 << min(k, 63)
+
+
 class Trace:
     """The programs of one symbolic key. The forward graph stays, so that any backward can be derived from it."""
 
@@ -87,12 +92,15 @@ class Trace:
     def wanted(self):
         """Inputs that need a gradient; from the 64th tensor on they share one bit."""
         positions = [k for k, o in enumerate(self.operands) if isinstance(o, Tracer)]
-        return [self.operands[k] for k in positions if self.need >> min(k, 63) & 1]
+        return [self.operands[k] for k in positions if self.need & shared_bit(k)]
 
     def derive(self, mask):
         """Gradients of the wanted inputs from the cotangents in `mask`: (cotangent tracers, gradient tracers)."""
         outputs = self.outputs
-        cotangents = [self.graph.input(o.meta, -1 - k) if mask >> k & 1 else None for k, o in enumerate(outputs)]
+        cotangents = [
+            self.graph.input(o.meta, -1 - k) if mask & shared_bit(k) and o.dtype.is_floating_point else None
+            for k, o in enumerate(outputs)
+        ]
         wanted = self.wanted()
         rule = getattr(self.op, "custom_vjp", None)
         if rule is not None and self.op.family == "composite":
@@ -119,7 +127,9 @@ class Trace:
         """Chooses what the node keeps: inputs, outputs, and hidden outputs that are dear to compute again."""
         while True:
             known = set(self.inputs) | set(self.outputs)
-            mask = sum(1 << k for k, o in enumerate(self.outputs) if o.dtype.is_floating_point)
+            mask = 0
+            for k, o in enumerate(self.outputs):
+                mask |= shared_bit(k) if o.dtype.is_floating_point else 0
             _, gradients = self.derive(mask)
             forward = set(_reachable(self.outputs))
             stop = known | {t for t in forward if t.source is not None and t.source.op.dear}

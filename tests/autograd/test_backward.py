@@ -143,8 +143,8 @@ def test_grad():
     assert got[0].tolist() == [2, 4] and got[1] is None
     got = grad(y, [x, unused], retain_graph=True, materialize_grads=True)
     assert got[1].tolist() == [0]
-    refuses(ValueError, "Expected allow_unused to be True or not passed when materialize_grads=True", grad, y, x,
-            allow_unused=False, materialize_grads=True)  # fmt: skip
+    message = "Expected allow_unused to be True or not passed when materialize_grads=True"
+    refuses(ValueError, message, grad, y, x, allow_unused=False, materialize_grads=True)
     refuses(
         RuntimeError, "One of the differentiated Tensors does not require grad", grad, y, torch.tensor(1.0)
     )

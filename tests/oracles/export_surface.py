@@ -45,7 +45,9 @@ def run(torch, line: str) -> str:
     tree = ast.parse(line.replace("\\n", "\n"))
     last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
     exec(compile(tree, "<case>", "exec"), names)
-    return "None" if last is None else show(eval(compile(ast.Expression(last.value), "<case>", "eval"), names))
+    return (
+        "None" if last is None else show(eval(compile(ast.Expression(last.value), "<case>", "eval"), names))
+    )
 
 
 def evaluate(torch, line: str) -> tuple[str, BaseException | None, list[str]]:

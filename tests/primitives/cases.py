@@ -209,6 +209,10 @@ def _indexing(d):
     mask = np.array([[True, False, True], [False, True, True]])
     hows = ("sum", "prod", "mean", "amax", "amin")
     reduced = [[x(3, 4), 1, index(4, 3, 5), d.apart(3, 5), how, own] for how in hows for own in (True, False)]
+    zeros = np.array([[0.0, 2.0, 3.0], [4.0, 0.0, 5.0]]), np.array([[0.0, 2.0, 3.0], [0.0, 1.0, 2.0]])
+    reduced += [
+        [zeros[0], 1, np.array([[1, 1, 0], [1, 0, 0]]), zeros[1], "prod", own] for own in (True, False)
+    ]
     where = [np.array([2, 0]), np.array([1, 1])]
     return {
         "gather": [

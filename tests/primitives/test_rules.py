@@ -66,7 +66,7 @@ def test_gradient_is_the_slope(name):
         outputs = call.run()
         g, t = like(outputs, random), like(call.inputs, random)
         assert not call.inputs or any(o.requires_grad for o in outputs)
-        expected = slope(lambda x: inner(call.with_inputs(x), g), call.inputs, t)
+        expected = slope(lambda x, call=call, g=g: inner(call.with_inputs(x), g), call.inputs, t)
         got = inner(grad(outputs, call.inputs, g), t).item()
         assert_close(got, expected, 0, 1e-7, name)
 

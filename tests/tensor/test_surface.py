@@ -33,7 +33,9 @@ def test_every_case_has_an_answer():
     }
 
 
-@pytest.mark.parametrize(("topic", "line"), [(topic, line) for topic, answers in oracle.items() for line in answers])
+@pytest.mark.parametrize(
+    ("topic", "line"), [(topic, line) for topic, answers in oracle.items() for line in answers]
+)
 def test_answers_as_torch(topic, line):
     expected = oracle[topic][line]
     value, error, warned = exporter.evaluate(pullback, line)
