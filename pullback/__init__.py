@@ -7,6 +7,9 @@
 tensor([2., 4.])
 """
 
+# The order of these imports matters, and most names are imported to be found here.
+# ruff: noqa: E402, F401, I001
+
 from __future__ import annotations
 
 from pullback import _core, _api, errors

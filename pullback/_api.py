@@ -1,5 +1,8 @@
 """Every public name on the level of `torch.`, gathered from the registry and the modules that define them."""
 
+# The order of these imports matters, and most names are imported to be found here.
+# ruff: noqa: E402, F401, I001
+
 from __future__ import annotations
 
 import importlib.util

@@ -148,7 +148,7 @@ def deliver(result, out, name="operation"):
     if isinstance(result, tuple):
         if not isinstance(out, (tuple, list)) or len(out) != len(result):
             raise TypeError(f"{name}(): argument 'out' must be tuple of Tensors, not {kind_name(out)}")
-        filled = [deliver(r, o, name) for r, o in zip(result, out)]
+        filled = [deliver(r, o, name) for r, o in zip(result, out, strict=True)]
         return tuple(filled) if type(result) is tuple else type(result)(filled)
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {kind_name(out)}")

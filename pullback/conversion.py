@@ -1,4 +1,4 @@
-"""Tensors of another type or layout: to(), type(), float(), contiguous(), and the classes from before dtypes."""
+"""Tensors of another type or layout: to(), type(), contiguous(), and the classes from before dtypes."""
 
 from __future__ import annotations
 

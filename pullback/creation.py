@@ -316,7 +316,7 @@ def arange(
     device_of("arange", device)
     names = ("end",) if len(bounds) == 1 and end is None else ("start", "end", "step")
     given = {"start": start, "end": end, "step": step}
-    for position, (name, value) in enumerate(zip(names, bounds), 1):
+    for position, (name, value) in enumerate(zip(names, bounds, strict=False), 1):
         given[name] = number("arange", name, position, value)
     if given["end"] is None or len(bounds) > 3:
         raise TypeError(

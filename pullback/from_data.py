@@ -137,7 +137,7 @@ def _array(values, kind):
 def tensor(data=MISSING, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
     """A new tensor with a copy of the data.
 
-    Dtypes    that of the data: bool, int64, or the default float type for Python numbers; NumPy's own otherwise
+    Dtypes    that of the data: bool, int64 or the default float type for Python's numbers, else NumPy's own
     Errors    ValueError for ragged lists, TypeError and RuntimeError for data that are no numbers
 
     >>> import pullback as torch

@@ -169,7 +169,10 @@ def result_type(tensor1, tensor2):
 
 def can_cast(from_, to):
     """Whether a conversion keeps the kind of number."""
-    rank = lambda d: 2 if d.is_floating_point else (0 if d == _core.bool else 1)
+
+    def rank(d):
+        return 2 if d.is_floating_point else (0 if d == _core.bool else 1)
+
     if from_.is_signed and not to.is_signed and to != _core.bool:
         return False
     return rank(from_) <= rank(to)

@@ -193,7 +193,10 @@ def randint(
         size = bounds.pop()
     names = ["high"] if len(bounds) == 1 and high is None and low is None else ["low", "high"]
     given = {"low": low, "high": high}
-    given.update((name, integer("randint", name, k, x)) for k, (name, x) in enumerate(zip(names, bounds), 1))
+    given.update(
+        (name, integer("randint", name, k, x))
+        for k, (name, x) in enumerate(zip(names, bounds, strict=False), 1)
+    )
     if given["high"] is None or size is None or len(bounds) > 2:
         found = ", ".join(map(kind_name, args))
         raise TypeError(

@@ -288,7 +288,7 @@ def as_strided(self, size, stride, storage_offset=None):
     size, stride = tuple(size), tuple(stride)
     if len(size) != len(stride):
         raise RuntimeError("mismatch in length of strides and shape")
-    last = offset + sum((n - 1) * s for n, s in zip(size, stride)) + 1 if all(size) else 0
+    last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) + 1 if all(size) else 0
     if last * self.element_size() > self._storage_bytes():
         raise RuntimeError(
             f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "

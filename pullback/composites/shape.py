@@ -171,7 +171,7 @@ def tensor_split(input, indices_or_sections, dim=0):
     else:
         ends = list(indices_or_sections)
     starts = [0, *ends]
-    return tuple(f["_slice"](input, dim, a, b, 1) for a, b in zip(starts, [*ends, n]))
+    return tuple(f["_slice"](input, dim, a, b, 1) for a, b in zip(starts, [*ends, n], strict=True))
 
 
 @function
@@ -339,7 +339,7 @@ def movedim(input, source, destination):
         wrap(d, n) for d in (destination if isinstance(destination, (tuple, list)) else (destination,))
     ]
     order = [k for k in range(n) if k not in source]
-    for d, s in sorted(zip(destination, source)):
+    for d, s in sorted(zip(destination, source, strict=True)):
         order.insert(d, s)
     return f["permute"](input, order)
 

@@ -11,7 +11,9 @@ HERE = pathlib.Path(__file__).parent / "programs"
 def main():
     environment = {**os.environ, "ATEN_CPU_CAPABILITY": "avx2", "OMP_NUM_THREADS": "1"}
     for program in sorted(HERE.glob("*.py")):
-        done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, env=environment, check=True)
+        done = subprocess.run(
+            [sys.executable, str(program)], capture_output=True, text=True, env=environment, check=True
+        )
         program.with_suffix(".txt").write_text(done.stdout)
 
 

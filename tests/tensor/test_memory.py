@@ -90,8 +90,7 @@ def test_a_read_only_array_warns_once_in_a_program():
             warnings.simplefilter("always")
             torch.from_numpy(a); torch.from_numpy(a)
         assert len(seen) == 1 and seen[0].category is UserWarning, seen
-        assert str(seen[0].message).startswith("The given NumPy array is not writable, and PyTorch does not support "
-                                               "non-writable tensors.")
+        assert str(seen[0].message).startswith("The given NumPy array is not writable, and PyTorch does not ")
     """
     done = subprocess.run(
         [sys.executable, "-c", "if True:" + program], capture_output=True, text=True, timeout=60

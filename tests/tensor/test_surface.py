@@ -1,4 +1,4 @@
-"""Each line of tests/tensor/cases/*.txt answers as torch does: values as printed, errors by kind and first line.
+"""Each line of tests/tensor/cases/*.txt answers as torch does: values as printed, errors by kind and words.
 
 What torch answered is in tests/data/surface_oracle.json; tests/oracles/export_surface.py wrote it.
 """
