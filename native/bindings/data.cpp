@@ -131,6 +131,7 @@ PyObject* take_elements(PyObject* self, PyObject* other) {
     TensorObject* t = as_tensor(self);
     check_no_internal_overlap(t->var.array);
     const Array& from = array(other);
+    check_no_partial_overlap(t->var.array, from);
     if (same_memory(t->var.array, from) && from.meta.get() != t->var.array.meta.get()) {
       Array copy = Array::allocate(Meta::contiguous(from.meta->dtype, from.meta->shape()));
       copy_elements(copy, from);

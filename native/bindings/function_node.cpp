@@ -100,6 +100,7 @@ PyObject* output(PyObject*, PyObject* args) {
     } else {
       Py_CLEAR(t->base);
       t->no_grad_view = t->multi_view = false;
+      leave_leaf(t);
       t->var.node = Ref<Node>(&n);
       t->var.nr = nr;
     }

@@ -11,6 +11,17 @@ namespace {
 
 PyObject* rule_maker = nullptr;  // pullback.trace.rules.make_rule
 
+// A Python exception out of a trace keeps its class on the way through the engine.
+template <class F>
+auto let_through(F&& f) {
+  try {
+    return f();
+  } catch (nb::python_error& e) {
+    e.restore();
+    throw PythonError();
+  }
+}
+
 // A rule whose programs are derived in Python, on demand, by the object that traced its forward program.
 class TracedRule final : public RuleProgram {
  public:
@@ -21,12 +32,13 @@ class TracedRule final : public RuleProgram {
 
   Ref<Program> backward(uint64_t cotangents) override {
     auto& p = programs_[cotangents];
-    if (!p) p = nb::cast<Ref<Program>>(trace_.attr("backward")(cotangents));
+    if (!p) p = let_through([&] { return nb::cast<Ref<Program>>(trace_.attr("backward")(cotangents)); });
     return p;
   }
   const Op* backward_op(uint64_t cotangents) override {
     const Op*& op = ops_[cotangents];
-    if (!op) op = reinterpret_cast<const Op*>(nb::cast<uintptr_t>(trace_.attr("backward_op")(cotangents)));
+    if (!op) op = reinterpret_cast<const Op*>(
+        let_through([&] { return nb::cast<uintptr_t>(trace_.attr("backward_op")(cotangents)); }));
     return op;
   }
 

@@ -26,6 +26,7 @@ PyObject* detach_in_place(PyObject* self, PyObject*) {
            "refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution.");
     }
     if (is_leaf(t)) set_requires_grad(t, false);
+    leave_leaf(t);
     t->var.node = nullptr;
     t->var.nr = 0;
     t->retains_grad = false;

@@ -81,6 +81,7 @@ void dealloc(PyObject* self) {
   PyObject_GC_UnTrack(self);
   if (t->weakrefs) PyObject_ClearWeakRefs(self);
   if (leaf) leaf->tensor_died();
+  if (t->parked) t->parked->tensor_died();
   clear_fields(t);
   t->var.~Var();
   auto& list = free_tensors();
@@ -122,6 +123,7 @@ TensorObject* new_tensor(Var v, PyTypeObject* type) {
   t->rebases = t->seen_rebases = 0;
   t->retains_grad = t->no_grad_view = t->multi_view = false;
   t->dict = t->weakrefs = nullptr;
+  t->parked = nullptr;
   if (type == tensor_type) PyObject_GC_Track(reinterpret_cast<PyObject*>(t));
   return t;
 }
@@ -145,6 +147,15 @@ bool is_leaf(TensorObject* t) {
   return !v.node || v.node->is_leaf();
 }
 
+// A graph that leads to this leaf goes on to do so: the node is found again if the leaf asks for gradients again,
+// and is told when the tensor dies.
+void leave_leaf(TensorObject* t) {
+  LeafNode* leaf = own_leaf(t);
+  if (!leaf) return;
+  leaf->give_back();
+  if (leaf->refs() > 1) t->parked = leaf;
+}
+
 void set_requires_grad(TensorObject* t, bool on) {
   const Var& v = var_of(t);
   if (v.node && !v.node->is_leaf()) {
@@ -154,7 +165,7 @@ void set_requires_grad(TensorObject* t, bool on) {
   }
   if (on == static_cast<bool>(v.node)) return;
   if (!on) {
-    if (LeafNode* leaf = own_leaf(t)) leaf->give_back();
+    leave_leaf(t);
     t->var.node = nullptr;
     return;
   }
@@ -162,7 +173,7 @@ void set_requires_grad(TensorObject* t, bool on) {
     fail(ErrorKind::Grad, "only Tensors of floating point dtype can require gradients\nThis tensor is of type ",
          info(v.array.meta->dtype).name, "; convert it first, for example with .float().");
   }
-  t->var.node = Ref<Node>(new LeafNode(t));
+  t->var.node = Ref<Node>(t->parked ? std::exchange(t->parked, nullptr) : new LeafNode(t));
   t->var.nr = 0;
 }
 
@@ -228,6 +239,7 @@ void move_to_node(TensorObject* t, Ref<Node> node, uint32_t nr) {
       break;
     }
   }
+  leave_leaf(t);
   t->var.node = std::move(node);
   t->var.nr = nr;
 }
@@ -287,6 +299,7 @@ void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr) {
 // ---- LeafNode ----------------------------------------------------------------------------------------------
 
 LeafNode::~LeafNode() {
+  if (variable_ && variable_->parked == this) variable_->parked = nullptr;
   if (!variable_ || !owns_) return;
   PyObject* o = reinterpret_cast<PyObject*>(variable_);
   variable_->var.node.detach();  // it held no count while the node owned it
@@ -329,12 +342,23 @@ PyObject* LeafNode::variable() {
 void LeafNode::run(std::span<Var> cotangents, std::span<Var>, const BackwardMode& mode) {
   // Hooks that run afterwards are shown the gradient that arrived.
   Var g = extras ? cotangents[0] : std::move(cotangents[0]);
-  if (variable_) accumulate_grad(variable_, std::move(g), mode.create_graph);
+  if (variable_ && variable_->var.node.get() == this) accumulate_grad(variable_, std::move(g), mode.create_graph);
 }
 
 void accumulate_grad(TensorObject* t, Var&& g, bool create_graph) {
   const Meta& meta = *t->var.array.meta;
+  if (!std::ranges::equal(g.array.meta->shape(), meta.shape())) {
+    fail(ErrorKind::Shape, "Function AccumulateGrad returned an invalid gradient at index 0 - got ",
+         shape_text(g.array.meta->shape()), " but expected shape compatible with ", shape_text(meta.shape()),
+         "\nThe leaf was given elements of another shape (x.data = ...) after it was used. Run the forward pass again.");
+  }
   if (!t->grad || t->grad == Py_None) {
+    // Kept as it is, a gradient that somebody else holds too would change with theirs.
+    if (create_graph && (!g.array.storage->unique() || (g.node && g.node->is_leaf()))) {
+      static const Op* clone = find_op("clone");
+      const Argument args[1] = {{&g, {}}};
+      g = apply_one({clone, args, std::array<int64_t, 1>{0}, 0});
+    }
     Array& a = g.array;
     const bool dense_leaf = meta.is_dense;
     Ref<Meta> wanted = dense_leaf ? t->var.array.meta : Meta::contiguous(meta.dtype, meta.shape());

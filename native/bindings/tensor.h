@@ -5,6 +5,8 @@
 
 namespace pb::py {
 
+class LeafNode;
+
 struct TensorObject {
   PyObject_HEAD
   Var var;
@@ -17,6 +19,7 @@ struct TensorObject {
   bool multi_view;           // one of several views that one operation made
   PyObject* dict;
   PyObject* weakrefs;
+  LeafNode* parked;          // this leaf's node, while requires_grad is off but a graph still leads there; borrowed
 };
 
 extern PyTypeObject* tensor_type;
@@ -42,6 +45,8 @@ inline const Var& var_of(PyObject* o) { return var_of(as_tensor(o)); }
 bool requires_grad(TensorObject* t);
 bool is_leaf(TensorObject* t);
 void set_requires_grad(TensorObject* t, bool on);
+// To be called before a tensor that may be a leaf is given another node, or none.
+void leave_leaf(TensorObject* t);
 // `view` shares base's elements and follows its changes.
 void mark_view(TensorObject* view, TensorObject* base);
 // After an in-place change: the tensor's new node; a view passes it on to its base.
