@@ -49,10 +49,17 @@ nb::object empty(const std::vector<int64_t>& sizes, nb::handle dtype) {
 
 nb::object empty_strided(const std::vector<int64_t>& sizes, const std::vector<int64_t>& strides, nb::handle dtype) {
   Ref<Meta> meta = Meta::intern(dtype_from(dtype.ptr()), sizes, strides);
-  int64_t low = 0, high = 0;
-  meta->extent(low, high);
+  int64_t bytes = meta->numel ? size_of(meta->dtype) : 0;  // up to one past the last element
+  for (size_t i = 0; i < sizes.size() && bytes; ++i) {
+    int64_t reach = 0;
+    if (strides[i] < 0 || __builtin_mul_overflow((sizes[i] - 1) * size_of(meta->dtype), strides[i], &reach) ||
+        __builtin_add_overflow(bytes, reach, &bytes)) {
+      fail(ErrorKind::Runtime, "Storage size calculation overflowed with sizes=", shape_text(sizes), " and strides=",
+           shape_text(strides), "\nStrides must be 0 or more and reach less than 2^63 bytes.");
+    }
+  }
   Array a;
-  a.storage = Storage::allocate(static_cast<size_t>(high) * size_of(meta->dtype));
+  a.storage = Storage::allocate(static_cast<size_t>(bytes));
   a.meta = std::move(meta);
   return steal_checked(wrap_array(std::move(a)));
 }

@@ -21,22 +21,31 @@ class StepRule {
   // False, and nothing done, if a scalar is no number (a learning rate to be differentiated).
   bool run(nb::list columns, nb::dict scalars, nb::dict flags) {
     uint64_t options = 0;
-    if (!read_scalars(scalars, options)) return false;
+    // Lent to this call: while a row runs, another thread may step too.
+    Scratch s = std::move(scratch_);
+    if (!read_scalars(scalars, options, s)) return false;
     read_flags(flags, options);
-    in_.clear();
-    lists_.clear();
+    s.lists.clear();
     for (Py_ssize_t c = 0; c < PyList_GET_SIZE(columns.ptr()); ++c) {
       PyObject* list = PyList_GET_ITEM(columns.ptr(), c);
       options = options << 1 | (list != Py_None);
-      if (list != Py_None) lists_.push_back(list);
+      if (list != Py_None) s.lists.push_back(list);
     }
-    const Py_ssize_t rows = lists_.empty() ? 0 : PyList_GET_SIZE(lists_[0]);
-    for (Py_ssize_t r = 0; r < rows; ++r) run_row(r, options, columns, scalars, flags);
+    const Py_ssize_t rows = s.lists.empty() ? 0 : PyList_GET_SIZE(s.lists[0]);
+    for (Py_ssize_t r = 0; r < rows; ++r) run_row(r, options, columns, scalars, flags, s);
+    scratch_ = std::move(s);
     return true;
   }
 
  private:
   using Key = std::vector<uint64_t>;
+  struct Scratch {
+    std::vector<Scalar> scalars;
+    std::vector<PyObject*> lists;
+    std::vector<const Array*> in;
+    std::vector<Array> out;
+    Key key;
+  };
   struct Hash {
     size_t operator()(const Key& k) const {
       uint64_t h = k.size();
@@ -45,8 +54,8 @@ class StepRule {
     }
   };
 
-  bool read_scalars(nb::dict scalars, uint64_t& options) {
-    scalars_.clear();
+  static bool read_scalars(nb::dict scalars, uint64_t& options, Scratch& to) {
+    to.scalars.clear();
     PyObject *key, *value;
     Py_ssize_t at = 0;
     while (PyDict_Next(scalars.ptr(), &at, &key, &value)) {
@@ -54,7 +63,7 @@ class StepRule {
       if (is_tensor(value) || !scalar_from(value, s)) return false;
       const double d = s.as_double();
       options = (options << 3) | (static_cast<uint64_t>(s.kind) << 1) | (d > -0.5 && d < 0.5);
-      scalars_.push_back(s);
+      to.scalars.push_back(s);
     }
     return true;
   }
@@ -65,46 +74,42 @@ class StepRule {
     while (PyDict_Next(flags.ptr(), &at, &key, &value)) options = options << 1 | (value == Py_True);
   }
 
-  void run_row(Py_ssize_t r, uint64_t options, nb::list columns, nb::dict scalars, nb::dict flags) {
-    in_.clear();
-    key_.assign(1, options);
-    for (PyObject* list : lists_) {
+  void run_row(Py_ssize_t r, uint64_t options, nb::list columns, nb::dict scalars, nb::dict flags, Scratch& s) {
+    s.in.clear();
+    s.key.assign(1, options);
+    for (PyObject* list : s.lists) {
       PyObject* o = check(PyList_GetItem(list, r));
       if (!is_tensor(o)) fail(ErrorKind::Type, "a step's columns must hold tensors");
-      in_.push_back(&as_tensor(o)->var.array);
-      key_.push_back(reinterpret_cast<uintptr_t>(in_.back()->meta.get()));
+      s.in.push_back(&as_tensor(o)->var.array);
+      s.key.push_back(reinterpret_cast<uintptr_t>(s.in.back()->meta.get()));
     }
     Ref<Bound> bound;
-    if (auto it = bound_.find(key_); it != bound_.end()) {
+    if (auto it = bound_.find(s.key); it != bound_.end()) {
       bound = it->second;
     } else {
-      bound = bind(r, columns, scalars, flags);
-      bound_.emplace(key_, bound);
+      bound = bind(r, columns, scalars, flags, s);
+      bound_.emplace(s.key, bound);
     }
-    out_.resize(bound->program().outputs.size());
-    bound->run(in_, scalars_, out_);
-    for (Array& a : out_) a = Array();
-    for (int32_t target : bound->program().in_place) ++in_[target]->storage->version;
+    s.out.resize(bound->program().outputs.size());
+    bound->run(s.in, s.scalars, s.out);
+    for (Array& a : s.out) a = Array();
+    for (int32_t target : bound->program().in_place) ++s.in[target]->storage->version;
   }
 
-  Ref<Bound> bind(Py_ssize_t r, nb::list columns, nb::dict scalars, nb::dict flags) {
+  Ref<Bound> bind(Py_ssize_t r, nb::list columns, nb::dict scalars, nb::dict flags, Scratch& s) {
     if (bound_.size() > kLimit) bound_.clear();
     nb::list row;
     for (nb::handle list : columns) row.append(list.is_none() ? nb::none() : nb::object(nb::list(list)[r]));
     Ref<Program> program = nb::cast<Ref<Program>>(trace_(row, scalars, flags));
     std::vector<const Meta*> metas;
-    for (const Array* a : in_) metas.push_back(a->meta.get());
+    for (const Array* a : s.in) metas.push_back(a->meta.get());
     return Bound::bind(program, metas, {});
   }
 
   static constexpr size_t kLimit = 4096;
   nb::object trace_;
   std::unordered_map<Key, Ref<Bound>, Hash> bound_;  // a binding holds its inputs' metas
-  std::vector<Scalar> scalars_;
-  std::vector<PyObject*> lists_;
-  std::vector<const Array*> in_;
-  std::vector<Array> out_;
-  Key key_;
+  Scratch scratch_;
 };
 
 }  // namespace

@@ -357,7 +357,7 @@ void accumulate_grad(TensorObject* t, Var&& g, bool create_graph) {
     if (create_graph && (!g.array.storage->unique() || (g.node && g.node->is_leaf()))) {
       static const Op* clone = find_op("clone");
       const Argument args[1] = {{&g, {}}};
-      g = apply_one({clone, args, std::array<int64_t, 1>{0}, 0});
+      g = apply_one({clone, args, {}, 0});
     }
     Array& a = g.array;
     const bool dense_leaf = meta.is_dense;

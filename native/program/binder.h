@@ -20,6 +20,8 @@ class Binder {
   };
   struct Lowering;       // the open group turned into a step (group.cpp)
 
+  bool is_known(int32_t expression) const;
+  bool guards_hold() const;
   int64_t evaluate(int32_t expression) const;
   std::vector<int64_t> evaluate(const std::vector<Param>& params) const;
   Operand operand(int32_t value) const;

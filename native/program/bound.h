@@ -7,6 +7,8 @@
 
 namespace pb {
 
+inline constexpr int64_t kReleaseWork = 1 << 18;  // cost-weighted elements from which other Python threads may run
+
 struct Array {  // a view of a storage: what a tensor holds
   Ref<Storage> storage;
   Ref<Meta> meta;
@@ -120,6 +122,7 @@ class Bound {
   std::vector<Result> results_;
   std::vector<int64_t> sizes_;         // values of the program's int expressions
   int64_t arena_bytes_ = 0;
+  bool unlocks_ = false;               // a step may let other Python threads run
 };
 
 // Values of the int expressions under the given inputs (results' metas are not needed before binding).

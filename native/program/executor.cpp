@@ -15,7 +15,6 @@ namespace {
 
 constexpr int64_t kBlock = 512;            // elements; a few blocks of floats stay in the first-level cache
 constexpr int64_t kParallelWork = 1 << 16; // cost-weighted elements from which threads help
-constexpr int64_t kReleaseWork = 1 << 18;  // and from which other Python threads may run meanwhile
 
 char* thread_scratch(size_t bytes) {
   static thread_local std::unique_ptr<char[]> block;
@@ -234,6 +233,10 @@ void Bound::run(std::span<const Array* const> inputs, std::span<const Scalar> sc
   Small<Ref<Storage>, 8> storages(new_storages_.size());
   for (size_t k = 0; k < new_storages_.size(); ++k)
     storages[k] = Storage::allocate(static_cast<size_t>(buffers_[new_storages_[k]].bytes));
+  // Another thread may give a tensor other elements (x.data = ...) while a kernel reads these.
+  Small<Ref<Storage>, 8> held(unlocks_ ? inputs.size() : 0);
+  for (size_t k = 0; k < held.size(); ++k)
+    if (inputs[k]) held[k] = inputs[k]->storage;
   Ref<Storage> arena;
   if (arena_bytes_) arena = Storage::allocate(static_cast<size_t>(arena_bytes_));
 

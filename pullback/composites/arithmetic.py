@@ -5,11 +5,23 @@ from __future__ import annotations
 from pullback.primitives.elementwise import interval
 from pullback.primitives.family import composite, elementwise
 from pullback.primitives.registry import ANY, expose, ops
+from pullback.trace.tracer import FLOAT, Tracer
 from pullback.trace.tracer import functions as f
 
-composite("add(Operand input, Operand other, *, Scalar alpha)", lambda x, y, a: f["fma"](y, a, x), name="add_scaled",
+
+def _is_float(x):
+    return x.dtype.is_floating_point if isinstance(x, Tracer) else x.kind == FLOAT
+
+
+def _scaled_sum(x, y, a):
+    if _is_float(a) and not _is_float(x) and not _is_float(y):
+        raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+    return f["fma"](y, a, x)
+
+
+composite("add(Operand input, Operand other, *, Scalar alpha)", _scaled_sum, name="add_scaled",
           node="AddBackward0!", expose_as="-", dtypes=ANY)  # fmt: skip
-composite("sub(Tensor input, Operand other, *, Scalar alpha)", lambda x, y, a: f["fma"](y, -a, x), name="sub_scaled",
+composite("sub(Tensor input, Operand other, *, Scalar alpha)", lambda x, y, a: _scaled_sum(x, y, -a), name="sub_scaled",
           node="SubBackward0!", expose_as="-", dtypes=ANY)  # fmt: skip
 expose("add", ops["add"], ops["add_scaled"], in_place=True)
 expose("sub", ops["sub"], ops["sub_scaled"], in_place=True)
@@ -18,7 +30,11 @@ expose("sub", ops["sub"], ops["sub_scaled"], in_place=True)
 def _rounded_div(x, y, mode):
     if mode == "floor":
         return f["floor_divide"](x, y)
-    return f["trunc"](f["_div"](x, y))
+    if _is_float(x) or _is_float(y):
+        return f["trunc"](f["_div"](x, y))
+    # Integers stay integers: the floor, one more where it is negative and something is left over.
+    floor = f["floor_divide"](x, y)
+    return floor + ((floor < 0) & f["ne"](x - floor * y, 0))
 
 
 expose("_div", ops["div"])

@@ -1,4 +1,4 @@
-"""Programs written for torch, run unmodified: they print what PyTorch 2.13 printed for them (export_programs.py)."""
+"""Programs written for torch, run unmodified: they print what PyTorch 2.13 printed (export_programs.py)."""
 
 import pathlib
 import subprocess
