@@ -26,11 +26,17 @@ class Worker:
     """A library in a process of its own, idle while the other one runs."""
 
     def __init__(self, module, threads):
-        environment = {k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
+        environment = {
+            k: v for k, v in os.environ.items() if k not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+        }
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "worker.py"), module, threads], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, env=environment, cwd=HERE,
-        )  # fmt: skip
+            [sys.executable, str(HERE / "worker.py"), module, threads],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            cwd=HERE,
+        )
         if self.process.stdout.readline().strip() != "ready":
             raise SystemExit(f"{module} could not be imported in {sys.executable}")
 
@@ -78,7 +84,9 @@ def import_time(module, runs=7):
 def table(threads, rounds, only):
     ours, theirs = Worker("pullback", threads), Worker("torch", threads)
     results = {}
-    print(f"\nthreads: {threads}\n{'':44}{'pullback':>12}{'torch':>12}{'ratio':>8}   spread         must / aim")
+    print(
+        f"\nthreads: {threads}\n{'':44}{'pullback':>12}{'torch':>12}{'ratio':>8}   spread         must / aim"
+    )
     for name, row in ROWS.items():
         if only and only not in name:
             continue
@@ -100,7 +108,8 @@ def main():
     parser.add_argument("--only")
     parser.add_argument("--json")
     options = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    machine = platform.processor() or platform.machine()
+    print(f"{machine}, {os.cpu_count()} cores, Python {platform.python_version()}")
     results = {t: table(t, options.rounds, options.only) for t in options.threads.split(",")}
     if not options.only:
         results["import"] = import_time("pullback")

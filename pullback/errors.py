@@ -40,9 +40,19 @@ class DeviceError(AssertionError):
 
 
 KINDS = (
-    RuntimeError, ValueError, TypeError, IndexError, NotImplementedError, OverflowError,
-    ShapeError, DtypeError, GradError, InplaceError, MemoryRefused, DeviceError,
-)  # fmt: skip
+    RuntimeError,
+    ValueError,
+    TypeError,
+    IndexError,
+    NotImplementedError,
+    OverflowError,
+    ShapeError,
+    DtypeError,
+    GradError,
+    InplaceError,
+    MemoryRefused,
+    DeviceError,
+)
 
 for _kind, _class in enumerate(KINDS):
     _core.set_error_class(_kind, _class)

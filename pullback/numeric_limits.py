@@ -5,8 +5,12 @@ from __future__ import annotations
 __all__ = ["finfo", "iinfo"]
 
 # bits, explicit bits of the fraction, largest exponent, decimal digits that survive a round trip
-_FLOATS = {"float16": (16, 10, 15, 3), "bfloat16": (16, 7, 127, 2), "float32": (32, 23, 127, 6),
-           "float64": (64, 52, 1023, 15)}  # fmt: skip
+_FLOATS = {
+    "float16": (16, 10, 15, 3),
+    "bfloat16": (16, 7, 127, 2),
+    "float32": (32, 23, 127, 6),
+    "float64": (64, 52, 1023, 15),
+}
 _REAL_OF = {"complex32": "float16", "complex64": "float32", "complex128": "float64"}
 _INTEGERS = {f"{sign}int{bits}": (bits, sign == "") for sign in ("", "u") for bits in (8, 16, 32, 64)}
 _PYTHON_TYPES = {float: "float64", int: "int64", complex: "complex128", bool: "bool"}
@@ -104,9 +108,15 @@ class finfo(_Limits):
         largest = (2.0 - eps) * 2.0**exponent
         normal = 2.0 ** (1 - exponent)
         return object.__new__(cls)._fill(
-            bits=bits, dtype=name, eps=eps, max=largest, min=-largest, smallest_normal=normal, tiny=normal,
-            resolution=float(f"1e-{digits}")
-        )  # fmt: skip
+            bits=bits,
+            dtype=name,
+            eps=eps,
+            max=largest,
+            min=-largest,
+            smallest_normal=normal,
+            tiny=normal,
+            resolution=float(f"1e-{digits}"),
+        )
 
     def __repr__(self):
         return self._text("resolution", "min", "max", "eps", "smallest_normal", "tiny")

@@ -289,7 +289,9 @@ def as_strided(self, size, stride, storage_offset=None):
     if len(size) != len(stride):
         raise RuntimeError("mismatch in length of strides and shape")
     if offset < 0:
-        raise RuntimeError(f"Tensor: invalid storage offset {offset}\nIt counts elements from the start of the storage.")
+        raise RuntimeError(
+            f"Tensor: invalid storage offset {offset}\nIt counts elements from the start of the storage."
+        )
     last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) + 1 if all(size) else 0
     if last * self.element_size() > self._storage_bytes():
         raise RuntimeError(

@@ -104,8 +104,14 @@ def draw_sheet(model, x, y, folder: Path, columns: int = 12, rows: int = 8) -> N
         text = f"{answers[i]}, is {labels[i]}" if missed else f"{answers[i]}"
         axes.set_xlabel(text, labelpad=5, color=ink, fontweight=weight)
     right = len(labels) - wrong
-    figure.suptitle(f"{right} of {len(labels)} test digits read right ({right / len(labels):.1%})", x=0.07,
-                    y=0.985, ha="left", fontsize=15, fontweight="bold")  # fmt: skip
+    figure.suptitle(
+        f"{right} of {len(labels)} test digits read right ({right / len(labels):.1%})",
+        x=0.07,
+        y=0.985,
+        ha="left",
+        fontsize=15,
+        fontweight="bold",
+    )
     note = f"All {wrong} mistakes come first, framed in red: the network's answer, then the digit it is"
     figure.text(0.07, 0.933, note, color=charts.QUIET)
     figure.subplots_adjust(left=0.07, right=0.97, top=0.9, bottom=0.05, hspace=0.42, wspace=0.2)

@@ -56,8 +56,15 @@ def draw_losses(losses: list[float], folder: Path) -> None:
     axes.plot(range(1, len(losses) + 1), losses, color=charts.BLUE, linewidth=2)
     axes.set(title="Mean squared error while training", xlabel="epoch", ylabel="loss", yscale="log")
     axes.set_xlim(-len(losses) * 0.01, len(losses) * 1.01)
-    axes.annotate(f"{losses[-1]:.4f}", (len(losses), losses[-1]), xytext=(0, 9), textcoords="offset points",
-                  ha="right", color=charts.BLUE, fontweight="bold")  # fmt: skip
+    axes.annotate(
+        f"{losses[-1]:.4f}",
+        (len(losses), losses[-1]),
+        xytext=(0, 9),
+        textcoords="offset points",
+        ha="right",
+        color=charts.BLUE,
+        fontweight="bold",
+    )
     charts.save(figure, folder, "line_loss.png")
 
 
@@ -68,10 +75,21 @@ def draw_line(model, x, y, folder: Path) -> None:
     weight, bias = model.linear.weight.item(), model.linear.bias.item()
     figure, axes = plt.subplots(figsize=(7, 4.2))
     axes.scatter(x.numpy(), y.numpy(), s=26, color=charts.BLUE, alpha=0.55, linewidths=0, label="data")
-    axes.plot(ends.numpy(), 2 * ends.numpy() + 1, color=charts.QUIET, linestyle=(0, (4, 3)), linewidth=1.5,
-              label="y = 2x + 1, before the noise")  # fmt: skip
-    axes.plot(ends.numpy(), fitted, color=charts.ORANGE, linewidth=2.5,
-              label=f"fitted: y = {weight:.4f}x + {bias:.4f}")  # fmt: skip
+    axes.plot(
+        ends.numpy(),
+        2 * ends.numpy() + 1,
+        color=charts.QUIET,
+        linestyle=(0, (4, 3)),
+        linewidth=1.5,
+        label="y = 2x + 1, before the noise",
+    )
+    axes.plot(
+        ends.numpy(),
+        fitted,
+        color=charts.ORANGE,
+        linewidth=2.5,
+        label=f"fitted: y = {weight:.4f}x + {bias:.4f}",
+    )
     axes.set(title="A line through 100 noisy points", xlabel="x", ylabel="y")
     axes.legend(loc="upper left")
     charts.save(figure, folder, "line_fit.png")

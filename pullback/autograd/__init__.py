@@ -10,10 +10,22 @@ from pullback.autograd.modes import (
     is_inference_mode_enabled,
     no_grad,
     set_grad_enabled,
-)  # fmt: skip
+)
 from pullback.autograd.variable import Variable
 
 __all__ = [
-    "Function", "Variable", "backward", "enable_grad", "function", "grad", "graph", "hooks", "inference_mode",
-    "is_grad_enabled", "is_inference_mode_enabled", "no_grad", "once_differentiable", "set_grad_enabled",
-]  # fmt: skip
+    "Function",
+    "Variable",
+    "backward",
+    "enable_grad",
+    "function",
+    "grad",
+    "graph",
+    "hooks",
+    "inference_mode",
+    "is_grad_enabled",
+    "is_inference_mode_enabled",
+    "no_grad",
+    "once_differentiable",
+    "set_grad_enabled",
+]

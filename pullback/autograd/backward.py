@@ -90,8 +90,9 @@ def _warn_of_cycle():
         )
 
 
-def backward(tensors, grad_tensors=None, retain_graph=None, create_graph=False, grad_variables=None,
-             inputs=None):  # fmt: skip
+def backward(
+    tensors, grad_tensors=None, retain_graph=None, create_graph=False, grad_variables=None, inputs=None
+):
     """Adds the gradients of `tensors` into `.grad` of the leaves (or of `inputs`).
 
     Shapes    grad_tensors[k] has the shape of tensors[k]; None for a single element means 1
@@ -146,8 +147,17 @@ def _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_un
     return tuple(None if col[0] is None else stack(col) for col in zip(*results, strict=True))
 
 
-def grad(outputs, inputs, grad_outputs=None, retain_graph=None, create_graph=False, only_inputs=True,
-         allow_unused=None, is_grads_batched=False, materialize_grads=False):  # fmt: skip
+def grad(
+    outputs,
+    inputs,
+    grad_outputs=None,
+    retain_graph=None,
+    create_graph=False,
+    only_inputs=True,
+    allow_unused=None,
+    is_grads_batched=False,
+    materialize_grads=False,
+):
     """The gradients of `outputs` with respect to `inputs`, as a tuple.
 
     Shapes    one gradient an input, of its shape

@@ -19,10 +19,22 @@ def _scaled_sum(x, y, a):
     return f["fma"](y, a, x)
 
 
-composite("add(Operand input, Operand other, *, Scalar alpha)", _scaled_sum, name="add_scaled",
-          node="AddBackward0!", expose_as="-", dtypes=ANY)  # fmt: skip
-composite("sub(Tensor input, Operand other, *, Scalar alpha)", lambda x, y, a: _scaled_sum(x, y, -a), name="sub_scaled",
-          node="SubBackward0!", expose_as="-", dtypes=ANY)  # fmt: skip
+composite(
+    "add(Operand input, Operand other, *, Scalar alpha)",
+    _scaled_sum,
+    name="add_scaled",
+    node="AddBackward0!",
+    expose_as="-",
+    dtypes=ANY,
+)
+composite(
+    "sub(Tensor input, Operand other, *, Scalar alpha)",
+    lambda x, y, a: _scaled_sum(x, y, -a),
+    name="sub_scaled",
+    node="SubBackward0!",
+    expose_as="-",
+    dtypes=ANY,
+)
 expose("add", ops["add"], ops["add_scaled"], in_place=True)
 expose("sub", ops["sub"], ops["sub_scaled"], in_place=True)
 
@@ -38,9 +50,14 @@ def _rounded_div(x, y, mode):
 
 
 expose("_div", ops["div"])
-composite("div(Tensor input, Operand other, *, str{trunc|floor}? rounding_mode)",
-          lambda x, y, mode: f["_div"](x, y) if mode is None else _rounded_div(x, y, mode), name="div_rounded",
-          node="DivBackward0!", expose_as="-", dtypes=ANY)  # fmt: skip
+composite(
+    "div(Tensor input, Operand other, *, str{trunc|floor}? rounding_mode)",
+    lambda x, y, mode: f["_div"](x, y) if mode is None else _rounded_div(x, y, mode),
+    name="div_rounded",
+    node="DivBackward0!",
+    expose_as="-",
+    dtypes=ANY,
+)
 expose("div", ops["div"], ops["div_rounded"], in_place=True)
 
 # Torch computes some powers by other means than pow(); the exponent is then part of the program.
@@ -81,19 +98,47 @@ def _power(x, e, whole):
     return pow_known(x, e, whole) if e in STATIC_EXPONENTS else f["_pow_number"](x, float(e))
 
 
-composite("pow(Tensor input, float exponent, bool whole)", pow_known, _pow_known_vjp, name="pow_known",
-          node="PowBackward0!", expose_as="_pow_known", dtypes=ANY)  # fmt: skip
-elementwise("pow(Tensor input, Scalar exponent)", lambda g, x, y, out: g * (y * f["_pow_number"](x, y - 1)),
-            name="pow_number",
-            kernel="pow", node="PowBackward0!", samples=interval(0.2, 2), expose_as="_pow_number")  # fmt: skip
-elementwise("pow(Scalar input, Tensor exponent)",
-            lambda g, x, y, out: (None, g * (out * f["_log_of"](x, y))), name="rpow", kernel="pow",
-            node="PowBackward2!", samples=interval(0.2, 2), expose_as="_rpow")  # fmt: skip
-composite("log_of(Scalar base, Tensor like)", lambda b, like: f["log"](f["_full_like"](like, b)),
-          expose_as="_log_of")  # fmt: skip
-composite("square(Tensor input)", lambda x: f["_square"](x),
-          lambda g, values, out: g * (2 * values[0]), name="square_op", node="PowBackward0!", expose_as="square",
-          in_place=True)  # fmt: skip
+composite(
+    "pow(Tensor input, float exponent, bool whole)",
+    pow_known,
+    _pow_known_vjp,
+    name="pow_known",
+    node="PowBackward0!",
+    expose_as="_pow_known",
+    dtypes=ANY,
+)
+elementwise(
+    "pow(Tensor input, Scalar exponent)",
+    lambda g, x, y, out: g * (y * f["_pow_number"](x, y - 1)),
+    name="pow_number",
+    kernel="pow",
+    node="PowBackward0!",
+    samples=interval(0.2, 2),
+    expose_as="_pow_number",
+)
+elementwise(
+    "pow(Scalar input, Tensor exponent)",
+    lambda g, x, y, out: (None, g * (out * f["_log_of"](x, y))),
+    name="rpow",
+    kernel="pow",
+    node="PowBackward2!",
+    samples=interval(0.2, 2),
+    expose_as="_rpow",
+)
+composite(
+    "log_of(Scalar base, Tensor like)",
+    lambda b, like: f["log"](f["_full_like"](like, b)),
+    expose_as="_log_of",
+)
+composite(
+    "square(Tensor input)",
+    lambda x: f["_square"](x),
+    lambda g, values, out: g * (2 * values[0]),
+    name="square_op",
+    node="PowBackward0!",
+    expose_as="square",
+    in_place=True,
+)
 
 
 # ---- clamping: the gradient passes where the value was inside, bounds included ----
@@ -112,5 +157,10 @@ def _clamp_vjp(g, values, out):
     return g if high is None else f["where"](x <= high, g, 0.0)
 
 
-composite("clamp(Tensor input, Scalar? min=None, Scalar? max=None)", _clamp, _clamp_vjp, node="ClampBackward1!",
-          in_place=True)  # fmt: skip
+composite(
+    "clamp(Tensor input, Scalar? min=None, Scalar? max=None)",
+    _clamp,
+    _clamp_vjp,
+    node="ClampBackward1!",
+    in_place=True,
+)

@@ -81,8 +81,14 @@ public["true_divide"] = methods["true_divide"] = f["true_divide"] = true_divide
 methods["true_divide_"] = true_divide_
 methods["__rdiv__"] = lambda self, other: f["reciprocal"](self) * other
 
-composite("rsub(Tensor input, Operand other, *, Scalar alpha)", lambda x, y, a: f["fma"](x, -a, y),
-          name="rsub_scaled", node="RsubBackward1!", expose_as="-", dtypes=ANY)  # fmt: skip
+composite(
+    "rsub(Tensor input, Operand other, *, Scalar alpha)",
+    lambda x, y, a: f["fma"](x, -a, y),
+    name="rsub_scaled",
+    node="RsubBackward1!",
+    expose_as="-",
+    dtypes=ANY,
+)
 expose("rsub", ops["rsub"], ops["rsub_scaled"])
 
 
@@ -96,6 +102,13 @@ def _round_to(x, decimals):
 
 
 expose("_round", ops["round"])
-composite("round(Tensor input, *, int decimals)", _round_to, lambda g, values, out: g * 0.0, name="round_to",
-          node="RoundBackward1!", expose_as="-", dtypes=ANY)  # fmt: skip
+composite(
+    "round(Tensor input, *, int decimals)",
+    _round_to,
+    lambda g, values, out: g * 0.0,
+    name="round_to",
+    node="RoundBackward1!",
+    expose_as="-",
+    dtypes=ANY,
+)
 expose("round", ops["round"], ops["round_to"], in_place=True)

@@ -14,10 +14,24 @@ _CAPTURABLE_DEVICES = ["cuda", "xpu", "hpu", "privateuseone", "xla"]
 
 @update_rule("p", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 def adam(
-    p, g, exp_avg, exp_avg_sq, max_exp_avg_sq, *,
-    minus_step_size, keep, weight_decay, rest1, beta2, rest2, root_correction2, eps, decay, decoupled,
+    p,
+    g,
+    exp_avg,
+    exp_avg_sq,
+    max_exp_avg_sq,
+    *,
+    minus_step_size,
+    keep,
+    weight_decay,
+    rest1,
+    beta2,
+    rest2,
+    root_correction2,
+    eps,
+    decay,
+    decoupled,
     maximize,
-):  # fmt: skip
+):
     """One step (Kingma & Ba, ICLR 2015; decoupled decay: Loshchilov & Hutter, ICLR 2019).
 
     ``keep`` is 1 - lr * weight_decay, ``rest1`` and ``rest2`` are 1 - beta; the bias corrections are in

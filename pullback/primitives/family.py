@@ -24,8 +24,10 @@ def fit(g, like):
 class Elementwise(Op):
     """f(x, y, ...) element by element, with broadcasting.
 
-    `grad(g, x, y, ..., out)` returns one cotangent per operand, linear in g: g times the partial, written so that
-    it is right at the edges too (`where` instead of multiplying by 0). The Jacobian is diagonal, so the tangent of
+    `grad(g, x, y, ..., out)` returns one cotangent per operand, linear in g: g times the partial, written
+    so that
+    it is right at the edges too (`where` instead of multiplying by 0). The Jacobian is diagonal, so the
+    tangent of
     the result is the sum of the same expressions with the operands' tangents in place of g.
     """
 
@@ -53,7 +55,8 @@ class Elementwise(Op):
 
 
 class Linear(Op):
-    """Linear in its first operand; the others (indices, masks) are constants. `transpose(g, x, *parameters)`."""
+    """Linear in its first operand; the others (indices, masks) are constants. `transpose(g, x,
+    *parameters)`."""
 
     def __init__(self, signature, transpose, *, family="kernel", cheap=False, **options):
         self.transpose = transpose

@@ -21,17 +21,42 @@ class Op:
     visible = 1
     dear = True  # dear to compute again: rather saved for the way back than recomputed
 
-    def __init__(self, signature, *, name=None, node=None, differentiable=True, kernel=None, typing="same",
-                 outputs=1, samples=None, edges=None, tex=None, source=None, dtypes=FLOAT, doc=None):  # fmt: skip
+    def __init__(
+        self,
+        signature,
+        *,
+        name=None,
+        node=None,
+        differentiable=True,
+        kernel=None,
+        typing="same",
+        outputs=1,
+        samples=None,
+        edges=None,
+        tex=None,
+        source=None,
+        dtypes=FLOAT,
+        doc=None,
+    ):
         self.signature = sig.parse(signature)
         self.name = name or self.signature.name
         if self.name in ops:
             raise ValueError(f"the op {self.name} is declared twice")
-        self.node_name = (node or camel(self.signature.name)) + "Backward0" if not (node or "").endswith("!") else node[:-1]
+        self.node_name = (
+            (node or camel(self.signature.name)) + "Backward0"
+            if not (node or "").endswith("!")
+            else node[:-1]
+        )
         self.differentiable = differentiable
         self.kernel = kernel or self.signature.name
         self.visible = outputs
-        self.samples, self.edges, self.tex, self.source, self.dtypes = samples, edges or {}, tex, source, dtypes
+        self.samples, self.edges, self.tex, self.source, self.dtypes = (
+            samples,
+            edges or {},
+            tex,
+            source,
+            dtypes,
+        )
         self.doc = doc or ""
         self.handle = _core.register_op(
             self.name, self.node_name, self.family, TYPING[typing], self.kernel, differentiable, self

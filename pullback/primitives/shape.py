@@ -11,25 +11,49 @@ from pullback.trace.tracer import functions as f
 view("alias(Tensor input)", lambda g, x: g, expose_as="_alias", dtypes=ANY)
 view("expand(Tensor input, size[]... size, bool implicit=False)", lambda g, x, size, implicit: sum_to(g, x))
 view("view(Tensor input, size[]... size)", lambda g, x, size: f["reshape"](g, x.shape), expose_as="_view")
-view("reshape(Tensor input, size[]... shape)", lambda g, x, shape: f["reshape"](g, x.shape), node="ViewBackward0!")
+view(
+    "reshape(Tensor input, size[]... shape)",
+    lambda g, x, shape: f["reshape"](g, x.shape),
+    node="ViewBackward0!",
+)
 view("permute(Tensor input, int[]... dims)", lambda g, x, dims: f["permute"](g, _inverse(dims)))
 view("transpose(Tensor input, int dim0, int dim1)", lambda g, x, a, b: f["transpose"](g, a, b))
-view("squeeze(Tensor input, int[] dim)", lambda g, x, dim: f["reshape"](g, x.shape), expose_as="_squeeze",
-     node="SqueezeBackward1!")  # fmt: skip
-view("unsqueeze(Tensor input, int dim)", lambda g, x, dim: f["_squeeze"](g, (dim if dim >= 0 else dim + x.ndim + 1,)),
-     in_place=False)  # fmt: skip
-view("select(Tensor input, int dim, size index)",
-     lambda g, x, dim, index: f["_select_backward"](g, x.shape, dim, index))  # fmt: skip
-view("slice(Tensor input, int dim, size start, size end, size step)",
-     lambda g, x, dim, start, end, step: f["_slice_backward"](g, x.shape, dim, start, end, step),
-     expose_as="_slice")  # fmt: skip
-view("diagonal(Tensor input, size offset=0, int dim1=0, int dim2=1)",
-     lambda g, x, offset, dim1, dim2: f["_diagonal_backward"](g, x.shape, offset, dim1, dim2))  # fmt: skip
-view("unfold(Tensor input, int dimension, size size, size step)",
-     lambda g, x, dim, size, step: f["_unfold_backward"](g, x.shape, dim, size, step))  # fmt: skip
-view("as_strided_of_base(Tensor input, size[] size, size[] stride, size offset)",
-     lambda g, x, size, stride, offset: f["_as_strided_backward"](g, x.shape, _strides(x), size, stride, offset),
-     node="AsStridedBackward0!", expose_as="_as_strided_of_base")  # fmt: skip
+view(
+    "squeeze(Tensor input, int[] dim)",
+    lambda g, x, dim: f["reshape"](g, x.shape),
+    expose_as="_squeeze",
+    node="SqueezeBackward1!",
+)
+view(
+    "unsqueeze(Tensor input, int dim)",
+    lambda g, x, dim: f["_squeeze"](g, (dim if dim >= 0 else dim + x.ndim + 1,)),
+    in_place=False,
+)
+view(
+    "select(Tensor input, int dim, size index)",
+    lambda g, x, dim, index: f["_select_backward"](g, x.shape, dim, index),
+)
+view(
+    "slice(Tensor input, int dim, size start, size end, size step)",
+    lambda g, x, dim, start, end, step: f["_slice_backward"](g, x.shape, dim, start, end, step),
+    expose_as="_slice",
+)
+view(
+    "diagonal(Tensor input, size offset=0, int dim1=0, int dim2=1)",
+    lambda g, x, offset, dim1, dim2: f["_diagonal_backward"](g, x.shape, offset, dim1, dim2),
+)
+view(
+    "unfold(Tensor input, int dimension, size size, size step)",
+    lambda g, x, dim, size, step: f["_unfold_backward"](g, x.shape, dim, size, step),
+)
+view(
+    "as_strided_of_base(Tensor input, size[] size, size[] stride, size offset)",
+    lambda g, x, size, stride, offset: f["_as_strided_backward"](
+        g, x.shape, _strides(x), size, stride, offset
+    ),
+    node="AsStridedBackward0!",
+    expose_as="_as_strided_of_base",
+)
 
 
 def _inverse(dims):
@@ -49,36 +73,59 @@ def _strides(x):
 
 # ---- the transposes of views that leave elements out ----
 
-linear("select_backward(Tensor grad, size[] input_sizes, int dim, size index)",
-       lambda g, x, sizes, dim, index: f["select"](g, dim, index), expose_as="_select_backward")  # fmt: skip
-linear("slice_backward(Tensor grad, size[] input_sizes, int dim, size start, size end, size step)",
-       lambda g, x, sizes, dim, start, end, step: f["_slice"](g, dim, start, end, step),
-       expose_as="_slice_backward")  # fmt: skip
-linear("diagonal_backward(Tensor grad, size[] input_sizes, size offset, int dim1, int dim2)",
-       lambda g, x, sizes, offset, dim1, dim2: f["diagonal"](g, offset, dim1, dim2),
-       expose_as="_diagonal_backward")  # fmt: skip
-linear("unfold_backward(Tensor grad, size[] input_sizes, int dim, size size, size step)",
-       lambda g, x, sizes, dim, size, step: f["unfold"](g, dim, size, step), expose_as="_unfold_backward")  # fmt: skip
-linear("as_strided_backward(Tensor grad, size[] base_sizes, size[] base_strides, size[] size, size[] stride, size offset)",
-       lambda g, x, bs, bst, size, stride, offset: f["_as_strided_of_base"](f["_contiguous"](g), size, stride, offset),
-       expose_as="_as_strided_backward")  # fmt: skip
+linear(
+    "select_backward(Tensor grad, size[] input_sizes, int dim, size index)",
+    lambda g, x, sizes, dim, index: f["select"](g, dim, index),
+    expose_as="_select_backward",
+)
+linear(
+    "slice_backward(Tensor grad, size[] input_sizes, int dim, size start, size end, size step)",
+    lambda g, x, sizes, dim, start, end, step: f["_slice"](g, dim, start, end, step),
+    expose_as="_slice_backward",
+)
+linear(
+    "diagonal_backward(Tensor grad, size[] input_sizes, size offset, int dim1, int dim2)",
+    lambda g, x, sizes, offset, dim1, dim2: f["diagonal"](g, offset, dim1, dim2),
+    expose_as="_diagonal_backward",
+)
+linear(
+    "unfold_backward(Tensor grad, size[] input_sizes, int dim, size size, size step)",
+    lambda g, x, sizes, dim, size, step: f["unfold"](g, dim, size, step),
+    expose_as="_unfold_backward",
+)
+linear(
+    "as_strided_backward(Tensor grad, size[] base_sizes, size[] base_strides, size[] size, size[] stride, "
+    "size offset)",
+    lambda g, x, bs, bst, size, stride, offset: f["_as_strided_of_base"](
+        f["_contiguous"](g), size, stride, offset
+    ),
+    expose_as="_as_strided_backward",
+)
 
 # An in-place change of a view, seen from its base: the base with a region replaced.
-kernel("copy_slices(Tensor base, Tensor value, size[] size, size[] stride, size offset)",
-       lambda g, v, out: (
-           f["_zero_slices"](g, _strides(v[0]), v[2], v[3], v[4]),
-           f["_as_strided_of_base"](f["_contiguous"](g), v[2], v[3], v[4]),
-       ),
-       node="torch::autograd::CopySlices!", expose_as="_copy_slices")  # fmt: skip
-linear("zero_slices(Tensor grad, size[] base_strides, size[] size, size[] stride, size offset)",
-       lambda g, x, bst, size, stride, offset: f["_zero_slices"](g, bst, size, stride, offset),
-       expose_as="_zero_slices")  # fmt: skip
+kernel(
+    "copy_slices(Tensor base, Tensor value, size[] size, size[] stride, size offset)",
+    lambda g, v, out: (
+        f["_zero_slices"](g, _strides(v[0]), v[2], v[3], v[4]),
+        f["_as_strided_of_base"](f["_contiguous"](g), v[2], v[3], v[4]),
+    ),
+    node="torch::autograd::CopySlices!",
+    expose_as="_copy_slices",
+)
+linear(
+    "zero_slices(Tensor grad, size[] base_strides, size[] size, size[] stride, size offset)",
+    lambda g, x, bst, size, stride, offset: f["_zero_slices"](g, bst, size, stride, offset),
+    expose_as="_zero_slices",
+)
 
 # ---- copies and assemblies ----
 
 linear("flip(Tensor input, int[]... dims)", lambda g, x, dims: f["flip"](g, dims), dtypes=ANY)
-linear("roll(Tensor input, size[] shifts, int[] dims=[])",
-       lambda g, x, shifts, dims: f["_roll"](g, tuple(-s for s in shifts), dims), expose_as="_roll")  # fmt: skip
+linear(
+    "roll(Tensor input, size[] shifts, int[] dims=[])",
+    lambda g, x, shifts, dims: f["_roll"](g, tuple(-s for s in shifts), dims),
+    expose_as="_roll",
+)
 linear("tril(Tensor input, size diagonal=0)", lambda g, x, diagonal: f["tril"](g, diagonal))
 linear("triu(Tensor input, size diagonal=0)", lambda g, x, diagonal: f["triu"](g, diagonal))
 linear("repeat(Tensor input, size[]... repeats)", lambda g, x, repeats: _fold_repeats(g, x, repeats))

@@ -14,9 +14,17 @@ class Lowering:
 
     def __init__(self, inputs, scalars=0, params=0):
         self.spec = {
-            "inputs": len(inputs), "scalars": scalars, "params": params, "ints": [], "numbers": [], "guards": [],
-            "values": [], "instructions": [], "outputs": [], "in_place": [],
-        }  # fmt: skip
+            "inputs": len(inputs),
+            "scalars": scalars,
+            "params": params,
+            "ints": [],
+            "numbers": [],
+            "guards": [],
+            "values": [],
+            "instructions": [],
+            "outputs": [],
+            "in_place": [],
+        }
         self.value_of: dict = {}
         self.int_of: dict = {}
         self.number_of: dict = {}

@@ -47,7 +47,8 @@ def shared_bit(k):
 
 
 class Trace:
-    """The programs of one symbolic key. The forward graph stays, so that any backward can be derived from it."""
+    """The programs of one symbolic key. The forward graph stays, so that any backward can be derived from
+    it."""
 
     def __init__(self, op, operands, ints, symbolic, need):
         self.op, self.need = op, need
@@ -95,7 +96,8 @@ class Trace:
         return [self.operands[k] for k in positions if self.need & shared_bit(k)]
 
     def derive(self, mask):
-        """Gradients of the wanted inputs from the cotangents in `mask`: (cotangent tracers, gradient tracers)."""
+        """Gradients of the wanted inputs from the cotangents in `mask`: (cotangent tracers, gradient
+        tracers)."""
         outputs = self.outputs
         cotangents = [
             self.graph.input(o.meta, -1 - k) if mask & shared_bit(k) and o.dtype.is_floating_point else None
@@ -113,7 +115,8 @@ class Trace:
         return [c for c in cotangents if c is not None], finished
 
     def by_hand(self, outputs, cotangents, wanted):
-        """The vjp given by hand for what is visible; what arrives at hidden outputs flows through the graph."""
+        """The vjp given by hand for what is visible; what arrives at hidden outputs flows through the
+        graph."""
         n = self.visible
         gradients = [None] * len(wanted)
         if any(c is not None for c in cotangents[:n]):
@@ -147,7 +150,8 @@ class Trace:
                 self.saves.append((True, k))
 
     def backward(self, mask):
-        """The backward program: present cotangents, then inputs, then outputs -> gradients of the wanted inputs."""
+        """The backward program: present cotangents, then inputs, then outputs -> gradients of the wanted
+        inputs."""
         if mask not in self.programs:
             cotangents, gradients = self.derive(mask)
             self.programs[mask] = (cotangents, gradients)
@@ -214,7 +218,9 @@ class Replay:
                 stack.extend(missing)
                 continue
             i = t.source
-            made = self.trace.graph.record(i.op, [self.operand(x) for x in i.operands], [self.integer(p) for p in i.ints])
+            made = self.trace.graph.record(
+                i.op, [self.operand(x) for x in i.operands], [self.integer(p) for p in i.ints]
+            )
             self.new.update(zip(i.outputs, made))
             stack.pop()
         return [self.new[o] for o in outputs]

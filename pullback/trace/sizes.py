@@ -16,7 +16,8 @@ FOLD = {
 
 
 class Symbolic:
-    """What a program's values are while it is traced: the native side hands calls with such arguments to Python."""
+    """What a program's values are while it is traced: the native side hands calls with such arguments to
+    Python."""
 
     __slots__ = ()
 
@@ -28,7 +29,7 @@ class Size(Symbolic):
     answers for the hint and records a guard, so that the program is used only where the answer is the same.
     """
 
-    __slots__ = ("graph", "kind", "a", "b", "hint")
+    __slots__ = ("a", "b", "graph", "hint", "kind")
 
     def __init__(self, graph, kind, a, b, hint):
         self.graph, self.kind, self.a, self.b, self.hint = graph, kind, a, b, hint

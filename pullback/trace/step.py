@@ -17,7 +17,8 @@ class StepScalar(Number):
 
 
 def step_rule(fn, outputs):
-    """A native rule that calls `fn` for rows of tensors and writes its results over the columns in `outputs`."""
+    """A native rule that calls `fn` for rows of tensors and writes its results over the columns in
+    `outputs`."""
     programs: dict = {}
 
     def trace(row, scalars, flags):

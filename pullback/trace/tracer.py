@@ -7,9 +7,17 @@ from pullback.trace import signature as sig
 from pullback.trace.sizes import NUMEL, PARAM, SIZE, Size, Symbolic
 
 DTYPES = [
-    _core.bool, _core.uint8, _core.int8, _core.int16, _core.int32, _core.int64,
-    _core.float16, _core.bfloat16, _core.float32, _core.float64,
-]  # fmt: skip
+    _core.bool,
+    _core.uint8,
+    _core.int8,
+    _core.int16,
+    _core.int32,
+    _core.int64,
+    _core.float16,
+    _core.bfloat16,
+    _core.float32,
+    _core.float64,
+]
 BOOL, INT, FLOAT = range(3)  # kinds of numbers, as in native/core/scalar.h
 
 # Number expressions, as in native/program/program.h.
@@ -25,7 +33,7 @@ def kind_of(value) -> int:
 class Number(Symbolic):
     """A run-time scalar of a program (a learning rate, the 2 in `x * 2`), or arithmetic on such."""
 
-    __slots__ = ("graph", "op", "a", "b", "kind", "value")
+    __slots__ = ("a", "b", "graph", "kind", "op", "value")
 
     def __init__(self, graph, op, a=None, b=None, kind=FLOAT, value=None):
         self.graph, self.op, self.a, self.b, self.kind, self.value = graph, op, a, b, kind, value
@@ -69,7 +77,7 @@ class Number(Symbolic):
 
 
 class Instruction:
-    __slots__ = ("op", "operands", "ints", "outputs")
+    __slots__ = ("ints", "op", "operands", "outputs")
 
     def __init__(self, op, operands, ints):
         self.op, self.operands, self.ints = op, operands, ints
@@ -123,7 +131,7 @@ def _int_key(i):
 class Tracer(Symbolic):
     """A tensor of a program. Has a dtype and a rank; its sizes are symbolic, its elements unknown."""
 
-    __slots__ = ("graph", "meta", "source", "index", "__weakref__")
+    __slots__ = ("__weakref__", "graph", "index", "meta", "source")
 
     def __init__(self, graph, meta, source, index):
         self.graph = graph
@@ -187,10 +195,22 @@ def _binary(name, swapped=False):
 
 def _install_operators():
     for name, slot in {
-        "add": "add", "sub": "sub", "mul": "mul", "div": "truediv", "eq": "eq", "ne": "ne", "lt": "lt",
-        "le": "le", "gt": "gt", "ge": "ge", "matmul": "matmul", "bitwise_and": "and", "bitwise_or": "or",
-        "pow": "pow", "bitwise_xor": "xor",
-    }.items():  # fmt: skip
+        "add": "add",
+        "sub": "sub",
+        "mul": "mul",
+        "div": "truediv",
+        "eq": "eq",
+        "ne": "ne",
+        "lt": "lt",
+        "le": "le",
+        "gt": "gt",
+        "ge": "ge",
+        "matmul": "matmul",
+        "bitwise_and": "and",
+        "bitwise_or": "or",
+        "pow": "pow",
+        "bitwise_xor": "xor",
+    }.items():
         setattr(Tracer, f"__{slot}__", _binary(name))
         if name in ("add", "sub", "mul", "div", "pow"):
             setattr(Tracer, f"__r{slot}__", _binary(name, swapped=name not in ("add", "mul")))
@@ -218,7 +238,8 @@ def param(graph, index, hint) -> Size:
 
 
 def apply_traced(op, values):
-    """An op called with a tracer among its arguments: written down, or traced through if it is a composite."""
+    """An op called with a tracer among its arguments: written down, or traced through if it is a
+    composite."""
     graph = graph_of(values)
     if op.family == "composite":
         out = op.function(*values)

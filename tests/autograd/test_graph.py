@@ -52,7 +52,7 @@ PICTURES = {
     "torch::autograd::CopySlices(MulBackward0(leaf, -), -)": element_set,
     "UnbindBackward0(leaf)": lambda x: x.unbind()[1],
     "SplitBackward0(leaf)": lambda x: x.split(1)[1],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("expected", PICTURES)

@@ -225,8 +225,11 @@ def test_history_of_the_tensor_itself():
     y = x * 2
     y += x
     assert gradient(x, y) == [3, 3, 3]
-    for change, name in [(lambda y: y.zero_(), "ZeroBackward0"), (lambda y: y.fill_(3.0), "FillBackward2"),
-                         (lambda y: y.copy_(x.detach()), "torch::autograd::CopyBackwards")]:  # fmt: skip
+    for change, name in [
+        (lambda y: y.zero_(), "ZeroBackward0"),
+        (lambda y: y.fill_(3.0), "FillBackward2"),
+        (lambda y: y.copy_(x.detach()), "torch::autograd::CopyBackwards"),
+    ]:
         y = x * 2
         change(y)
         assert y.grad_fn.name() == name and gradient(x, y) == [0, 0, 0]

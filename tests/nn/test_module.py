@@ -53,13 +53,28 @@ def test_names():
     assert [n for n, _ in net.named_parameters()] == ["p", "a.weight", "a.bias"]
     assert [n for n, _ in net.named_parameters("x", recurse=False)] == ["x.p"]
     assert [n for n, _ in net.named_parameters(remove_duplicate=False)] == [
-        "p", "q", "a.weight", "a.bias", "b.weight", "b.bias", "inner.0.weight", "inner.0.bias",
-    ]  # fmt: skip
+        "p",
+        "q",
+        "a.weight",
+        "a.bias",
+        "b.weight",
+        "b.bias",
+        "inner.0.weight",
+        "inner.0.bias",
+    ]
     assert [n for n, _ in net.named_modules()] == ["", "a", "inner", "inner.1", "inner.1.0"]
     assert [n for n, _ in net.named_children()] == ["a", "inner"]
     assert list(net.state_dict()) == [
-        "p", "q", "mean", "a.weight", "a.bias", "b.weight", "b.bias", "inner.0.weight", "inner.0.bias",
-    ]  # fmt: skip
+        "p",
+        "q",
+        "mean",
+        "a.weight",
+        "a.bias",
+        "b.weight",
+        "b.bias",
+        "inner.0.weight",
+        "inner.0.bias",
+    ]
     assert net.get_submodule("inner.1.0") is net.inner[1][0]
     assert net.get_parameter("a.weight") is net.a.weight
 

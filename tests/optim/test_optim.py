@@ -84,12 +84,20 @@ def test_repr_and_state_dict():
         "state": {},
         "param_groups": [
             {
-                "param_names": ["p"], "lr": 0.1, "momentum": 0.9, "dampening": 0, "weight_decay": 0,
-                "nesterov": False, "maximize": False, "foreach": None, "differentiable": False, "fused": None,
+                "param_names": ["p"],
+                "lr": 0.1,
+                "momentum": 0.9,
+                "dampening": 0,
+                "weight_decay": 0,
+                "nesterov": False,
+                "maximize": False,
+                "foreach": None,
+                "differentiable": False,
+                "fused": None,
                 "params": [0],
             }
         ],
-    }  # fmt: skip
+    }
     assert next(iter(optimizer.state_dict()["param_groups"][0])) == "param_names"
 
 

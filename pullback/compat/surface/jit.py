@@ -10,8 +10,19 @@ from typing import Final
 
 from pullback.compat.surface._absent import missing
 
-__all__ = ["Final", "ScriptFunction", "ScriptModule", "annotate", "export", "ignore", "is_scripting",
-           "is_tracing", "script", "script_if_tracing", "unused"]  # fmt: skip
+__all__ = [
+    "Final",
+    "ScriptFunction",
+    "ScriptModule",
+    "annotate",
+    "export",
+    "ignore",
+    "is_scripting",
+    "is_tracing",
+    "script",
+    "script_if_tracing",
+    "unused",
+]
 
 
 class ScriptModule:

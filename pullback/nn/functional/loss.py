@@ -116,9 +116,15 @@ def _nll(input, target, weight, kind, ignore_index):
 
 
 def cross_entropy(
-    input, target, weight=None, size_average=None, ignore_index=-100, reduce=None, reduction="mean",
+    input,
+    target,
+    weight=None,
+    size_average=None,
+    ignore_index=-100,
+    reduce=None,
+    reduction="mean",
     label_smoothing=0.0,
-):  # fmt: skip
+):
     """-log(softmax(input)) at the target class, or averaged over the target's class probabilities.
 
     Shapes    input (C), (N, C) or (N, C, d1, ...) of logits; target the same without C (int64 classes) or the

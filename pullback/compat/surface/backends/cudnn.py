@@ -21,7 +21,13 @@ def version() -> None:
 
 
 @contextmanager
-def flags(enabled=False, benchmark=False, benchmark_limit=10, deterministic=False, allow_tf32=True,
-          fp32_precision="none"):  # fmt: skip
+def flags(
+    enabled=False,
+    benchmark=False,
+    benchmark_limit=10,
+    deterministic=False,
+    allow_tf32=True,
+    fp32_precision="none",
+):
     """Accepted and without effect."""
     yield
