@@ -134,6 +134,7 @@ PyObject* saved(PyObject* o, PyObject*) {
     if (n->released() && !n->plan().rule->saves.empty()) fail(ErrorKind::Grad, kFreedGraph);
     const auto& saves = n->plan().rule->saves;
     for (size_t k = 0; k < n->saved().size(); ++k) {
+      if (!n->saved()[k].array.storage) continue;
       n->check_saved(n->saved()[k], k);
       Owned t = own(wrap(n->reattach(k)));
       Owned entry = own(Py_BuildValue("(OiO)", saves[k].output ? Py_True : Py_False, saves[k].index, t.get()));

@@ -97,6 +97,7 @@ Ref<Bound> Binder::bind() {
   finish_outputs();
   for (size_t e = 0; e < p_.ints.size(); ++e) bound_->sizes_.push_back(evaluate(static_cast<int32_t>(e)));
   plan_arena();
+  find_donors();
   bound_->unlocks_ = !bound_->kernels_.empty();
   for (const ElementwiseStep& s : bound_->elementwise_)
     bound_->unlocks_ |= s.count * std::max(s.cost, 1) >= kReleaseWork;
@@ -345,6 +346,73 @@ void Binder::plan_arena() {
         free.push_back({buffer.offset, (buffer.bytes + 63) / 64 * 64});
     }
   }
+}
+
+// A large result may be written over an input of the same size that nobody needs any more: half the memory traffic.
+void Binder::find_donors() {
+  bound_->donors_.resize(bound_->new_storages_.size());
+  for (size_t k = 0; k < bound_->new_storages_.size(); ++k) {
+    int32_t output = -1;
+    for (size_t l = 0; l < bound_->locations_.size(); ++l) {
+      if (bound_->locations_[l].buffer != bound_->new_storages_[k]) continue;
+      output = output < 0 ? static_cast<int32_t>(l) : -2;  // views of it: leave it alone
+    }
+    if (output < 0) continue;
+    for (size_t l = 0; l < bound_->locations_.size(); ++l) {
+      const Buffer& b = bound_->buffers_[bound_->locations_[l].buffer];
+      if (b.kind == Buffer::Kind::Input && may_donate(static_cast<int32_t>(l), output))
+        bound_->donors_[k].push_back(b.index);
+    }
+  }
+}
+
+// Both lie linearly in one elementwise step, which is the only one to touch either, the result after the last read.
+bool Binder::may_donate(int32_t input, int32_t output) const {
+  const Location &from = bound_->locations_[input], &to = bound_->locations_[output];
+  if (from.offset != 0 || from.meta->bytes() != to.meta->bytes() || to.meta->bytes() < (1 << 16)) return false;
+  if (size_of(from.meta->dtype) != size_of(to.meta->dtype)) return false;
+  for (const Bound::Result& r : bound_->results_)
+    if (r.input == bound_->buffers_[from.buffer].index) return false;
+  const ElementwiseStep* only = nullptr;
+  for (const Step& step : bound_->steps_) {
+    bool touched = false;
+    auto touches = [&](int32_t l) {
+      const int32_t b = l < 0 ? -1 : bound_->locations_[l].buffer;
+      touched = touched || b == from.buffer || b == to.buffer;
+    };
+    if (step.kernel >= 0) {
+      for (int32_t l : bound_->kernels_[step.kernel].in) touches(l);
+      for (int32_t l : bound_->kernels_[step.kernel].out) touches(l);
+      if (touched) return false;
+      continue;
+    }
+    const ElementwiseStep& e = bound_->elementwise_[step.elementwise];
+    for (const Register& r : e.registers)
+      if (r.kind != Register::Kind::Number) touches(r.source);
+    for (const StoreInstruction& s : e.stores) touches(s.location);
+    if (!touched) continue;
+    if (only) return false;
+    only = &e;
+  }
+  if (!only || !only->stores.empty()) return false;
+  int32_t in = -1, out = -1;
+  for (size_t r = 0; r < only->registers.size(); ++r) {
+    const Register& reg = only->registers[r];
+    if (reg.kind == Register::Kind::Number || reg.source < 0) continue;
+    const int32_t buffer = bound_->locations_[reg.source].buffer;
+    if (buffer != from.buffer && buffer != to.buffer) continue;
+    int32_t& which = buffer == from.buffer ? in : out;
+    if (which >= 0 || reg.kind != Register::Kind::Linear) return false;
+    which = static_cast<int32_t>(r);
+  }
+  if (in < 0 || out < 0) return false;
+  int32_t written = -1, last_read = -1;
+  for (size_t k = 0; k < only->body.size(); ++k) {
+    const BlockInstruction& i = only->body[k];
+    if (i.out == out && written < 0) written = static_cast<int32_t>(k);
+    if (i.a == in || i.b == in || i.c == in) last_read = static_cast<int32_t>(k);
+  }
+  return written >= 0 && last_read <= written;
 }
 
 }  // namespace pb

@@ -96,7 +96,9 @@ class Bound {
 
   // `inputs` must have the metas that were bound; elements of inputs that the program does not read may be absent.
   // New arrays are appended to `out`, except in-place results, which are the input arrays themselves.
-  void run(std::span<const Array* const> inputs, std::span<const Scalar> scalars, std::span<Array> out) const;
+  // `donated`: inputs (by bit) whose memory nobody needs afterwards; a result may take it over.
+  void run(std::span<const Array* const> inputs, std::span<const Scalar> scalars, std::span<Array> out,
+           uint64_t donated = 0) const;
 
   const Program& program() const { return *program_; }
   const std::vector<Result>& results() const { return results_; }
@@ -111,11 +113,14 @@ class Bound {
 
  private:
   friend class Binder;
+  Ref<Storage> storage_for(size_t k, std::span<const Array* const> inputs, uint64_t& donated) const;
+
   uint32_t refs_ = 0;
   Ref<Program> program_;
   std::vector<Location> locations_;
   std::vector<Buffer> buffers_;
   std::vector<int32_t> new_storages_;  // buffer of each new storage
+  std::vector<std::vector<int32_t>> donors_;  // for each: inputs whose memory it may take over
   std::vector<Step> steps_;
   std::vector<ElementwiseStep> elementwise_;
   std::vector<KernelStep> kernels_;

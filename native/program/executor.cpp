@@ -1,4 +1,8 @@
 // Runs a bound program: fused elementwise steps block by block over the pool, kernel steps one by one.
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -14,6 +18,7 @@ namespace pb {
 namespace {
 
 constexpr int64_t kBlock = 512;            // elements; a few blocks of floats stay in the first-level cache
+constexpr int64_t kStreamBytes = 16 << 20;   // results from this size on are written past the caches
 constexpr int64_t kParallelWork = 1 << 16; // cost-weighted elements from which threads help
 
 char* thread_scratch(size_t bytes) {
@@ -168,13 +173,40 @@ void run_range(const ElementwiseStep& s, const Addresses& at, int64_t begin, int
   }
 }
 
+// Writes past the caches: a result that is larger than they are would only push out what is still needed, and be
+// read from memory before it is overwritten.
+void stream(char* to, const char* from, int64_t bytes) {
+  int64_t i = 0;
+#if defined(__SSE2__)
+  for (; i + 16 <= bytes; i += 16) {
+    _mm_stream_si128(reinterpret_cast<__m128i*>(to + i), _mm_load_si128(reinterpret_cast<const __m128i*>(from + i)));
+  }
+#endif
+  std::memcpy(to + i, from + i, static_cast<size_t>(bytes - i));
+}
+
 void run_simple(const ElementwiseStep& s, const Addresses& at, int64_t begin, int64_t end) {
   const BlockInstruction& i = s.body[0];
   auto address = [&](uint16_t r) {
     const Register& reg = s.registers[r];
     return static_cast<char*>(at.locations[reg.source]) + begin * size_of(reg.dtype);
   };
-  i.fn(address(i.out), address(i.a), address(i.b), address(i.c), end - begin);
+  char* out = address(i.out);
+  const int64_t width = size_of(s.registers[i.out].dtype);
+  const bool over_itself = out == address(i.a) || out == address(i.b) || out == address(i.c);
+  if (s.count * width < kStreamBytes || over_itself || reinterpret_cast<uintptr_t>(out) % 16 != 0)
+    return i.fn(out, address(i.a), address(i.b), address(i.c), end - begin);
+  alignas(64) char block[kBlock * 8];
+  const int64_t a = size_of(s.registers[i.a].dtype), b = size_of(s.registers[i.b].dtype);
+  const int64_t c = size_of(s.registers[i.c].dtype);
+  for (int64_t k = 0; k < end - begin; k += kBlock) {
+    const int64_t n = std::min(kBlock, end - begin - k);
+    i.fn(block, address(i.a) + k * a, address(i.b) + k * b, address(i.c) + k * c, n);
+    stream(out + k * width, block, n * width);
+  }
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
 }
 
 void run_elementwise(const ElementwiseStep& s, const Addresses& at) {
@@ -229,10 +261,25 @@ void compute_numbers(const Program& p, std::span<const int64_t> sizes, std::span
 
 }  // namespace
 
-void Bound::run(std::span<const Array* const> inputs, std::span<const Scalar> scalars, std::span<Array> out) const {
+// New memory for a result, or that of a donated input which the caller alone holds.
+Ref<Storage> Bound::storage_for(size_t k, std::span<const Array* const> inputs, uint64_t& donated) const {
+  const auto bytes = static_cast<size_t>(buffers_[new_storages_[k]].bytes);
+  if (donated) {
+    for (int32_t i : donors_[k]) {
+      if (i >= 64 || !(donated >> i & 1)) continue;
+      const Array* a = inputs[i];
+      if (!a || !a->storage || !a->storage->unique() || a->offset != 0 || a->storage->bytes() != bytes) continue;
+      donated &= ~(uint64_t{1} << i);
+      return a->storage;
+    }
+  }
+  return Storage::allocate(bytes);
+}
+
+void Bound::run(std::span<const Array* const> inputs, std::span<const Scalar> scalars, std::span<Array> out,
+                uint64_t donated) const {
   Small<Ref<Storage>, 8> storages(new_storages_.size());
-  for (size_t k = 0; k < new_storages_.size(); ++k)
-    storages[k] = Storage::allocate(static_cast<size_t>(buffers_[new_storages_[k]].bytes));
+  for (size_t k = 0; k < new_storages_.size(); ++k) storages[k] = storage_for(k, inputs, donated);
   // Another thread may give a tensor other elements (x.data = ...) while a kernel reads these.
   Small<Ref<Storage>, 8> held(unlocks_ ? inputs.size() : 0);
   for (size_t k = 0; k < held.size(); ++k)

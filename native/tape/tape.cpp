@@ -194,7 +194,8 @@ void OperationNode::save(const Application& a, std::span<const Array> outputs) {
   for (size_t k = 0; k < saves.size(); ++k) {
     const Save& s = saves[k];
     const Array& from = s.output ? outputs[s.index] : a.args[plan_->arguments[s.index]].var->array;
-    saved_begin()[k] = {from, from.storage->version};
+    // A value of which only the shape is read may have come without elements.
+    saved_begin()[k] = {from, from.storage ? from.storage->version : 0};
   }
   saved_count_ = static_cast<uint32_t>(saves.size());
 }
@@ -230,7 +231,7 @@ std::string OperationNode::name_of_saved(const Saved& s, const Save& source) con
 }
 
 void OperationNode::check_saved(const Saved& s, size_t k) const {
-  if (s.array.storage->version == s.version) return;
+  if (!s.array.storage || s.array.storage->version == s.version) return;
   const Save& source = plan_->rule->saves[k];
   const Meta& m = *s.array.meta;
   fail(ErrorKind::Inplace, "one of the variables needed for gradient computation has been modified by an inplace ",
@@ -291,7 +292,10 @@ void OperationNode::run(std::span<Var> cotangents, std::span<Var> out, const Bac
   }
   Ref<Bound> bound(const_cast<Bound*>(&plan_->backward(mask, {metas.data(), n})));
   Small<Array, 4> arrays(bound->results().size());
-  bound->run({inputs.data(), n + values}, scalars(), arrays.span());
+  // What is freed after this step anyway may hold its results. Hooks may still look at the cotangents.
+  uint64_t donated = extras ? 0 : (uint64_t{1} << n) - 1;
+  if (!mode.keep_graph && n + values < 64) donated |= ((uint64_t{1} << values) - 1) << n;
+  bound->run({inputs.data(), n + values}, scalars(), arrays.span(), donated);
   collect_outputs(arrays.span(), out);
 }
 
