@@ -137,9 +137,8 @@ PyObject* run_overload(OpFunction* f, size_t k, ScratchLease& s, PyObject* const
   if (c.foreign) return dispatch(reinterpret_cast<PyObject*>(f), k, s->values);
   const Op* op = f->overloads[k].op;
   if (f->in_place) return in_place(op, c.args, c.ints, c.symbolic, c.first);
-  std::vector<Var> results;
-  apply({op, c.args, c.ints, c.symbolic}, results);
-  return wrap_results(results, c.first, result_class, f->result_type == Py_None ? nullptr : f->result_type);
+  PyObject* result_type = f->result_type == Py_None ? nullptr : f->result_type;
+  return call_op(op, c.args, c.ints, c.symbolic, c.first, result_class, result_type);
 }
 
 PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
@@ -241,35 +240,32 @@ PyObject* ask_subclass(PyTypeObject* subclass, PyObject* function, PyObject* con
   return check(PyObject_CallFunctionObjArgs(method.get(), function, tuple.get(), positional.get(), keywords.get(), nullptr));
 }
 
+PyObject* wrap_one(Var v, TensorObject* first, PyTypeObject* subclass) {
+  const bool view = first && v.array.storage.get() == first->var.array.storage.get();
+  TensorObject* t = new_tensor(std::move(v), subclass);
+  if (view) mark_view(t, first);
+  return reinterpret_cast<PyObject*>(t);
+}
+
 PyObject* wrap_results(std::vector<Var>& results, TensorObject* first, PyTypeObject* subclass, PyObject* result_type) {
-  auto wrap_one = [&](Var& v) {
-    const bool view = first && v.array.storage.get() == first->var.array.storage.get();
-    TensorObject* t = new_tensor(std::move(v), subclass);
-    if (view) mark_view(t, first);
-    if (view && results.size() > 1) t->multi_view = true;
-    return reinterpret_cast<PyObject*>(t);
-  };
-  if (results.size() == 1) return wrap_one(results[0]);  // an overload without indices: x.max()
+  if (results.size() == 1) return wrap_one(std::move(results[0]), first, subclass);  // also an overload: x.max()
   Owned tuple = own(PyTuple_New(static_cast<Py_ssize_t>(results.size())));
-  for (size_t i = 0; i < results.size(); ++i) PyTuple_SET_ITEM(tuple.get(), i, wrap_one(results[i]));
+  for (size_t i = 0; i < results.size(); ++i) {
+    PyObject* one = wrap_one(std::move(results[i]), first, subclass);
+    as_tensor(one)->multi_view = as_tensor(one)->base != nullptr;
+    PyTuple_SET_ITEM(tuple.get(), i, one);
+  }
   if (!result_type) return tuple.release();
   return check(PyObject_CallOneArg(result_type, tuple.get()));
 }
 
 PyObject* call_op(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints, uint64_t symbolic,
-                  TensorObject* first) {
-  if (Var v; apply_simple({op, args, ints, symbolic}, v)) return wrap(std::move(v));
+                  TensorObject* first, PyTypeObject* subclass, PyObject* result_type) {
+  const Application a{op, args, ints, symbolic};
+  if (Var v; apply_single(a, v)) return wrap_one(std::move(v), first, subclass);
   std::vector<Var> results;
-  results.reserve(1);
-  apply({op, args, ints, symbolic}, results);
-  if (results.size() == 1) {
-    Var& v = results[0];
-    const bool view = first && v.array.storage.get() == first->var.array.storage.get();
-    TensorObject* t = new_tensor(std::move(v));
-    if (view) mark_view(t, first);
-    return reinterpret_cast<PyObject*>(t);
-  }
-  return wrap_results(results, first, nullptr, nullptr);
+  apply(a, results);
+  return wrap_results(results, first, subclass, result_type);
 }
 
 PyObject* in_place(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints, uint64_t symbolic,

@@ -101,34 +101,37 @@ Var apply_direct(Plan& p, const Application& a) {
   return v;
 }
 
-void apply_planned(Plan& p, const Application& a, std::vector<Var>& out);
+template <class Emit> void apply_planned(Plan& p, const Application& a, Emit&& emit);
 
 }  // namespace
 
 void apply(const Application& a, std::vector<Var>& out) {
   Plan& p = find_plan(a, needed(a));
   if (p.direct) out.push_back(apply_direct(p, a));
-  else apply_planned(p, a, out);
+  else apply_planned(p, a, [&](Var&& v) { out.push_back(std::move(v)); });
 }
 
 Var apply_one(const Application& a) {
   Plan& p = find_plan(a, needed(a));
   if (p.direct) return apply_direct(p, a);
-  std::vector<Var> out;
-  apply_planned(p, a, out);
-  return std::move(out[0]);
+  Var first;
+  apply_planned(p, a, [&](Var&& v) {
+    if (v.nr == 0) first = std::move(v);
+  });
+  return first;
 }
 
-bool apply_simple(const Application& a, Var& out) {
+bool apply_single(const Application& a, Var& out) {
   Plan& p = find_plan(a, needed(a));
-  if (!p.direct) return false;
-  out = apply_direct(p, a);
+  if (p.rule->visible != 1) return false;
+  if (p.direct) out = apply_direct(p, a);
+  else apply_planned(p, a, [&](Var&& v) { out = std::move(v); });
   return true;
 }
 
 namespace {
 
-void apply_planned(Plan& p, const Application& a, std::vector<Var>& out) {
+template <class Emit> void apply_planned(Plan& p, const Application& a, Emit&& emit) {
   const uint64_t need = p.need;
   Small<Array, 4> results(p.out.size());
   Ref<Plan> hold(&p);  // a kernel may let another thread run, and that may push the plan out
@@ -147,7 +150,7 @@ void apply_planned(Plan& p, const Application& a, std::vector<Var>& out) {
     Var v{std::move(results[k]), nullptr, static_cast<uint32_t>(k)};
     // Integer and boolean results take no part in differentiation.
     if (node && is_float(v.array.meta->dtype)) v.node = Ref<Node>(node.get());
-    out.push_back(std::move(v));
+    emit(std::move(v));
   }
 }
 
@@ -293,7 +296,7 @@ void OperationNode::run(std::span<Var> cotangents, std::span<Var> out, const Bac
   Ref<Bound> bound(const_cast<Bound*>(&plan_->backward(mask, {metas.data(), n})));
   Small<Array, 4> arrays(bound->results().size());
   // What is freed after this step anyway may hold its results. Hooks may still look at the cotangents.
-  uint64_t donated = extras ? 0 : (uint64_t{1} << n) - 1;
+  uint64_t donated = extras ? 0 : n < 64 ? (uint64_t{1} << n) - 1 : ~uint64_t{0};
   if (!mode.keep_graph && n + values < 64) donated |= ((uint64_t{1} << values) - 1) << n;
   bound->run({inputs.data(), n + values}, scalars(), arrays.span(), donated);
   collect_outputs(arrays.span(), out);

@@ -7,8 +7,8 @@ namespace pb {
 // Results are appended to `out`: the outputs that a caller sees.
 void apply(const Application& a, std::vector<Var>& out);
 Var apply_one(const Application& a);
-// If the op is one kernel call on these arguments. Otherwise false, and nothing was done.
-bool apply_simple(const Application& a, Var& out);
+// If the op has one visible result. Otherwise false, and nothing was done.
+bool apply_single(const Application& a, Var& out);
 
 // Records an application whose result already exists (or needs no elements), and returns its node.
 // `results` are the arrays of all outputs; null pointers where nothing is kept.

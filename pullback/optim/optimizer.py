@@ -8,6 +8,7 @@ from collections import OrderedDict, defaultdict
 from copy import deepcopy
 
 from pullback import _api as torch
+from pullback import _core
 from pullback.tensor import Tensor
 from pullback.utils.hooks import RemovableHandle
 
@@ -317,8 +318,12 @@ def stepping(step):
 
     @functools.wraps(step)
     def call(self, *args, **kwargs):
-        with torch.set_grad_enabled(self.defaults["differentiable"]):
+        before = _core.is_grad_enabled()
+        _core.set_grad_enabled(self.defaults["differentiable"])
+        try:
             return step(self, *args, **kwargs)
+        finally:
+            _core.set_grad_enabled(before)
 
     return call
 

@@ -81,9 +81,14 @@ class SGD(Optimizer):
         """Change the parameters once; ``closure`` computes the loss again and is called first."""
         loss = self._run_closure(closure)
         for group in self.param_groups:
-            params = [p for p in group["params"] if p.grad is not None]
+            params, gradients = [], []
+            for p in group["params"]:
+                gradient = p.grad
+                if gradient is not None:
+                    params.append(p)
+                    gradients.append(gradient)
             if group["momentum"] == 0:
-                self._update(group, params, None, first=False)
+                self._update(group, params, gradients, None, first=False)
                 continue
             state = self.state
             new = [p for p in params if state[p].get("momentum_buffer") is None]
@@ -92,12 +97,14 @@ class SGD(Optimizer):
                 for p in new:
                     # A clone has the gradient's layout; the rule overwrites its values.
                     state[p]["momentum_buffer"] = p.grad.detach().clone()
-                self._update(group, new, [state[p]["momentum_buffer"] for p in new], first=True)
-                params = old
-            self._update(group, params, [state[p]["momentum_buffer"] for p in params], first=False)
+                buffers = [state[p]["momentum_buffer"] for p in new]
+                self._update(group, new, [p.grad for p in new], buffers, first=True)
+                params, gradients = old, [p.grad for p in old]
+            buffers = [state[p]["momentum_buffer"] for p in params]
+            self._update(group, params, gradients, buffers, first=False)
         return loss
 
-    def _update(self, group, params, buffers, *, first):
+    def _update(self, group, params, gradients, buffers, *, first):
         if not params:
             return
         weight_decay, keep = group["weight_decay"], group["differentiable"]
@@ -114,4 +121,4 @@ class SGD(Optimizer):
             "nesterov": bool(group["nesterov"]),
             "maximize": bool(group["maximize"]),
         }
-        sgd([params, [p.grad for p in params], buffers], scalars, flags)
+        sgd([params, gradients, buffers], scalars, flags)
