@@ -174,7 +174,7 @@ template <class T> Grid own_grid(const GemmTask<T>& g) {
 // Where the own kernels have 64-byte vectors they were ahead of OpenBLAS at every size measured up to 1024^3.
 // Beyond that a BLAS has the better order of memory.
 template <class T> bool wants_blas(const GemmTask<T>& g) {
-  static const double limit = std::strcmp(gemm_kernels().isa, "avx512") == 0 ? 2e8 : kOwnWork;
+  static const double limit = std::strcmp(gemm_kernels().isa, "avx512") == 0 ? 4e9 : kOwnWork;
   if (g.m == 1 || g.n == 1 || g.k == 0 || work(g) <= limit) return false;
   return std::min({g.m, g.n, g.k}) >= 8 && blas_available();
 }

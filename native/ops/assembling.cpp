@@ -237,8 +237,8 @@ std::span<const KernelRow> assembling_rows() {
       {"tril", infer_triangle<true>, run_triangle<tril>, false},
       {"triu", infer_triangle<false>, run_triangle<triu>, false},
       {"repeat", infer_repeat, run_repeat, false},
-      {"zeros_of", infer_zeros, run_zeros, false},
-      {"full_like_scalar", infer_full, run_full, false},
+      {"zeros_of", infer_zeros, run_zeros, false, nullptr, true},
+      {"full_like_scalar", infer_full, run_full, false, nullptr, true},
   };
   return kRows;
 }

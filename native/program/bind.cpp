@@ -26,7 +26,7 @@ Binder::Binder(Ref<Program> program, std::span<const Meta* const> inputs, std::s
   for (size_t v = 0; v < p_.values.size(); ++v) same_as_[v] = static_cast<int32_t>(v);
   find_live();
   for (size_t k = 0; k < p_.instructions.size(); ++k) {
-    if (!live_[k]) continue;
+    if (!live_[k] || is_shape_only(p_.instructions[k])) continue;
     for (int32_t v : p_.instructions[k].in) consumers_[v].push_back(static_cast<int32_t>(k));
   }
   // An in-place output is read by a store of its own, which counts as an instruction after the last one.
@@ -38,6 +38,8 @@ Binder::Binder(Ref<Program> program, std::span<const Meta* const> inputs, std::s
   group_of_.assign(p_.instructions.size() + p_.outputs.size(), 0);
 }
 
+bool Binder::is_shape_only(const Instruction& i) { return i.op->kernel && i.op->kernel->shape_only; }
+
 // An instruction that is there for its shape alone (a size of its result is asked for) is not run.
 void Binder::find_live() {
   std::vector<bool> read(p_.values.size(), false);
@@ -46,7 +48,7 @@ void Binder::find_live() {
   for (size_t k = p_.instructions.size(); k-- > 0;) {
     const Instruction& i = p_.instructions[k];
     for (int32_t o = 0; o < i.outputs; ++o) live_[k] = live_[k] || read[i.first_out + o];
-    if (!live_[k]) continue;
+    if (!live_[k] || is_shape_only(i)) continue;
     for (int32_t v : i.in) read[v] = true;
   }
 }
@@ -251,6 +253,7 @@ void Binder::bind_kernel(const Instruction& i) {
       step.numbers.push_back(p_.values[v].index);
       continue;
     }
+    if (i.op->kernel->shape_only) continue;
     location_of(v);
     step.in.push_back(i.op->kernel->contiguous_inputs ? packed(locations_[v]) : locations_[v]);
   }

@@ -30,6 +30,7 @@ class Binder {
   const Location& location_of(int32_t value);
 
   void find_live();
+  static bool is_shape_only(const Instruction& i);
   std::vector<int32_t> resolved(const std::vector<int32_t>& values) const;
   bool bind_identity(const Instruction& i, std::span<const int64_t> ints);
   void bind_instruction(const Instruction& i);

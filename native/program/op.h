@@ -86,6 +86,7 @@ struct KernelRow {
   bool contiguous_inputs;  // the binder copies inputs that are not
   // Does the op return its only input unchanged for these sizes? Then nothing runs.
   bool (*is_identity)(const Meta& in, Ints ints) = nullptr;
+  bool shape_only = false;  // no elements of the inputs are read: they need not exist
 };
 
 // The view under `ints`: meta and offset (elements). False: no such view exists, copy to contiguous and ask again.

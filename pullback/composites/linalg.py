@@ -165,6 +165,20 @@ def linear(input, weight, bias=None):
 public["linear"] = f["linear"] = linear
 
 
+def bilinear(input1, input2, weight, bias=None):
+    """input1 @ weight[k] @ input2 for each output k, plus bias."""
+    if input1.dim() != input2.dim():
+        raise RuntimeError(
+            f"bilinear(): input dimensions do not match: got {input1.dim()} and {input2.dim()}\n"
+            "Both inputs need the same number of axes."
+        )
+    out = f["einsum"]("...i,kij,...j->...k", input1, weight, input2)
+    return out if bias is None else f["add"](out, bias)
+
+
+public["bilinear"] = f["bilinear"] = bilinear
+
+
 def _with_factors(name, documentation, check=None):
     """A public function beta * input + alpha * product, by the op for plain ones where both factors are 1."""
     plain, scaled = "_" + name + "_bias", "_" + name + "_scaled"

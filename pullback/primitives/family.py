@@ -58,8 +58,9 @@ class Linear(Op):
     """Linear in its first operand; the others (indices, masks) are constants. `transpose(g, x,
     *parameters)`."""
 
-    def __init__(self, signature, transpose, *, family="kernel", cheap=False, **options):
+    def __init__(self, signature, transpose, *, family="kernel", cheap=False, shape_only=False, **options):
         self.transpose = transpose
+        self.shape_only = shape_only
         self.family = family
         self.dear = not cheap
         super().__init__(signature, differentiable=transpose is not None, **options)

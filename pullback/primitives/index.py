@@ -7,7 +7,7 @@ from pullback.primitives.family import fit, kernel, linear, multilinear
 from pullback.primitives.registry import ANY, ops
 from pullback.trace.tracer import functions as f
 
-linear("zeros_of(Tensor like, size[] size)", None, expose_as="_zeros_of", dtypes=ANY)
+linear("zeros_of(Tensor like, size[] size)", None, expose_as="_zeros_of", dtypes=ANY, shape_only=True)
 
 
 def zeros(g, like):

@@ -156,4 +156,4 @@ def _split_cat(g, values, out):
 
 
 kernel("cat(Tensor[] tensors, int dim=0)", _split_cat, expose_as="cat", method=False, dtypes=ANY)
-linear("full_like_scalar(Tensor like, Scalar value)", lambda g, x, value: None, expose_as="_full_like")
+linear("full_like_scalar(Tensor like, Scalar value)", lambda g, x, value: None, expose_as="_full_like", shape_only=True)

@@ -150,6 +150,6 @@ def element_reads(outputs, stop) -> set:
         seen.add(t)
         if t in stop:
             reads.add(t)
-        elif t.source is not None:
+        elif t.source is not None and not t.source.op.shape_only:
             stack.extend(x for x in t.source.operands if isinstance(x, Tracer))
     return reads
