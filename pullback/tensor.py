@@ -300,11 +300,7 @@ def as_strided(self, size, stride, storage_offset=None):
             "bounds for "
             f"storage of size {self._storage_bytes()}"
         )
-    start = self.storage_offset()
-    if self.requires_grad and not self.is_contiguous():  # the rule knows bases whose elements lie in order
-        in_order = f["permute"](self, sorted(range(self.dim()), key=lambda k: -self.stride(k)))
-        self = in_order if in_order.is_contiguous() else self
-    return f["_as_strided_of_base"](self, size, stride, offset - start)
+    return f["_as_strided_of_base"](self, size, stride, offset - self.storage_offset(), self.stride())
 
 
 def _matrix_transpose(self):

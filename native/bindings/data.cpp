@@ -47,14 +47,16 @@ PyObject* item(PyObject* self, PyObject*) {
 // The only argument, `dim`, by position or by name; null where it is left out or None.
 PyObject* dim_argument(const char* function, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
   const Py_ssize_t named = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
-  if (n + named > 1) fail(ErrorKind::Type, function, "() takes 1 positional argument but ", n + named, " were given");
+  if (n + named > 1)
+    fail(ErrorKind::Type, function, "() takes 1 positional argument but ", n + named, " were given");
   if (named && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "dim") != 0) {
     fail(ErrorKind::Type, function, "() got an unexpected keyword argument '",
          PyUnicode_AsUTF8(PyTuple_GET_ITEM(kwnames, 0)), "'");
   }
   if (n + named == 0 || args[0] == Py_None) return nullptr;
   if (!PyIndex_Check(args[0]) || PyFloat_Check(args[0])) {
-    fail(ErrorKind::Type, function, "(): argument 'dim' (position 1) must be int, not ", Py_TYPE(args[0])->tp_name);
+    fail(ErrorKind::Type, function, "(): argument 'dim' (position 1) must be int, not ",
+         Py_TYPE(args[0])->tp_name);
   }
   return args[0];
 }
@@ -90,7 +92,9 @@ PyObject* stride(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* 
 
 PyObject* dim(PyObject* self, PyObject*) { return PyLong_FromLong(array(self).meta->ndim); }
 PyObject* numel(PyObject* self, PyObject*) { return PyLong_FromLongLong(array(self).meta->numel); }
-PyObject* element_size(PyObject* self, PyObject*) { return PyLong_FromLongLong(size_of(array(self).meta->dtype)); }
+PyObject* element_size(PyObject* self, PyObject*) {
+  return PyLong_FromLongLong(size_of(array(self).meta->dtype));
+}
 PyObject* storage_offset(PyObject* self, PyObject*) { return PyLong_FromLongLong(array(self).offset); }
 PyObject* data_ptr(PyObject* self, PyObject*) {
   const Array& a = array(self);
@@ -154,7 +158,8 @@ PyObject* as_subclass(PyObject* self, PyObject* cls) {
   return guarded([&]() -> PyObject* {
     if (!PyType_Check(cls)) fail(ErrorKind::Type, "cls must be a type (got ", Py_TYPE(cls)->tp_name, ")");
     if (!PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(cls), tensor_type)) {
-      fail(ErrorKind::Type, "Creating a Tensor subclass from a class that does not inherit from Tensor is not ",
+      fail(ErrorKind::Type,
+           "Creating a Tensor subclass from a class that does not inherit from Tensor is not ",
            "possible. Make sure your class inherits from Tensor.");
     }
     auto* type = reinterpret_cast<PyTypeObject*>(cls);
@@ -236,14 +241,14 @@ PyObject* scalar_object(const Scalar& s) {
   }
 }
 
-template <class F>
-static PyCFunction method(F f) {
+template <class F> static PyCFunction method(F f) {
   return reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(f));
 }
 
 PyMethodDef data_methods[] = {
     {"item", item, METH_NOARGS, "The only element as a Python number."},
-    {"size", method(size), METH_FASTCALL | METH_KEYWORDS, "size(dim=None): the sizes, or the size of one axis."},
+    {"size", method(size), METH_FASTCALL | METH_KEYWORDS,
+     "size(dim=None): the sizes, or the size of one axis."},
     {"stride", method(stride), METH_FASTCALL | METH_KEYWORDS, "stride(dim=None): steps between elements."},
     {"dim", dim, METH_NOARGS, "The number of axes."},
     {"ndimension", dim, METH_NOARGS, "The number of axes."},
@@ -254,7 +259,8 @@ PyMethodDef data_methods[] = {
     {"data_ptr", data_ptr, METH_NOARGS, "Address of the first element."},
     {"_storage_ptr", storage_ptr, METH_NOARGS, "Address of the storage."},
     {"_storage_bytes", storage_bytes, METH_NOARGS, "Bytes of the storage."},
-    {"is_contiguous", method(is_contiguous), METH_FASTCALL | METH_KEYWORDS, "Whether the elements lie row by row."},
+    {"is_contiguous", method(is_contiguous), METH_FASTCALL | METH_KEYWORDS,
+     "Whether the elements lie row by row."},
     {"is_non_overlapping_and_dense", is_dense, METH_NOARGS, "Whether the elements fill one block of memory."},
     {"_shares_memory", shares_memory, METH_O, "Whether two tensors lie in one storage."},
     {"_set_all", set_all, METH_O, "Every element becomes a number; not recorded."},

@@ -6,10 +6,7 @@
 namespace pb::py {
 namespace {
 
-struct DTypeObject {
-  PyObject_HEAD
-  DType dtype;
-};
+struct DTypeObject { PyObject_HEAD DType dtype; };
 
 PyTypeObject* dtype_type = nullptr;
 std::array<PyObject*, kDTypes> objects{};
@@ -53,8 +50,10 @@ DType dtype_from(PyObject* o) {
 }
 
 void init_dtype(PyObject* module) {
-  static PyType_Slot slots[] = {
-      {Py_tp_repr, reinterpret_cast<void*>(repr)}, {Py_tp_methods, methods}, {Py_tp_getset, getset}, {0, nullptr}};
+  static PyType_Slot slots[] = {{Py_tp_repr, reinterpret_cast<void*>(repr)},
+                                {Py_tp_methods, methods},
+                                {Py_tp_getset, getset},
+                                {0, nullptr}};
   static PyType_Spec spec = {"torch.dtype", sizeof(DTypeObject), 0,
                              Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
   dtype_type = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpec(&spec)));

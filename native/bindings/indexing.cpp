@@ -18,7 +18,8 @@ bool is_plain_integer(PyObject* o) {
 
 // Only positions that make views?
 bool is_basic(PyObject* key) {
-  if (!PyTuple_Check(key)) return is_plain_integer(key) || PySlice_Check(key) || key == Py_None || key == Py_Ellipsis;
+  if (!PyTuple_Check(key))
+    return is_plain_integer(key) || PySlice_Check(key) || key == Py_None || key == Py_Ellipsis;
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); ++i) {
     PyObject* k = PyTuple_GET_ITEM(key, i);
     if (!is_plain_integer(k) && !PySlice_Check(k) && k != Py_None && k != Py_Ellipsis) return false;
@@ -91,7 +92,8 @@ PyObject* basic(PyObject* self, PyObject* key) {
   if (dots > 1) fail(ErrorKind::Index, "an index can only have a single ellipsis ('...')");
   if (taken > ndim) {
     if (ndim == 0 && taken == 1 && n == 1) {
-      fail(ErrorKind::Index, "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in ",
+      fail(ErrorKind::Index,
+           "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in ",
            "C++ to convert a 0-dim tensor to a number");
     }
     fail(ErrorKind::Index, "too many indices for tensor of dimension ", ndim);

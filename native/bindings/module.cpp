@@ -38,7 +38,8 @@ nb::object empty(const std::vector<int64_t>& sizes, nb::handle dtype) {
     }
   }
   if (!visit_dtype(d, []<class T>() {}))
-    fail(ErrorKind::NotImplemented, "torch.", info(d).name, " tensors are not supported yet; use float32 or float64");
+    fail(ErrorKind::NotImplemented, "torch.", info(d).name,
+         " tensors are not supported yet; use float32 or float64");
   int64_t bytes = size_of(d);
   for (int64_t s : sizes) {
     if (__builtin_mul_overflow(bytes, s, &bytes))
@@ -47,15 +48,17 @@ nb::object empty(const std::vector<int64_t>& sizes, nb::handle dtype) {
   return steal_checked(wrap_array(Array::allocate(Meta::contiguous(d, sizes))));
 }
 
-nb::object empty_strided(const std::vector<int64_t>& sizes, const std::vector<int64_t>& strides, nb::handle dtype) {
+nb::object empty_strided(const std::vector<int64_t>& sizes, const std::vector<int64_t>& strides,
+                         nb::handle dtype) {
   Ref<Meta> meta = Meta::intern(dtype_from(dtype.ptr()), sizes, strides);
   int64_t bytes = meta->numel ? size_of(meta->dtype) : 0;  // up to one past the last element
   for (size_t i = 0; i < sizes.size() && bytes; ++i) {
     int64_t reach = 0;
     if (strides[i] < 0 || __builtin_mul_overflow((sizes[i] - 1) * size_of(meta->dtype), strides[i], &reach) ||
         __builtin_add_overflow(bytes, reach, &bytes)) {
-      fail(ErrorKind::Runtime, "Storage size calculation overflowed with sizes=", shape_text(sizes), " and strides=",
-           shape_text(strides), "\nStrides must be 0 or more and reach less than 2^63 bytes.");
+      fail(ErrorKind::Runtime, "Storage size calculation overflowed with sizes=", shape_text(sizes),
+           " and strides=", shape_text(strides),
+           "\nStrides must be 0 or more and reach less than 2^63 bytes.");
     }
   }
   Array a;
@@ -77,7 +80,8 @@ nb::object borrow(uintptr_t address, nb::handle dtype, const std::vector<int64_t
   meta->extent(low, high);
   char* first = reinterpret_cast<char*>(address) + low * size_of(d);
   Array a;
-  a.storage = Storage::borrow(first, static_cast<size_t>(high - low) * size_of(d), owner.release().ptr(), release_python);
+  a.storage = Storage::borrow(first, static_cast<size_t>(high - low) * size_of(d), owner.release().ptr(),
+                              release_python);
   a.offset = -low;
   a.meta = std::move(meta);
   return steal_checked(wrap_array(std::move(a)));
@@ -118,9 +122,13 @@ void init_runtime(nb::module_& m) {
 void init_tape(nb::module_& m) {
   m.def("is_grad_enabled", grad_enabled);
   m.def("set_grad_enabled", set_grad_enabled);
-  m.def("run_backward", [](nb::tuple tensors, nb::tuple gradients, nb::object inputs, bool keep, bool create, bool acc) {
-    return steal_checked(run_backward_py(tensors.ptr(), gradients.ptr(), inputs.ptr(), keep, create, acc));
-  }, nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg());
+  m.def(
+      "run_backward",
+      [](nb::tuple tensors, nb::tuple gradients, nb::object inputs, bool keep, bool create, bool acc) {
+        return steal_checked(
+            run_backward_py(tensors.ptr(), gradients.ptr(), inputs.ptr(), keep, create, acc));
+      },
+      nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg());
   m.def("promote_types", [](nb::handle a, nb::handle b) {
     return nb::borrow(dtype_object(promote(dtype_from(a.ptr()), dtype_from(b.ptr()))));
   });
@@ -142,21 +150,21 @@ void init_tape(nb::module_& m) {
 }
 
 void init_python_hooks(nb::module_& m) {
-  m.def("set_error_class", [](int kind, nb::object cls) { set_error_class(static_cast<ErrorKind>(kind), cls.ptr()); });
+  m.def("set_error_class",
+        [](int kind, nb::object cls) { set_error_class(static_cast<ErrorKind>(kind), cls.ptr()); });
   m.def("set_size_class", [](nb::object cls) { set_size_class(cls.ptr()); });
-  m.def("set_parameter_class", [](nb::object cls) {
-    parameter_type = reinterpret_cast<PyTypeObject*>(cls.release().ptr());
-  });
-  m.def("set_tracer_classes", [](nb::object symbolic, nb::object tensor) {
-    set_tracer_types(symbolic.ptr(), tensor.ptr());
-  });
+  m.def("set_parameter_class",
+        [](nb::object cls) { parameter_type = reinterpret_cast<PyTypeObject*>(cls.release().ptr()); });
+  m.def("set_tracer_classes",
+        [](nb::object symbolic, nb::object tensor) { set_tracer_types(symbolic.ptr(), tensor.ptr()); });
   m.def("set_dispatcher", [](nb::object f) { set_dispatcher(f.ptr()); });
   m.def("set_subclass_dispatch", set_subclass_dispatch);
   m.def("set_torch_function_default", [](nb::object plain, nb::object disabled) {
     set_torch_function_default(plain.ptr(), disabled.ptr());
   });
   m.def("op_function", op_function, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg());
-  m.def("basic_index", [](nb::handle self, nb::handle key) { return steal_checked(basic_index(self.ptr(), key.ptr())); });
+  m.def("basic_index",
+        [](nb::handle self, nb::handle key) { return steal_checked(basic_index(self.ptr(), key.ptr())); });
 }
 
 }  // namespace
@@ -168,9 +176,7 @@ NB_MODULE(_core, m) {
   nb::register_exception_translator([](const std::exception_ptr& p, void*) {
     try {
       std::rethrow_exception(p);
-    } catch (const pb::Error& e) {
-      raise(e);
-    } catch (const pb::PythonError& e) {
+    } catch (const pb::Error& e) { raise(e); } catch (const pb::PythonError& e) {
       raise(e);
     }
   });

@@ -9,8 +9,7 @@ namespace pb::py {
 namespace {
 
 struct NodeObject {
-  PyObject_HEAD
-  Node* node;  // holds a count
+  PyObject_HEAD Node* node;  // holds a count
 };
 
 PyTypeObject* base_type = nullptr;
@@ -23,8 +22,8 @@ PyTypeObject* type_of(const std::string& name) {
   if (auto it = types.find(name); it != types.end()) return it->second;
   const std::string shorter = name.substr(name.rfind(':') + 1);
   Owned dict = own(Py_BuildValue("{s:()}", "__slots__"));
-  PyObject* type = check(PyObject_CallFunction(reinterpret_cast<PyObject*>(&PyType_Type), "s(O)O", shorter.c_str(),
-                                               base_type, dict.get()));
+  PyObject* type = check(PyObject_CallFunction(reinterpret_cast<PyObject*>(&PyType_Type), "s(O)O",
+                                               shorter.c_str(), base_type, dict.get()));
   return types[name] = reinterpret_cast<PyTypeObject*>(type);
 }
 
@@ -54,9 +53,7 @@ PyObject* next_functions(PyObject* o, void*) {
   return guarded([&]() -> PyObject* {
     Node& n = *as_node(o)->node;
     Owned t = own(PyTuple_New(static_cast<Py_ssize_t>(n.edge_count())));
-    for (size_t i = 0; i < n.edge_count(); ++i) {
-      PyTuple_SET_ITEM(t.get(), i, edge_object(n.edge(i)));
-    }
+    for (size_t i = 0; i < n.edge_count(); ++i) { PyTuple_SET_ITEM(t.get(), i, edge_object(n.edge(i))); }
     return t.release();
   });
 }
@@ -80,7 +77,9 @@ PyObject* metadata(PyObject* o, void*) {
   });
 }
 
-PyObject* sequence_nr(PyObject* o, PyObject*) { return PyLong_FromUnsignedLongLong(as_node(o)->node->sequence); }
+PyObject* sequence_nr(PyObject* o, PyObject*) {
+  return PyLong_FromUnsignedLongLong(as_node(o)->node->sequence);
+}
 
 PyObject* context(PyObject* o, PyObject*) {
   PyObject* ctx = context_of(*as_node(o)->node);
@@ -137,7 +136,8 @@ PyObject* saved(PyObject* o, PyObject*) {
       if (!n->saved()[k].array.storage) continue;
       n->check_saved(n->saved()[k], k);
       Owned t = own(wrap(n->reattach(k)));
-      Owned entry = own(Py_BuildValue("(OiO)", saves[k].output ? Py_True : Py_False, saves[k].index, t.get()));
+      Owned entry =
+          own(Py_BuildValue("(OiO)", saves[k].output ? Py_True : Py_False, saves[k].index, t.get()));
       check(PyList_Append(list.get(), entry.get()));
     }
     return list.release();
@@ -148,7 +148,8 @@ PyMethodDef methods[] = {
     {"name", name, METH_NOARGS, "The node's name."},
     {"_sequence_nr", sequence_nr, METH_NOARGS, "Creation number in its thread."},
     {"_hooks", hook_dict, METH_O, "The dict of hooks, 'pre' or 'post'."},
-    {"_application", application, METH_NOARGS, "(declaration, edges by operand, numbers, integers), or None."},
+    {"_application", application, METH_NOARGS,
+     "(declaration, edges by operand, numbers, integers), or None."},
     {"_context", context, METH_NOARGS, "The ctx of a user's Function, or None."},
     {"_saved", saved, METH_NOARGS, "What the node keeps: (is an output, position, tensor)."},
     {nullptr, nullptr, 0, nullptr},
@@ -173,7 +174,8 @@ std::string name_of(PyObject* hook) {
 }
 
 void take_gradient(Var& into, PyObject* value, PyObject* hook) {
-  if (!is_tensor(value)) fail(ErrorKind::Type, "expected Variable, but hook returned '", Py_TYPE(value)->tp_name, "'");
+  if (!is_tensor(value))
+    fail(ErrorKind::Type, "expected Variable, but hook returned '", Py_TYPE(value)->tp_name, "'");
   const Var& v = var_of(value);
   if (into.array.storage) {
     const Meta &is = *v.array.meta, &was = *into.array.meta;
@@ -233,7 +235,8 @@ PyNodeExtras& extras_of(Node& n) {
 int visit_node(Node& n, visitproc visit, void* arg) {
   if (auto* e = static_cast<PyNodeExtras*>(n.extras.get())) {
     for (auto& [nr, dict] : e->tensor_hooks) Py_VISIT(dict.get());
-    for (const Owned* o : {&e->pre_hooks, &e->post_hooks, &e->accumulate_hooks, &e->metadata}) Py_VISIT(o->get());
+    for (const Owned* o : {&e->pre_hooks, &e->post_hooks, &e->accumulate_hooks, &e->metadata})
+      Py_VISIT(o->get());
   }
   Py_VISIT(context_of(n));
   return 0;
@@ -260,7 +263,8 @@ PyObject* node_object(const Ref<Node>& node) {
 }
 
 Ref<Node> node_from_object(PyObject* o) {
-  if (!PyObject_TypeCheck(o, base_type)) fail(ErrorKind::Type, "expected a node, but got ", Py_TYPE(o)->tp_name);
+  if (!PyObject_TypeCheck(o, base_type))
+    fail(ErrorKind::Type, "expected a node, but got ", Py_TYPE(o)->tp_name);
   return Ref<Node>(as_node(o)->node);
 }
 
@@ -310,8 +314,10 @@ void PythonObserver::after(Node& n, std::span<Var> cotangents, std::span<Var> gr
 
 void init_node_type(PyObject* module) {
   static PyType_Slot slots[] = {
-      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)}, {Py_tp_repr, reinterpret_cast<void*>(repr)},
-      {Py_tp_methods, methods},                          {Py_tp_getset, getset},
+      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
+      {Py_tp_repr, reinterpret_cast<void*>(repr)},
+      {Py_tp_methods, methods},
+      {Py_tp_getset, getset},
       {0, nullptr},
   };
   static PyType_Spec spec = {"torch.autograd.graph.Node", sizeof(NodeObject), 0,

@@ -16,7 +16,8 @@ struct OpSlot {
   }
 };
 
-#define PB_OP(variable, name) OpSlot variable{name}
+#define PB_OP(variable, name) \
+  OpSlot variable { name }
 PB_OP(op_add, "add");
 PB_OP(op_sub, "sub");
 PB_OP(op_rsub, "rsub");
@@ -155,7 +156,8 @@ PyObject* power(PyObject* a, PyObject* b, PyObject*) {
       const Argument args[2] = {{&var_of(a), {}}, {nullptr, s}};
       const double e = s.as_double();
       if (e < 0 && s.kind != Scalar::Kind::Float && !is_float(args[0].var->array.meta->dtype))
-        fail(ErrorKind::Runtime, "Integers to negative integer powers are not allowed.\nConvert the tensor with .float().");
+        fail(ErrorKind::Runtime,
+             "Integers to negative integer powers are not allowed.\nConvert the tensor with .float().");
       if (!is_static_exponent(e)) return call_op(op_pow_number.get(), args, {}, 0, nullptr);
       int64_t bits;
       std::memcpy(&bits, &e, 8);
@@ -242,27 +244,43 @@ PyObject* to_index(PyObject* o) {
   });
 }
 
-template <class F>
-PyType_Slot slot(int id, F f) {
-  return {id, reinterpret_cast<void*>(f)};
-}
+template <class F> PyType_Slot slot(int id, F f) { return {id, reinterpret_cast<void*>(f)}; }
 
 }  // namespace
 
 void fill_number_slots(std::vector<PyType_Slot>& s) {
-  s.insert(s.end(), {slot(Py_nb_add, add), slot(Py_nb_subtract, sub), slot(Py_nb_multiply, mul),
-                     slot(Py_nb_true_divide, div), slot(Py_nb_floor_divide, floor_divide),
-                     slot(Py_nb_remainder, remainder), slot(Py_nb_power, power),
-                     slot(Py_nb_matrix_multiply, matmul), slot(Py_nb_negative, negative),
-                     slot(Py_nb_positive, positive), slot(Py_nb_absolute, absolute), slot(Py_nb_invert, invert),
-                     slot(Py_nb_and, bit_and), slot(Py_nb_or, bit_or), slot(Py_nb_xor, bit_xor),
-                     slot(Py_nb_lshift, lshift), slot(Py_nb_rshift, rshift), slot(Py_nb_inplace_add, iadd),
-                     slot(Py_nb_inplace_subtract, isub), slot(Py_nb_inplace_multiply, imul),
-                     slot(Py_nb_inplace_true_divide, idiv), slot(Py_nb_inplace_floor_divide, ifloor_divide),
-                     slot(Py_nb_inplace_remainder, iremainder), slot(Py_nb_inplace_power, ipower),
-                     slot(Py_nb_inplace_and, iand), slot(Py_nb_inplace_or, ior), slot(Py_nb_inplace_xor, ixor),
-                     slot(Py_nb_bool, truth), slot(Py_nb_int, to_int), slot(Py_nb_float, to_float),
-                     slot(Py_nb_index, to_index), slot(Py_tp_richcompare, compare)});
+  s.insert(s.end(), {slot(Py_nb_add, add),
+                     slot(Py_nb_subtract, sub),
+                     slot(Py_nb_multiply, mul),
+                     slot(Py_nb_true_divide, div),
+                     slot(Py_nb_floor_divide, floor_divide),
+                     slot(Py_nb_remainder, remainder),
+                     slot(Py_nb_power, power),
+                     slot(Py_nb_matrix_multiply, matmul),
+                     slot(Py_nb_negative, negative),
+                     slot(Py_nb_positive, positive),
+                     slot(Py_nb_absolute, absolute),
+                     slot(Py_nb_invert, invert),
+                     slot(Py_nb_and, bit_and),
+                     slot(Py_nb_or, bit_or),
+                     slot(Py_nb_xor, bit_xor),
+                     slot(Py_nb_lshift, lshift),
+                     slot(Py_nb_rshift, rshift),
+                     slot(Py_nb_inplace_add, iadd),
+                     slot(Py_nb_inplace_subtract, isub),
+                     slot(Py_nb_inplace_multiply, imul),
+                     slot(Py_nb_inplace_true_divide, idiv),
+                     slot(Py_nb_inplace_floor_divide, ifloor_divide),
+                     slot(Py_nb_inplace_remainder, iremainder),
+                     slot(Py_nb_inplace_power, ipower),
+                     slot(Py_nb_inplace_and, iand),
+                     slot(Py_nb_inplace_or, ior),
+                     slot(Py_nb_inplace_xor, ixor),
+                     slot(Py_nb_bool, truth),
+                     slot(Py_nb_int, to_int),
+                     slot(Py_nb_float, to_float),
+                     slot(Py_nb_index, to_index),
+                     slot(Py_tp_richcompare, compare)});
 }
 
 }  // namespace pb::py

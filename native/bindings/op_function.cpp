@@ -12,8 +12,7 @@ PyObject* plain_torch_function = nullptr;
 PyObject* disabled_torch_function = nullptr;
 
 struct OpFunction {
-  PyObject_HEAD
-  vectorcallfunc vectorcall;
+  PyObject_HEAD vectorcallfunc vectorcall;
   std::vector<Overload> overloads;
   std::string name;
   bool in_place;
@@ -31,7 +30,8 @@ std::string got_types(PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
       std::string s = PyTuple_Check(o) ? "tuple of (" : "list of [";
       for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); ++i)
         s += (i ? ", " : "") + std::string(is_tensor(PySequence_Fast_GET_ITEM(o, i))
-                                               ? "Tensor" : Py_TYPE(PySequence_Fast_GET_ITEM(o, i))->tp_name);
+                                               ? "Tensor"
+                                               : Py_TYPE(PySequence_Fast_GET_ITEM(o, i))->tp_name);
       return s + (PyTuple_Check(o) ? ")" : "]");
     }
     return Py_TYPE(o)->tp_name;
@@ -63,7 +63,8 @@ bool is_one_function(const std::vector<Overload>& overloads) {
   if (is_one_function(f->overloads)) fail(ErrorKind::Type, first_reason);
   std::string text = concat(f->name, "() received an invalid combination of arguments - got (",
                             got_types(args, n, kwnames), "), but expected one of:\n");
-  for (const Overload& o : f->overloads) text += " * " + o.signature.text.substr(o.signature.text.find('(')) + "\n";
+  for (const Overload& o : f->overloads)
+    text += " * " + o.signature.text.substr(o.signature.text.find('(')) + "\n";
   fail(ErrorKind::Type, text);
 }
 
@@ -131,7 +132,8 @@ PyObject* run_overload(OpFunction* f, size_t k, ScratchLease& s, PyObject* const
   PyTypeObject* result_class = nullptr;
   BoundCall& c = s->call;
   if (c.subclass) {
-    PyObject* answer = ask_subclass(c.subclass, reinterpret_cast<PyObject*>(f), args, n, kwnames, &result_class);
+    PyObject* answer =
+        ask_subclass(c.subclass, reinterpret_cast<PyObject*>(f), args, n, kwnames, &result_class);
     if (answer || PyErr_Occurred()) return answer;
   }
   if (c.foreign) return dispatch(reinterpret_cast<PyObject*>(f), k, s->values);
@@ -155,8 +157,8 @@ PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* k
       if (match_arguments(signature, args, n, kwnames, s->values, packed, &why) &&
           convert_arguments(signature, s->values, s->call, &why)) {
         if (s->call.first || s->call.foreign) return run_overload(f, k, s, args, n, kwnames);
-        why = concat(f->name, "(): argument '", signature.parameters[0].name, "' (position 1) must be Tensor, not ",
-                     n ? Py_TYPE(args[0])->tp_name : "nothing");
+        why = concat(f->name, "(): argument '", signature.parameters[0].name,
+                     "' (position 1) must be Tensor, not ", n ? Py_TYPE(args[0])->tp_name : "nothing");
       }
       if (k == 0) first_reason = why;
     }
@@ -181,7 +183,9 @@ PyObject* bind_method(PyObject* self, PyObject* instance, PyObject*) {
   return PyMethod_New(self, instance);
 }
 
-PyObject* repr(PyObject* self) { return PyUnicode_FromFormat("<built-in method %s>", self_of(self)->name.c_str()); }
+PyObject* repr(PyObject* self) {
+  return PyUnicode_FromFormat("<built-in method %s>", self_of(self)->name.c_str());
+}
 
 PyObject* get_name(PyObject* self, void*) { return text(self_of(self)->name); }
 PyObject* get_doc(PyObject* self, void*) { return Py_NewRef(self_of(self)->doc); }
@@ -189,7 +193,8 @@ PyObject* get_signatures(PyObject* self, void*) {
   OpFunction* f = self_of(self);
   PyObject* list = PyList_New(0);
   for (const Overload& o : f->overloads) {
-    Owned pair(Py_BuildValue("(sK)", o.signature.text.c_str(), static_cast<unsigned long long>(reinterpret_cast<uintptr_t>(o.op))));
+    Owned pair(Py_BuildValue("(sK)", o.signature.text.c_str(),
+                             static_cast<unsigned long long>(reinterpret_cast<uintptr_t>(o.op))));
     PyList_Append(list, pair.get());
   }
   return list;
@@ -197,9 +202,12 @@ PyObject* get_signatures(PyObject* self, void*) {
 PyObject* get_in_place(PyObject* self, void*) { return boolean(self_of(self)->in_place); }
 
 PyGetSetDef getset[] = {
-    {"__name__", get_name, nullptr, nullptr, nullptr},       {"__qualname__", get_name, nullptr, nullptr, nullptr},
-    {"__doc__", get_doc, nullptr, nullptr, nullptr},         {"overloads", get_signatures, nullptr, nullptr, nullptr},
-    {"in_place", get_in_place, nullptr, nullptr, nullptr},   {nullptr, nullptr, nullptr, nullptr, nullptr},
+    {"__name__", get_name, nullptr, nullptr, nullptr},
+    {"__qualname__", get_name, nullptr, nullptr, nullptr},
+    {"__doc__", get_doc, nullptr, nullptr, nullptr},
+    {"overloads", get_signatures, nullptr, nullptr, nullptr},
+    {"in_place", get_in_place, nullptr, nullptr, nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 PyMemberDef members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(OpFunction, vectorcall), READONLY, nullptr},
@@ -237,7 +245,8 @@ PyObject* ask_subclass(PyTypeObject* subclass, PyObject* function, PyObject* con
       check(PyList_Append(types.get(), type));
   }
   Owned tuple = own(PyList_AsTuple(types.get()));
-  return check(PyObject_CallFunctionObjArgs(method.get(), function, tuple.get(), positional.get(), keywords.get(), nullptr));
+  return check(PyObject_CallFunctionObjArgs(method.get(), function, tuple.get(), positional.get(),
+                                            keywords.get(), nullptr));
 }
 
 PyObject* wrap_one(Var v, TensorObject* first, PyTypeObject* subclass) {
@@ -247,8 +256,10 @@ PyObject* wrap_one(Var v, TensorObject* first, PyTypeObject* subclass) {
   return reinterpret_cast<PyObject*>(t);
 }
 
-PyObject* wrap_results(std::vector<Var>& results, TensorObject* first, PyTypeObject* subclass, PyObject* result_type) {
-  if (results.size() == 1) return wrap_one(std::move(results[0]), first, subclass);  // also an overload: x.max()
+PyObject* wrap_results(std::vector<Var>& results, TensorObject* first, PyTypeObject* subclass,
+                       PyObject* result_type) {
+  if (results.size() == 1)
+    return wrap_one(std::move(results[0]), first, subclass);  // also an overload: x.max()
   Owned tuple = own(PyTuple_New(static_cast<Py_ssize_t>(results.size())));
   for (size_t i = 0; i < results.size(); ++i) {
     PyObject* one = wrap_one(std::move(results[i]), first, subclass);
@@ -259,8 +270,8 @@ PyObject* wrap_results(std::vector<Var>& results, TensorObject* first, PyTypeObj
   return check(PyObject_CallOneArg(result_type, tuple.get()));
 }
 
-PyObject* call_op(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints, uint64_t symbolic,
-                  TensorObject* first, PyTypeObject* subclass, PyObject* result_type) {
+PyObject* call_op(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints,
+                  uint64_t symbolic, TensorObject* first, PyTypeObject* subclass, PyObject* result_type) {
   const Application a{op, args, ints, symbolic};
   if (Var v; apply_single(a, v)) return wrap_one(std::move(v), first, subclass);
   std::vector<Var> results;
@@ -268,8 +279,8 @@ PyObject* call_op(const Op* op, std::span<const Argument> args, std::span<const 
   return wrap_results(results, first, subclass, result_type);
 }
 
-PyObject* in_place(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints, uint64_t symbolic,
-                   TensorObject* self) {
+PyObject* in_place(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints,
+                   uint64_t symbolic, TensorObject* self) {
   const Application a{op, args, ints, symbolic};
   check_in_place(self, needed(a) != 0);
   Ref<Node> node = apply_in_place(a);
@@ -293,14 +304,18 @@ PyObject* make_op_function(const std::string& name, std::vector<Overload> overlo
 
 void init_op_function(PyObject* module) {
   static PyType_Slot slots[] = {
-      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},   {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
-      {Py_tp_descr_get, reinterpret_cast<void*>(bind_method)}, {Py_tp_repr, reinterpret_cast<void*>(repr)},
-      {Py_tp_getset, getset},                               {Py_tp_members, members},
+      {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
+      {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
+      {Py_tp_descr_get, reinterpret_cast<void*>(bind_method)},
+      {Py_tp_repr, reinterpret_cast<void*>(repr)},
+      {Py_tp_getset, getset},
+      {Py_tp_members, members},
       {0, nullptr},
   };
   // A method descriptor: `x.sum()` calls it with x in front, without making a bound method.
   static PyType_Spec spec = {"pullback._core.OpFunction", sizeof(OpFunction), 0,
-                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR, slots};
+                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR,
+                             slots};
   op_function_type = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpec(&spec)));
   check(PyModule_AddObjectRef(module, "OpFunction", reinterpret_cast<PyObject*>(op_function_type)));
 }

@@ -18,14 +18,16 @@ void set_torch_function_default(PyObject* plain, PyObject* disabled);
 // A result as a tensor: one that shares the first operand's memory becomes its view.
 PyObject* wrap_one(Var v, TensorObject* first, PyTypeObject* subclass);
 // Wraps results; those that share the first operand's memory become its views.
-PyObject* wrap_results(std::vector<Var>& results, TensorObject* first, PyTypeObject* subclass, PyObject* result_type);
+PyObject* wrap_results(std::vector<Var>& results, TensorObject* first, PyTypeObject* subclass,
+                       PyObject* result_type);
 // Runs op on operands that are known to be plain: used by the number and index slots.
-PyObject* call_op(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints, uint64_t symbolic,
-                  TensorObject* first, PyTypeObject* subclass = nullptr, PyObject* result_type = nullptr);
+PyObject* call_op(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints,
+                  uint64_t symbolic, TensorObject* first, PyTypeObject* subclass = nullptr,
+                  PyObject* result_type = nullptr);
 // What a subclass wants of a call. Null without an exception: nothing, run natively and keep `subclass`'s type.
 PyObject* ask_subclass(PyTypeObject* subclass, PyObject* function, PyObject* const* args, Py_ssize_t n,
                        PyObject* kwnames, PyTypeObject** result_class);
-PyObject* in_place(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints, uint64_t symbolic,
-                   TensorObject* self);
+PyObject* in_place(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints,
+                   uint64_t symbolic, TensorObject* self);
 
 }  // namespace pb::py

@@ -34,10 +34,12 @@ int put_requires_grad(PyObject* self, PyObject* value, void*) {
     if (!is_leaf(as_tensor(self))) {
       fail(ErrorKind::Grad, "you can only change requires_grad flags of leaf variables.",
            value == Py_False ? " If you want to use a computed variable in a subgraph that doesn't require "
-                               "differentiation use var_no_grad = var.detach()." : "");
+                               "differentiation use var_no_grad = var.detach()."
+                             : "");
     }
     if (value == Py_True && !is_float(meta(self).dtype)) {
-      fail(ErrorKind::Grad, "only Tensors of floating point and complex dtype can require gradients\nThis tensor is of ",
+      fail(ErrorKind::Grad,
+           "only Tensors of floating point and complex dtype can require gradients\nThis tensor is of ",
            "type ", info(meta(self).dtype).name, "; convert it first, for example with .float().");
     }
     set_requires_grad(as_tensor(self), value == Py_True);
@@ -69,10 +71,14 @@ PyObject* get_grad(PyObject* self, void*) {
   TensorObject* t = as_tensor(self);
   if (!t->grad && !is_leaf(t) && !t->retains_grad) {
     const char* text =
-        "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
-        "populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf "
-        "Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure "
-        "you access the leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more informations.";
+        "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute "
+        "won't be "
+        "populated during autograd.backward(). If you indeed want the .grad field to be populated for a "
+        "non-leaf "
+        "Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, "
+        "make sure "
+        "you access the leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more "
+        "informations.";
     if (PyErr_WarnEx(PyExc_UserWarning, text, 1) < 0) return nullptr;
   }
   return Py_NewRef(t->grad ? t->grad : Py_None);
@@ -92,16 +98,19 @@ int put_grad(PyObject* self, PyObject* value, void*) {
     if (value == self) fail(ErrorKind::Runtime, "can't assign Variable as its own grad");
     const Meta &g = meta(value), &m = meta(self);
     if (g.dtype != m.dtype) {
-      fail(ErrorKind::Runtime, "attempting to assign a gradient with dtype '", lower(info(g.dtype).scalar_name),
-           "' to a tensor with grad_dtype '", info(m.dtype).scalar_name, "'. The gradient must match the tensor's ",
-           "grad_dtype (defaults to the tensor's dtype). You can set the tensor's grad_dtype attribute with a specific ",
-           "dtype, or None to allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its ",
+      fail(ErrorKind::Runtime, "attempting to assign a gradient with dtype '",
+           lower(info(g.dtype).scalar_name), "' to a tensor with grad_dtype '", info(m.dtype).scalar_name,
+           "'. The gradient must match the tensor's ",
+           "grad_dtype (defaults to the tensor's dtype). You can set the tensor's grad_dtype attribute with "
+           "a specific ",
+           "dtype, or None to allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor "
+           "and its ",
            "gradient may break downstream systems that assume they match.\nConvert the gradient first.");
     }
     if (!std::ranges::equal(g.shape(), m.shape())) {
       fail(ErrorKind::Runtime, "attempting to assign a gradient of size '", shape_text(g.shape()),
-           "' to a tensor of size '", shape_text(m.shape()), "'. Please ensure that the gradient and the tensor are ",
-           "the same size");
+           "' to a tensor of size '", shape_text(m.shape()),
+           "'. Please ensure that the gradient and the tensor are ", "the same size");
     }
     Py_XSETREF(t->grad, Py_NewRef(value));
   });
@@ -119,12 +128,14 @@ PyObject* get_data(PyObject* self, void*) {
 int put_data(PyObject* self, PyObject* value, void*) {
   return guarded_status([&] {
     if (!value) fail(ErrorKind::Runtime, "Deleting tensor data is not allowed. Delete tensor instead!");
-    if (!is_tensor(value)) fail(ErrorKind::Type, "Variable data has to be a tensor, but got ",
-                                          value ? Py_TYPE(value)->tp_name : "nothing");
+    if (!is_tensor(value))
+      fail(ErrorKind::Type, "Variable data has to be a tensor, but got ",
+           value ? Py_TYPE(value)->tp_name : "nothing");
     TensorObject* t = as_tensor(self);
     const Array& a = as_tensor(value)->var.array;
     if (t->var.node && !is_float(a.meta->dtype))
-      fail(ErrorKind::Runtime, "data set to a tensor that requires gradients must be floating point or complex dtype");
+      fail(ErrorKind::Runtime,
+           "data set to a tensor that requires gradients must be floating point or complex dtype");
     const uint32_t version = t->var.array.storage->version;
     t->var.array = {Storage::alias(a.storage), a.meta, a.offset};
     t->var.array.storage->version = version;
@@ -148,12 +159,15 @@ PyObject* get_T(PyObject* self, void*) {
     static const Op* permute = find_op("permute");
     const int n = meta(self).ndim;
     const char* warning =
-        n == 0 ? "Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases."
-               : "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated and it "
-                 "will throw an error in a future release. Consider `x.mT` to transpose batches of matrices or "
-                 "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.";
+        n == 0
+            ? "Tensor.T is deprecated on 0-D tensors. This function is the identity in these cases."
+            : "The use of `x.T` on tensors of dimension other than 2 to reverse their shape is deprecated "
+              "and it "
+              "will throw an error in a future release. Consider `x.mT` to transpose batches of matrices or "
+              "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.";
     static bool warned = false;  // torch warns once in a program
-    if (n != 2 && !std::exchange(warned, true) && PyErr_WarnEx(PyExc_UserWarning, warning, 1) < 0) throw PythonError();
+    if (n != 2 && !std::exchange(warned, true) && PyErr_WarnEx(PyExc_UserWarning, warning, 1) < 0)
+      throw PythonError();
     std::vector<int64_t> ints{n};
     for (int i = n - 1; i >= 0; --i) ints.push_back(i);
     const Argument args[1] = {{&var_of(self), {}}};
@@ -187,9 +201,11 @@ PyGetSetDef tensor_getset[] = {
 void set_size_class(PyObject* cls) { Py_XSETREF(size_class, Py_NewRef(cls)); }
 
 PyObject* size_object(std::span<const int64_t> sizes) {
-  auto* type = reinterpret_cast<PyTypeObject*>(size_class ? size_class : reinterpret_cast<PyObject*>(&PyTuple_Type));
+  auto* type =
+      reinterpret_cast<PyTypeObject*>(size_class ? size_class : reinterpret_cast<PyObject*>(&PyTuple_Type));
   Owned t = own(type->tp_alloc(type, static_cast<Py_ssize_t>(sizes.size())));
-  for (size_t i = 0; i < sizes.size(); ++i) PyTuple_SET_ITEM(t.get(), i, check(PyLong_FromLongLong(sizes[i])));
+  for (size_t i = 0; i < sizes.size(); ++i)
+    PyTuple_SET_ITEM(t.get(), i, check(PyLong_FromLongLong(sizes[i])));
   return t.release();
 }
 

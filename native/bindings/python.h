@@ -49,8 +49,7 @@ void set_error_class(ErrorKind kind, PyObject* cls);
 void raise(const std::exception& e);
 
 // Runs f, turning C++ exceptions into Python ones.
-template <class F>
-PyObject* guarded(F&& f) {
+template <class F> PyObject* guarded(F&& f) {
   try {
     return f();
   } catch (const std::exception& e) {
@@ -58,8 +57,7 @@ PyObject* guarded(F&& f) {
     return nullptr;
   }
 }
-template <class F>
-int guarded_status(F&& f) {
+template <class F> int guarded_status(F&& f) {
   try {
     f();
     return 0;

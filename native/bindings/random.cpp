@@ -90,7 +90,8 @@ void init_fills(nb::module_& m) {
     const Array& w = array_of(weights);
     const bool one = w.meta->ndim == 1;
     const int64_t rows = one ? 1 : w.meta->size(0), categories = w.meta->size(one ? 0 : 1);
-    nb::object out = new_array(DType::Int64, one ? std::vector<int64_t>{samples} : std::vector<int64_t>{rows, samples});
+    nb::object out =
+        new_array(DType::Int64, one ? std::vector<int64_t>{samples} : std::vector<int64_t>{rows, samples});
     multinomial(g, w.meta->dtype, w.data(), rows, categories, samples, replacement,
                 static_cast<int64_t*>(array_of(out).data()));
     return out;
@@ -107,10 +108,11 @@ void init_generator(nb::module_& m) {
       .def("seed", &Generator::seed)
       .def("initial_seed", &Generator::initial_seed)
       .def("random64", &Generator::random64)
-      .def("get_state", [](const Generator& g) {
-        const auto s = g.get_state();
-        return nb::bytes(reinterpret_cast<const char*>(s.data()), s.size());
-      })
+      .def("get_state",
+           [](const Generator& g) {
+             const auto s = g.get_state();
+             return nb::bytes(reinterpret_cast<const char*>(s.data()), s.size());
+           })
       .def("set_state", [](Generator& g, nb::bytes b) {
         g.set_state(reinterpret_cast<const uint8_t*>(b.c_str()), b.size());
       });
@@ -175,7 +177,8 @@ nb::object bincount_py(nb::handle input, nb::handle weights, int64_t minlength) 
   return out;
 }
 
-nb::object searchsorted_py(nb::handle sorted, nb::handle values, bool right, nb::handle sorter, nb::handle dtype) {
+nb::object searchsorted_py(nb::handle sorted, nb::handle values, bool right, nb::handle sorter,
+                           nb::handle dtype) {
   const Array& v = array_of(values);
   const auto shape = v.meta->shape();
   nb::object out = new_array(dtype_from(dtype.ptr()), std::vector<int64_t>(shape.begin(), shape.end()));

@@ -12,8 +12,7 @@ namespace {
 PyObject* rule_maker = nullptr;  // pullback.trace.rules.make_rule
 
 // A Python exception out of a trace keeps its class on the way through the engine.
-template <class F>
-auto let_through(F&& f) {
+template <class F> auto let_through(F&& f) {
   try {
     return f();
   } catch (nb::python_error& e) {
@@ -37,8 +36,9 @@ class TracedRule final : public RuleProgram {
   }
   const Op* backward_op(uint64_t cotangents) override {
     const Op*& op = ops_[cotangents];
-    if (!op) op = reinterpret_cast<const Op*>(
-        let_through([&] { return nb::cast<uintptr_t>(trace_.attr("backward_op")(cotangents)); }));
+    if (!op)
+      op = reinterpret_cast<const Op*>(
+          let_through([&] { return nb::cast<uintptr_t>(trace_.attr("backward_op")(cotangents)); }));
     return op;
   }
 
@@ -87,7 +87,8 @@ Ref<Program> build_program(nb::dict d) {
   p->scalars = nb::cast<int>(d["scalars"]);
   p->params = nb::cast<int>(d["params"]);
   for (nb::handle e : d["ints"])
-    p->ints.push_back({static_cast<IntExpr::Kind>(nb::cast<int>(e[0])), nb::cast<int64_t>(e[1]), nb::cast<int64_t>(e[2])});
+    p->ints.push_back(
+        {static_cast<IntExpr::Kind>(nb::cast<int>(e[0])), nb::cast<int64_t>(e[1]), nb::cast<int64_t>(e[2])});
   for (nb::handle e : d["numbers"]) {
     ScalarExpr x;
     x.kind = static_cast<ScalarExpr::Kind>(nb::cast<int>(e[0]));
@@ -100,7 +101,8 @@ Ref<Program> build_program(nb::dict d) {
     p->guards.push_back({static_cast<Guard::Relation>(nb::cast<int>(g[0])), nb::cast<int32_t>(g[1]),
                          nb::cast<int32_t>(g[2]), nb::cast<bool>(g[3])});
   for (nb::handle v : d["values"])
-    p->values.push_back({static_cast<Value::Kind>(nb::cast<int>(v[0])), nb::cast<int32_t>(v[1]), nb::cast<int32_t>(v[2])});
+    p->values.push_back(
+        {static_cast<Value::Kind>(nb::cast<int>(v[0])), nb::cast<int32_t>(v[1]), nb::cast<int32_t>(v[2])});
   for (nb::handle i : d["instructions"]) {
     Instruction x;
     x.op = reinterpret_cast<const Op*>(nb::cast<uintptr_t>(i[0]));
@@ -138,8 +140,8 @@ nb::list infer_py(uintptr_t op, nb::list operands, const std::vector<int64_t>& i
   return result;
 }
 
-uintptr_t register_op_py(const std::string& name, const std::string& node_name, const std::string& family, int typing,
-                         const std::string& kernel, bool differentiable, nb::object declaration) {
+uintptr_t register_op_py(const std::string& name, const std::string& node_name, const std::string& family,
+                         int typing, const std::string& kernel, bool differentiable, nb::object declaration) {
   Op op;
   op.name = name;
   op.node_name = node_name;
@@ -172,8 +174,8 @@ void init_rules(nb::module_& m) {
   m.def("set_rule_maker", [](nb::object f) { Py_XSETREF(rule_maker, f.release().ptr()); });
   m.def("program", build_program);
   m.def("infer", infer_py);
-  m.def("register_op", register_op_py, nb::arg("name"), nb::arg("node_name"), nb::arg("family"), nb::arg("typing"),
-        nb::arg("kernel"), nb::arg("differentiable"), nb::arg("declaration").none());
+  m.def("register_op", register_op_py, nb::arg("name"), nb::arg("node_name"), nb::arg("family"),
+        nb::arg("typing"), nb::arg("kernel"), nb::arg("differentiable"), nb::arg("declaration").none());
   m.def("kernel_names", [] {
     nb::dict d;
     nb::list e, v, k;

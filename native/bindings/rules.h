@@ -5,14 +5,11 @@
 
 #include "program/program.h"
 
-namespace pb::py {
-void init_rules(nanobind::module_& m);
-}
+namespace pb::py { void init_rules(nanobind::module_& m); }
 
 // A program is handed to Python as a capsule-like object that keeps a count.
 namespace nanobind::detail {
-template <>
-struct type_caster<pb::Ref<pb::Program>> {
+template <> struct type_caster<pb::Ref<pb::Program>> {
   NB_TYPE_CASTER(pb::Ref<pb::Program>, const_name("Program"))
   static constexpr const char* kName = "pullback.Program";
   bool from_python(handle src, uint8_t, cleanup_list*) noexcept {

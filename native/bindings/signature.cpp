@@ -115,9 +115,10 @@ bool take_tensor(PyObject* o, BoundCall& out) {
   return false;
 }
 
-std::string mismatch(const Signature& s, const Parameter& p, size_t position, const char* wanted, PyObject* got) {
-  return concat(s.name, "(): argument '", p.name, "' (position ", position + 1, ") must be ", wanted, ", not ",
-                Py_TYPE(got)->tp_name);
+std::string mismatch(const Signature& s, const Parameter& p, size_t position, const char* wanted,
+                     PyObject* got) {
+  return concat(s.name, "(): argument '", p.name, "' (position ", position + 1, ") must be ", wanted,
+                ", not ", Py_TYPE(got)->tp_name);
 }
 
 bool take_integers(const Parameter& p, PyObject* o, BoundCall& out) {
@@ -291,8 +292,8 @@ bool match_arguments(const Signature& s, PyObject* const* args, Py_ssize_t n, Py
       if (why) {
         const auto positional = std::count_if(s.parameters.begin(), s.parameters.end(),
                                               [](const Parameter& p) { return !p.keyword_only; });
-        *why = concat(s.name, "() takes ", positional, " positional argument", positional == 1 ? "" : "s", " but ", n,
-                      n == 1 ? " was" : " were", " given");
+        *why = concat(s.name, "() takes ", positional, " positional argument", positional == 1 ? "" : "s",
+                      " but ", n, n == 1 ? " was" : " were", " given");
       }
       return false;
     }
@@ -317,7 +318,8 @@ bool match_arguments(const Signature& s, PyObject* const* args, Py_ssize_t n, Py
       else if (q.name == "dim" && PyUnicode_CompareWithASCIIString(key, "axis") == 0) found = p;
       else if (q.name == "keepdim" && PyUnicode_CompareWithASCIIString(key, "keepdims") == 0) found = p;
       else if (q.name == "input" && (PyUnicode_CompareWithASCIIString(key, "self") == 0 ||
-                                     PyUnicode_CompareWithASCIIString(key, "x") == 0)) found = p;
+                                     PyUnicode_CompareWithASCIIString(key, "x") == 0))
+        found = p;
     }
     if (found == count) {
       if (why) *why = concat(s.name, "() got an unexpected keyword argument '", PyUnicode_AsUTF8(key), "'");
@@ -341,7 +343,8 @@ bool match_arguments(const Signature& s, PyObject* const* args, Py_ssize_t n, Py
   return true;
 }
 
-bool convert_arguments(const Signature& s, std::span<PyObject* const> values, BoundCall& out, std::string* why) {
+bool convert_arguments(const Signature& s, std::span<PyObject* const> values, BoundCall& out,
+                       std::string* why) {
   out.clear();
   for (size_t p = 0; p < values.size(); ++p) {
     if (take(s.parameters[p], values[p], out)) continue;

@@ -63,7 +63,8 @@ struct BoundCall {
 bool match_arguments(const Signature& s, PyObject* const* args, Py_ssize_t n, PyObject* kwnames,
                      std::vector<PyObject*>& values, Owned& packed, std::string* why);
 // Converts matched values. False, with `why`, if a type does not fit.
-bool convert_arguments(const Signature& s, std::span<PyObject* const> values, BoundCall& out, std::string* why);
+bool convert_arguments(const Signature& s, std::span<PyObject* const> values, BoundCall& out,
+                       std::string* why);
 
 // The classes of a trace's values, and of those among them that stand for tensors: always foreign.
 void set_tracer_types(PyObject* symbolic, PyObject* tensor);

@@ -74,7 +74,8 @@ class StepRule {
     while (PyDict_Next(flags.ptr(), &at, &key, &value)) options = options << 1 | (value == Py_True);
   }
 
-  void run_row(Py_ssize_t r, uint64_t options, nb::list columns, nb::dict scalars, nb::dict flags, Scratch& s) {
+  void run_row(Py_ssize_t r, uint64_t options, nb::list columns, nb::dict scalars, nb::dict flags,
+               Scratch& s) {
     s.in.clear();
     s.key.assign(1, options);
     for (PyObject* list : s.lists) {

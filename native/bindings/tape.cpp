@@ -10,8 +10,8 @@ namespace {
 
 PyObject* detach(PyObject* self, PyObject*) {
   return guarded([&]() -> PyObject* {
-    TensorObject* t = new_tensor({as_tensor(self)->var.array, nullptr, 0},
-                                 is_plain(self) ? nullptr : Py_TYPE(self));
+    TensorObject* t =
+        new_tensor({as_tensor(self)->var.array, nullptr, 0}, is_plain(self) ? nullptr : Py_TYPE(self));
     return reinterpret_cast<PyObject*>(t);
   });
 }
@@ -21,8 +21,10 @@ PyObject* detach_in_place(PyObject* self, PyObject*) {
     TensorObject* t = as_tensor(self);
     if (t->base && var_of(t).node) {
       fail(ErrorKind::Runtime, "Can't detach views in-place. Use detach() instead. If you are using ",
-           "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, gradients are ",
-           "views of DDP buckets, and hence detach_() cannot be called on these gradients. To fix this error, please ",
+           "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, "
+           "gradients are ",
+           "views of DDP buckets, and hence detach_() cannot be called on these gradients. To fix this "
+           "error, please ",
            "refer to the Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution.");
     }
     if (is_leaf(t)) set_requires_grad(t, false);
@@ -121,8 +123,8 @@ Root root_of(PyObject* tensor, PyObject* gradient) {
 
 }  // namespace
 
-PyObject* run_backward_py(PyObject* tensors, PyObject* gradients, PyObject* inputs, bool keep_graph, bool create_graph,
-                          bool accumulate) {
+PyObject* run_backward_py(PyObject* tensors, PyObject* gradients, PyObject* inputs, bool keep_graph,
+                          bool create_graph, bool accumulate) {
   BackwardRequest request;
   request.mode = {keep_graph, create_graph};
   PythonObserver observer;
@@ -177,8 +179,7 @@ PyObject* backward_plain(PyObject* self, PyObject*) {
   });
 }
 
-template <class F>
-PyCFunction method(F f) {
+template <class F> PyCFunction method(F f) {
   return reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(f));
 }
 
@@ -187,7 +188,8 @@ PyCFunction method(F f) {
 PyMethodDef tape_methods[] = {
     {"detach", detach, METH_NOARGS, "The same elements, off the tape."},
     {"detach_", detach_in_place, METH_NOARGS, "Takes this tensor off the tape."},
-    {"requires_grad_", method(requires_grad_), METH_FASTCALL | METH_KEYWORDS, "Asks for a gradient of this leaf."},
+    {"requires_grad_", method(requires_grad_), METH_FASTCALL | METH_KEYWORDS,
+     "Asks for a gradient of this leaf."},
     {"retain_grad", retain_grad, METH_NOARGS, "Keeps this non-leaf's gradient in .grad."},
     {"_hook_dict", hook_dict, METH_O, "The dict of this tensor's hooks."},
     {"_gradient_edge", gradient_edge, METH_NOARGS, "(node, output number), or None."},

@@ -133,7 +133,8 @@ PyObject* wrap(Var v) {
     Owned leaf(static_cast<LeafNode*>(v.node.get())->variable());
     if (leaf) {
       const Array& a = as_tensor(leaf.get())->var.array;
-      if (a.storage == v.array.storage && a.meta == v.array.meta && a.offset == v.array.offset) return leaf.release();
+      if (a.storage == v.array.storage && a.meta == v.array.meta && a.offset == v.array.offset)
+        return leaf.release();
     }
   }
   return reinterpret_cast<PyObject*>(new_tensor(std::move(v)));
@@ -160,7 +161,8 @@ void set_requires_grad(TensorObject* t, bool on) {
   const Var& v = var_of(t);
   if (v.node && !v.node->is_leaf()) {
     if (on) return;
-    fail(ErrorKind::Grad, "you can only change requires_grad flags of leaf variables. If you want to use a computed ",
+    fail(ErrorKind::Grad,
+         "you can only change requires_grad flags of leaf variables. If you want to use a computed ",
          "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
   }
   if (on == static_cast<bool>(v.node)) return;
@@ -170,7 +172,8 @@ void set_requires_grad(TensorObject* t, bool on) {
     return;
   }
   if (!is_float(v.array.meta->dtype)) {
-    fail(ErrorKind::Grad, "only Tensors of floating point dtype can require gradients\nThis tensor is of type ",
+    fail(ErrorKind::Grad,
+         "only Tensors of floating point dtype can require gradients\nThis tensor is of type ",
          info(v.array.meta->dtype).name, "; convert it first, for example with .float().");
   }
   t->var.node = Ref<Node>(t->parked ? std::exchange(t->parked, nullptr) : new LeafNode(t));
@@ -188,22 +191,23 @@ void mark_view(TensorObject* view, TensorObject* base) {
 
 namespace {
 
-// Where a view lies in its base: sizes, strides, and the offset from the base's first element.
+// Where a view lies in its base: sizes, strides, the offset from the base's first element, the base's strides.
 std::vector<int64_t> geometry(const Array& a, const Array& base) {
   std::vector<int64_t> ints{a.meta->ndim};
   ints.insert(ints.end(), a.meta->shape().begin(), a.meta->shape().end());
   ints.push_back(a.meta->ndim);
   ints.insert(ints.end(), a.meta->strides().begin(), a.meta->strides().end());
   ints.push_back(a.offset - base.offset);
+  ints.push_back(base.meta->ndim);
+  ints.insert(ints.end(), base.meta->strides().begin(), base.meta->strides().end());
   return ints;
 }
 
-uint64_t all_symbolic(const Array& a) {
-  // The counts of the two lists are static, everything else is a size.
-  uint64_t mask = ~uint64_t{0};
-  mask &= ~uint64_t{1};
-  mask &= ~(uint64_t{1} << (1 + a.meta->ndim));
-  return mask & ((uint64_t{1} << (3 + 2 * a.meta->ndim)) - 1);
+uint64_t all_symbolic(const Array& a, const Array& base) {
+  // The counts of the three lists are static, everything else is a size.
+  const int n = a.meta->ndim, lists = 3 + 2 * n;
+  const uint64_t counts = uint64_t{1} | uint64_t{1} << (1 + n) | uint64_t{1} << lists;
+  return ~counts & ((uint64_t{1} << (lists + 1 + base.meta->ndim)) - 1);
 }
 
 }  // namespace
@@ -212,16 +216,21 @@ namespace {
 
 // Torch's refusal to change a view whose history would become wrong. `what` completes "is a view and ...".
 [[noreturn]] void refuse_view(TensorObject* t, const char* what, const char* without_node) {
-  const char* why = t->multi_view
-      ? " This view is the output of a function that returns multiple views. Such functions do not allow the output "
-        "views to be modified inplace. You should replace the inplace operation by an out-of-place one."
-      : " Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving "
-        "both the view and the inplace either both inside the no_grad block (if you don't want the inplace to be "
-        "tracked) or both outside (if you want the inplace to be tracked).";
+  const char* why =
+      t->multi_view
+          ? " This view is the output of a function that returns multiple views. Such functions do not allow "
+            "the output "
+            "views to be modified inplace. You should replace the inplace operation by an out-of-place one."
+          : " Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your "
+            "code by moving "
+            "both the view and the inplace either both inside the no_grad block (if you don't want the "
+            "inplace to be "
+            "tracked) or both outside (if you want the inplace to be tracked).";
   const Var& v = t->var;
   if (!v.node) fail(ErrorKind::Inplace, "A view was created in no_grad mode and ", without_node, why);
   const std::string& name = v.node->name();
-  fail(ErrorKind::Inplace, "Output ", v.nr, " of ", name.substr(0, name.rfind("Backward")), " is a view and ", what, why);
+  fail(ErrorKind::Inplace, "Output ", v.nr, " of ", name.substr(0, name.rfind("Backward")), " is a view and ",
+       what, why);
 }
 
 }  // namespace
@@ -258,7 +267,7 @@ void refresh(TensorObject* t) {
   const GradMode on(true);
   const std::vector<int64_t> ints = geometry(t->var.array, base->var.array);
   const Argument args[1] = {{&base->var, {}}};
-  move_to_node(t, record({as_strided, args, ints, all_symbolic(t->var.array)}), 0);
+  move_to_node(t, record({as_strided, args, ints, all_symbolic(t->var.array, base->var.array)}), 0);
 }
 
 void check_in_place(TensorObject* t, bool records) {
@@ -272,7 +281,8 @@ void check_in_place(TensorObject* t, bool records) {
          "Change it under torch.no_grad(), or change a clone of it.");
   }
   if (t->base && t->base->var.node && t->base->var.node->is_leaf()) {
-    fail(ErrorKind::Inplace, "a view of a leaf Variable that requires grad is being used in an in-place operation.\n",
+    fail(ErrorKind::Inplace,
+         "a view of a leaf Variable that requires grad is being used in an in-place operation.\n",
          "Change it under torch.no_grad(), or change a view of a clone.");
   }
 }
@@ -291,7 +301,7 @@ void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr) {
   const Var value{t->var.array, std::move(node), nr};
   const std::vector<int64_t> ints = geometry(t->var.array, base->var.array);
   const Argument args[2] = {{&base->var, {}}, {&value, {}}};
-  move_to_node(base, record({scatter, args, ints, all_symbolic(t->var.array)}), 0);
+  move_to_node(base, record({scatter, args, ints, all_symbolic(t->var.array, base->var.array)}), 0);
   ++base->rebases;
   refresh(t);
 }
@@ -312,7 +322,9 @@ const std::string& LeafNode::name() const {
   return name;
 }
 
-const Meta* LeafNode::output_meta(uint32_t) const { return variable_ ? variable_->var.array.meta.get() : nullptr; }
+const Meta* LeafNode::output_meta(uint32_t) const {
+  return variable_ ? variable_->var.array.meta.get() : nullptr;
+}
 
 void LeafNode::keep_alive() {
   Py_INCREF(variable_);
@@ -342,7 +354,8 @@ PyObject* LeafNode::variable() {
 void LeafNode::run(std::span<Var> cotangents, std::span<Var>, const BackwardMode& mode) {
   // Hooks that run afterwards are shown the gradient that arrived.
   Var g = extras ? cotangents[0] : std::move(cotangents[0]);
-  if (variable_ && variable_->var.node.get() == this) accumulate_grad(variable_, std::move(g), mode.create_graph);
+  if (variable_ && variable_->var.node.get() == this)
+    accumulate_grad(variable_, std::move(g), mode.create_graph);
 }
 
 void accumulate_grad(TensorObject* t, Var&& g, bool create_graph) {
@@ -350,7 +363,8 @@ void accumulate_grad(TensorObject* t, Var&& g, bool create_graph) {
   if (!std::ranges::equal(g.array.meta->shape(), meta.shape())) {
     fail(ErrorKind::Shape, "Function AccumulateGrad returned an invalid gradient at index 0 - got ",
          shape_text(g.array.meta->shape()), " but expected shape compatible with ", shape_text(meta.shape()),
-         "\nThe leaf was given elements of another shape (x.data = ...) after it was used. Run the forward pass again.");
+         "\nThe leaf was given elements of another shape (x.data = ...) after it was used. Run the forward "
+         "pass again.");
   }
   if (!t->grad || t->grad == Py_None) {
     // Kept as it is, a gradient that somebody else holds too would change with theirs.

@@ -8,8 +8,7 @@ namespace pb::py {
 class LeafNode;
 
 struct TensorObject {
-  PyObject_HEAD
-  Var var;
+  PyObject_HEAD Var var;
   PyObject* grad;            // of a leaf, or retained
   TensorObject* base;        // strong; of a view that takes part in differentiation
   uint32_t rebases;          // how often in-place changes of views gave this tensor a new node
@@ -19,7 +18,7 @@ struct TensorObject {
   bool multi_view;           // one of several views that one operation made
   PyObject* dict;
   PyObject* weakrefs;
-  LeafNode* parked;          // this leaf's node, while requires_grad is off but a graph still leads there; borrowed
+  LeafNode* parked;  // this leaf's node, while requires_grad is off but a graph still leads there; borrowed
 };
 
 extern PyTypeObject* tensor_type;
@@ -37,7 +36,8 @@ PyObject* wrap_array(Array a);
 // The tensor's place on the tape, made anew if its base was changed through another view.
 void refresh(TensorObject* t);
 inline const Var& var_of(TensorObject* t) {
-  if (t->base && t->base->rebases != t->seen_rebases) [[unlikely]] refresh(t);
+  if (t->base && t->base->rebases != t->seen_rebases) [[unlikely]]
+    refresh(t);
   return t->var;
 }
 inline const Var& var_of(PyObject* o) { return var_of(as_tensor(o)); }
@@ -68,8 +68,8 @@ class LeafNode final : public Node {
   void run(std::span<Var> cotangents, std::span<Var> out, const BackwardMode& mode) override;
 
   PyObject* variable();  // new reference; null if it is gone
-  void keep_alive();     // the tensor is dying: take it over
-  void give_back();      // the tensor lives on by itself, and holds the node again
+  void keep_alive();  // the tensor is dying: take it over
+  void give_back();  // the tensor lives on by itself, and holds the node again
   void destroy() override;
   void tensor_died() { variable_ = nullptr; }
   bool belongs_to(const TensorObject* t) const { return variable_ == t; }
@@ -82,9 +82,9 @@ class LeafNode final : public Node {
 void accumulate_grad(TensorObject* t, Var&& g, bool create_graph);
 
 void init_tensor_type(PyObject* module);
-PyObject* dtype_object(DType d);                  // borrowed
+PyObject* dtype_object(DType d);  // borrowed
 bool is_dtype(PyObject* o);
-DType dtype_from(PyObject* o);                    // throws TypeError
+DType dtype_from(PyObject* o);  // throws TypeError
 void init_dtype(PyObject* module);
 PyObject* size_object(std::span<const int64_t> sizes);  // a new torch.Size
 void set_size_class(PyObject* cls);
@@ -98,7 +98,7 @@ void fill_index_slots(std::vector<PyType_Slot>& slots);
 Py_hash_t tensor_hash(PyObject* self);
 PyObject* tensor_iter(PyObject* self);
 
-bool scalar_from(PyObject* o, Scalar& s);          // Python and NumPy numbers; false: not a number
-PyObject* scalar_object(const Scalar& s);          // new reference
+bool scalar_from(PyObject* o, Scalar& s);  // Python and NumPy numbers; false: not a number
+PyObject* scalar_object(const Scalar& s);  // new reference
 
 }  // namespace pb::py

@@ -4,7 +4,19 @@
 
 namespace pb {
 
-enum class DType : uint8_t { Bool, UInt8, Int8, Int16, Int32, Int64, Float16, BFloat16, Float32, Float64, Count };
+enum class DType : uint8_t {
+  Bool,
+  UInt8,
+  Int8,
+  Int16,
+  Int32,
+  Int64,
+  Float16,
+  BFloat16,
+  Float32,
+  Float64,
+  Count
+};
 inline constexpr int kDTypes = static_cast<int>(DType::Count);
 
 // The ladder of torch's promotion: a higher category always wins over a lower one.

@@ -7,8 +7,19 @@
 namespace pb {
 
 enum class ErrorKind : uint8_t {
-  Runtime, Value, Type, Index, NotImplemented, Overflow,
-  Shape, Dtype, Grad, Inplace, Memory, Device, Count
+  Runtime,
+  Value,
+  Type,
+  Index,
+  NotImplemented,
+  Overflow,
+  Shape,
+  Dtype,
+  Grad,
+  Inplace,
+  Memory,
+  Device,
+  Count
 };
 
 class Error : public std::exception {
@@ -25,15 +36,13 @@ class Error : public std::exception {
 // A Python exception is already set; let it through.
 class PythonError : public std::exception {};
 
-template <class... Parts>
-std::string concat(const Parts&... parts) {
+template <class... Parts> std::string concat(const Parts&... parts) {
   std::ostringstream s;
   (s << ... << parts);
   return s.str();
 }
 
-template <class... Parts>
-[[noreturn]] void fail(ErrorKind kind, const Parts&... parts) {
+template <class... Parts> [[noreturn]] void fail(ErrorKind kind, const Parts&... parts) {
   throw Error(kind, concat(parts...));
 }
 

@@ -17,7 +17,8 @@ int64_t product(std::span<const int64_t> sizes) {
   for (int64_t s : sizes) {
     if (__builtin_mul_overflow(p, s, &p)) {
       if (std::find(sizes.begin(), sizes.end(), 0) != sizes.end()) return 0;
-      fail(ErrorKind::Runtime, "Storage size calculation overflowed with sizes that multiply to more than 2^63. ",
+      fail(ErrorKind::Runtime,
+           "Storage size calculation overflowed with sizes that multiply to more than 2^63. ",
            "Use smaller sizes.");
     }
   }
@@ -136,8 +137,8 @@ struct MetaTable {
 
 Ref<Meta> Meta::intern(DType dtype, std::span<const int64_t> shape, std::span<const int64_t> strides) {
   if (shape.size() > kMaxDims) {
-    fail(ErrorKind::Shape, "a tensor with ", shape.size(), " dimensions was asked for; pullback supports up to ",
-         kMaxDims, ". Merge some axes with reshape.");
+    fail(ErrorKind::Shape, "a tensor with ", shape.size(),
+         " dimensions was asked for; pullback supports up to ", kMaxDims, ". Merge some axes with reshape.");
   }
   return MetaTable::get().find_or_make({dtype, shape, strides, hash_of(dtype, shape, strides)});
 }

@@ -71,9 +71,7 @@ class Meta {
     if (--refs_ == 0) retire();
   }
 
-  struct Statistics {
-    int64_t live, retired;
-  };
+  struct Statistics { int64_t live, retired; };
   static Statistics statistics();
 
  private:

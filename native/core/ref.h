@@ -6,8 +6,7 @@
 namespace pb {
 
 // T offers retain() and release(); release() disposes of the object at zero.
-template <class T>
-class Ref {
+template <class T> class Ref {
  public:
   Ref() = default;
   Ref(std::nullptr_t) {}

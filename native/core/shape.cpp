@@ -36,8 +36,9 @@ bool broadcast_into(Dims& into, std::span<const int64_t> shape, int* axis) {
 int wrap_axis(int64_t axis, int ndim) {
   const int64_t n = std::max(ndim, 1);
   if (axis < -n || axis >= n) {
-    fail(ErrorKind::Index, "Dimension out of range (expected to be in range of [", -n, ", ", n - 1, "], but got ", axis,
-         ")\nThe tensor has ", ndim, " dimension", ndim == 1 ? "" : "s", "; count them from 0, or from -1 backwards.");
+    fail(ErrorKind::Index, "Dimension out of range (expected to be in range of [", -n, ", ", n - 1,
+         "], but got ", axis, ")\nThe tensor has ", ndim, " dimension", ndim == 1 ? "" : "s",
+         "; count them from 0, or from -1 backwards.");
   }
   return static_cast<int>(axis < 0 ? axis + n : axis);
 }
@@ -47,7 +48,8 @@ uint32_t axes_mask(std::span<const int64_t> axes, int ndim) {
   uint32_t mask = 0;
   for (int64_t a : axes) {
     const int axis = wrap_axis(a, ndim);
-    if (mask >> axis & 1) fail(ErrorKind::Runtime, "dim ", axis, " appears multiple times in the list of dims");
+    if (mask >> axis & 1)
+      fail(ErrorKind::Runtime, "dim ", axis, " appears multiple times in the list of dims");
     mask |= 1u << axis;
   }
   return ndim == 0 ? 0 : mask;
@@ -63,7 +65,8 @@ Dims reduced_shape(std::span<const int64_t> shape, uint32_t mask, bool keepdim) 
 }
 
 Dims resolve_reshape(std::span<const int64_t> requested, int64_t numel) {
-  if (requested.size() > kMaxDims) fail(ErrorKind::Shape, "too many dimensions: pullback supports up to ", kMaxDims);
+  if (requested.size() > kMaxDims)
+    fail(ErrorKind::Shape, "too many dimensions: pullback supports up to ", kMaxDims);
   Dims out(requested);
   int hole = -1;
   int64_t known = 1;
@@ -72,7 +75,8 @@ Dims resolve_reshape(std::span<const int64_t> requested, int64_t numel) {
       if (hole >= 0) fail(ErrorKind::Shape, "only one dimension can be inferred");
       hole = i;
     } else if (out[i] < 0) {
-      fail(ErrorKind::Shape, "invalid shape dimension ", out[i], " at index ", i, " of shape ", shape_text(requested));
+      fail(ErrorKind::Shape, "invalid shape dimension ", out[i], " at index ", i, " of shape ",
+           shape_text(requested));
     } else if (__builtin_mul_overflow(known, out[i], &known)) {
       fail(ErrorKind::Shape, "shape '", shape_text(requested), "' is invalid for input of size ", numel);
     }
@@ -104,8 +108,8 @@ bool view_strides(const Meta& from, std::span<const int64_t> shape, Dims& stride
   int64_t old_elements = 1, new_elements = 1;
   for (int axis = from.ndim - 1; axis >= 0; --axis) {
     old_elements *= from.size(axis);
-    const bool run_ends = axis == 0 || (from.size(axis - 1) != 1 &&
-                                        from.stride(axis - 1) != old_elements * run_stride);
+    const bool run_ends =
+        axis == 0 || (from.size(axis - 1) != 1 && from.stride(axis - 1) != old_elements * run_stride);
     if (!run_ends) continue;
     while (at >= 0 && (new_elements < old_elements || shape[at] == 1)) {
       strides[at] = new_elements * run_stride;
@@ -126,8 +130,8 @@ Dims expand_strides(const Meta& from, std::span<const int64_t> shape) {
   out.n = static_cast<int>(shape.size());
   const int shift = out.n - from.ndim;
   if (shift < 0) {
-    fail(ErrorKind::Shape, "expand(", info(from.dtype).legacy, "{", shape_text(from.shape()), "}, size=",
-         shape_text(shape), "): the number of sizes provided (", shape.size(),
+    fail(ErrorKind::Shape, "expand(", info(from.dtype).legacy, "{", shape_text(from.shape()),
+         "}, size=", shape_text(shape), "): the number of sizes provided (", shape.size(),
          ") must be greater or equal to the number of dimensions in the tensor (", int{from.ndim}, ")");
   }
   for (int i = out.n - 1; i >= 0; --i) {
@@ -138,9 +142,9 @@ Dims expand_strides(const Meta& from, std::span<const int64_t> shape) {
     } else if (from.size(i - shift) == 1) {
       out[i] = 0;
     } else {
-      fail(ErrorKind::Shape, "The expanded size of the tensor (", shape[i], ") must match the existing size (",
-           from.size(i - shift), ") at non-singleton dimension ", i, ".  Target sizes: ", shape_text(shape),
-           ".  Tensor sizes: ", shape_text(from.shape()));
+      fail(ErrorKind::Shape, "The expanded size of the tensor (", shape[i],
+           ") must match the existing size (", from.size(i - shift), ") at non-singleton dimension ", i,
+           ".  Target sizes: ", shape_text(shape), ".  Tensor sizes: ", shape_text(from.shape()));
     }
   }
   return out;

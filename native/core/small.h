@@ -8,8 +8,7 @@
 
 namespace pb {
 
-template <class T, size_t N>
-class Small {
+template <class T, size_t N> class Small {
  public:
   explicit Small(size_t n) : size_(n) {
     if (n > N) heap_ = std::make_unique<Slot[]>(n);
@@ -29,9 +28,7 @@ class Small {
   std::span<T> span() { return {data_, size_}; }
 
  private:
-  struct alignas(T) Slot {
-    std::byte bytes[sizeof(T)];
-  };
+  struct alignas(T) Slot { std::byte bytes[sizeof(T)]; };
   Slot inline_[N];
   std::unique_ptr<Slot[]> heap_;
   T* data_;

@@ -18,8 +18,11 @@ void release_alias(void* owner) { static_cast<Storage*>(owner)->release(); }
 Ref<Storage> Storage::allocate(size_t bytes) {
   void* block = bytes < (size_t{1} << 62) ? pb::allocate(kHeader + bytes) : nullptr;
   if (!block) {
-    fail(ErrorKind::Memory, "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you ",
-         "tried to allocate ", bytes, " bytes. Error code 12 (Cannot allocate memory)\nThe machine refused this size. Use a smaller tensor, a smaller batch, or free ",
+    fail(ErrorKind::Memory,
+         "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you ",
+         "tried to allocate ", bytes,
+         " bytes. Error code 12 (Cannot allocate memory)\nThe machine refused this size. Use a smaller "
+         "tensor, a smaller batch, or free ",
          "tensors that are no longer needed.");
   }
   Storage* s = new (block) Storage();

@@ -3,8 +3,8 @@
 #include <limits>
 #include <type_traits>
 
-#include "kernels/vector.h"
 #include "kernels/table.h"
+#include "kernels/vector.h"
 
 namespace pb::PB_ISA {
 namespace {

@@ -52,9 +52,7 @@ template <class F, class T> void registers2(void* out, const void* a, const void
   auto y = static_cast<T*>(out);
   int64_t i = 0;
   for (; i + kLanes<T> <= n; i += kLanes<T>) store<T>(y + i, F{}(load(x + i), load(z + i)));
-  if (i < n) {
-    store_partial<T>(y + i, F{}(load_partial(x + i, n - i), load_partial(z + i, n - i)), n - i);
-  }
+  if (i < n) { store_partial<T>(y + i, F{}(load_partial(x + i, n - i), load_partial(z + i, n - i)), n - i); }
 }
 
 // a * b + c with one rounding, also where the instruction set has no such instruction.

@@ -169,9 +169,7 @@ struct ShiftRight {  // counts out of range leave nothing but the sign
   }
 };
 // Integer division: a zero divisor, which callers reject beforehand, gives 0; the smallest over -1 wraps.
-template <class T> struct Division {
-  T quotient, rest;
-};
+template <class T> struct Division { T quotient, rest; };
 template <class T> PB_INLINE Division<T> divide_integers(T a, T b) {
   bool minus_one = std::is_signed_v<T> && b == T(-1);
   T divisor = (b == T(0)) | minus_one ? T(1) : b;
@@ -205,37 +203,93 @@ struct IntPow {
 };
 
 // ---- whole registers
-struct Sqrt { template <class V> PB_INLINE V operator()(V x) const { return sqrt(x); } };
-struct Rsqrt { template <class V> PB_INLINE V operator()(V x) const { return 1 / sqrt(x); } };
-struct Exp { template <class V> PB_INLINE V operator()(V x) const { return math::exp(x); } };
-struct Exp2 { template <class V> PB_INLINE V operator()(V x) const { return math::exp2(x); } };
-struct Expm1 { template <class V> PB_INLINE V operator()(V x) const { return math::expm1(x); } };
-struct Log { template <class V> PB_INLINE V operator()(V x) const { return math::log(x); } };
-struct Log2 { template <class V> PB_INLINE V operator()(V x) const { return math::log2(x); } };
-struct Log10 { template <class V> PB_INLINE V operator()(V x) const { return math::log10(x); } };
-struct Log1p { template <class V> PB_INLINE V operator()(V x) const { return math::log1p(x); } };
-struct LogSigmoid { template <class V> PB_INLINE V operator()(V x) const { return math::log_sigmoid(x); } };
-struct Sin { template <class V> PB_INLINE V operator()(V x) const { return math::sin(x); } };
-struct Cos { template <class V> PB_INLINE V operator()(V x) const { return math::cos(x); } };
-struct Tan { template <class V> PB_INLINE V operator()(V x) const { return math::tan(x); } };
-struct Asin { template <class V> PB_INLINE V operator()(V x) const { return math::asin(x); } };
-struct Acos { template <class V> PB_INLINE V operator()(V x) const { return math::acos(x); } };
-struct Atan { template <class V> PB_INLINE V operator()(V x) const { return math::atan(x); } };
-struct Sinh { template <class V> PB_INLINE V operator()(V x) const { return math::sinh(x); } };
-struct Cosh { template <class V> PB_INLINE V operator()(V x) const { return math::cosh(x); } };
-struct Tanh { template <class V> PB_INLINE V operator()(V x) const { return math::tanh(x); } };
-struct Sigmoid { template <class V> PB_INLINE V operator()(V x) const { return math::sigmoid(x); } };
-struct Erf { template <class V> PB_INLINE V operator()(V x) const { return math::erf(x); } };
-struct Erfc { template <class V> PB_INLINE V operator()(V x) const { return math::erfc(x); } };
-struct Lgamma { template <class V> PB_INLINE V operator()(V x) const { return math::lgamma(x); } };
-struct Digamma { template <class V> PB_INLINE V operator()(V x) const { return math::digamma(x); } };
-struct Pow { template <class V> PB_INLINE V operator()(V a, V b) const { return math::pow(a, b); } };
-struct Atan2 { template <class V> PB_INLINE V operator()(V a, V b) const { return math::atan2(a, b); } };
-struct Hypot { template <class V> PB_INLINE V operator()(V a, V b) const { return math::hypot(a, b); } };
+struct Sqrt {
+  template <class V> PB_INLINE V operator()(V x) const { return sqrt(x); }
+};
+struct Rsqrt {
+  template <class V> PB_INLINE V operator()(V x) const { return 1 / sqrt(x); }
+};
+struct Exp {
+  template <class V> PB_INLINE V operator()(V x) const { return math::exp(x); }
+};
+struct Exp2 {
+  template <class V> PB_INLINE V operator()(V x) const { return math::exp2(x); }
+};
+struct Expm1 {
+  template <class V> PB_INLINE V operator()(V x) const { return math::expm1(x); }
+};
+struct Log {
+  template <class V> PB_INLINE V operator()(V x) const { return math::log(x); }
+};
+struct Log2 {
+  template <class V> PB_INLINE V operator()(V x) const { return math::log2(x); }
+};
+struct Log10 {
+  template <class V> PB_INLINE V operator()(V x) const { return math::log10(x); }
+};
+struct Log1p {
+  template <class V> PB_INLINE V operator()(V x) const { return math::log1p(x); }
+};
+struct LogSigmoid {
+  template <class V> PB_INLINE V operator()(V x) const { return math::log_sigmoid(x); }
+};
+struct Sin {
+  template <class V> PB_INLINE V operator()(V x) const { return math::sin(x); }
+};
+struct Cos {
+  template <class V> PB_INLINE V operator()(V x) const { return math::cos(x); }
+};
+struct Tan {
+  template <class V> PB_INLINE V operator()(V x) const { return math::tan(x); }
+};
+struct Asin {
+  template <class V> PB_INLINE V operator()(V x) const { return math::asin(x); }
+};
+struct Acos {
+  template <class V> PB_INLINE V operator()(V x) const { return math::acos(x); }
+};
+struct Atan {
+  template <class V> PB_INLINE V operator()(V x) const { return math::atan(x); }
+};
+struct Sinh {
+  template <class V> PB_INLINE V operator()(V x) const { return math::sinh(x); }
+};
+struct Cosh {
+  template <class V> PB_INLINE V operator()(V x) const { return math::cosh(x); }
+};
+struct Tanh {
+  template <class V> PB_INLINE V operator()(V x) const { return math::tanh(x); }
+};
+struct Sigmoid {
+  template <class V> PB_INLINE V operator()(V x) const { return math::sigmoid(x); }
+};
+struct Erf {
+  template <class V> PB_INLINE V operator()(V x) const { return math::erf(x); }
+};
+struct Erfc {
+  template <class V> PB_INLINE V operator()(V x) const { return math::erfc(x); }
+};
+struct Lgamma {
+  template <class V> PB_INLINE V operator()(V x) const { return math::lgamma(x); }
+};
+struct Digamma {
+  template <class V> PB_INLINE V operator()(V x) const { return math::digamma(x); }
+};
+struct Pow {
+  template <class V> PB_INLINE V operator()(V a, V b) const { return math::pow(a, b); }
+};
+struct Atan2 {
+  template <class V> PB_INLINE V operator()(V a, V b) const { return math::atan2(a, b); }
+};
+struct Hypot {
+  template <class V> PB_INLINE V operator()(V a, V b) const { return math::hypot(a, b); }
+};
 struct Logaddexp {
   template <class V> PB_INLINE V operator()(V a, V b) const { return math::logaddexp(a, b); }
 };
-struct Fmod { template <class V> PB_INLINE V operator()(V a, V b) const { return math::fmod(a, b); } };
+struct Fmod {
+  template <class V> PB_INLINE V operator()(V a, V b) const { return math::fmod(a, b); }
+};
 struct Remainder {
   template <class V> PB_INLINE V operator()(V a, V b) const {
     V r = math::fmod(a, b);

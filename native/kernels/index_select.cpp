@@ -186,7 +186,8 @@ struct RowParts {
   std::vector<int64_t> order, end;
 
   RowParts(const std::vector<int64_t>& rows, int64_t row_count, int64_t parts)
-      : order(rows.size()), end(static_cast<size_t>(parts) + 1, 0) {
+      : order(rows.size()),
+        end(static_cast<size_t>(parts) + 1, 0) {
     const int64_t per_part = std::max<int64_t>(1, (row_count + parts - 1) / parts);
     auto part = [&](size_t b) { return static_cast<size_t>(rows[b] / per_part); };
     for (size_t b = 0; b < rows.size(); ++b) ++end[part(b) + 1];

@@ -34,6 +34,6 @@ struct KernelSet {
   std::span<const BlockRow> elementwise;
   BlockFn (*cast)(DType from, DType to);            // out = a converted
 };
-const KernelSet& kernels();                         // for this machine (PULLBACK_ISA=baseline forces the plain one)
+const KernelSet& kernels();  // for this machine (PULLBACK_ISA=baseline forces the plain one)
 
 }  // namespace pb

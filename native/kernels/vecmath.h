@@ -12,15 +12,15 @@ namespace pb::PB_ISA::math {
 // A lambda that is always inlined into its caller.
 #define PB_LAMBDA __attribute__((always_inline))
 
-#define PB_VECTOR_UNARY(name)                                                                           \
-  PB_INLINE VecD name(VecD x) { return name<Precision::Double>(x); }                                    \
-  PB_INLINE VecF name(VecF x) {                                                                         \
-    return through_double([](VecD v) PB_LAMBDA { return name<Precision::Single>(v); }, x);              \
+#define PB_VECTOR_UNARY(name)                                                              \
+  PB_INLINE VecD name(VecD x) { return name<Precision::Double>(x); }                       \
+  PB_INLINE VecF name(VecF x) {                                                            \
+    return through_double([](VecD v) PB_LAMBDA { return name<Precision::Single>(v); }, x); \
   }
-#define PB_VECTOR_BINARY(name)                                                                          \
-  PB_INLINE VecD name(VecD x, VecD y) { return name<Precision::Double>(x, y); }                         \
-  PB_INLINE VecF name(VecF x, VecF y) {                                                                 \
-    return through_double([](VecD u, VecD v) PB_LAMBDA { return name<Precision::Single>(u, v); }, x, y);\
+#define PB_VECTOR_BINARY(name)                                                                           \
+  PB_INLINE VecD name(VecD x, VecD y) { return name<Precision::Double>(x, y); }                          \
+  PB_INLINE VecF name(VecF x, VecF y) {                                                                  \
+    return through_double([](VecD u, VecD v) PB_LAMBDA { return name<Precision::Single>(u, v); }, x, y); \
   }
 
 PB_VECTOR_UNARY(exp)

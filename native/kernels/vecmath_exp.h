@@ -12,13 +12,19 @@ namespace pb::PB_ISA::math {
 enum class Precision { Single, Double };
 
 // (exp(r) - 1 - r) / r^2 on [-ln2/2, ln2/2], interpolated at Chebyshev nodes.
-inline constexpr double kExpShort[] = {
-    0.500000001353873, 0.16666666681704215, 0.04166646419740569, 0.008333310844647862,
-    0.0013933730715792083, 0.00019891080463998843};
-inline constexpr double kExpFull[] = {
-    0.5, 0.1666666666666667, 0.04166666666666667, 0.008333333333326084, 0.0013888888888883711,
-    0.0001984126987500228, 2.480158732567746e-05, 2.755725517000089e-06, 2.755727347871858e-07,
-    2.5105312729622103e-08, 2.09147553258932e-09};
+inline constexpr double kExpShort[] = {0.500000001353873,    0.16666666681704215,   0.04166646419740569,
+                                       0.008333310844647862, 0.0013933730715792083, 0.00019891080463998843};
+inline constexpr double kExpFull[] = {0.5,
+                                      0.1666666666666667,
+                                      0.04166666666666667,
+                                      0.008333333333326084,
+                                      0.0013888888888883711,
+                                      0.0001984126987500228,
+                                      2.480158732567746e-05,
+                                      2.755725517000089e-06,
+                                      2.755727347871858e-07,
+                                      2.5105312729622103e-08,
+                                      2.09147553258932e-09};
 
 inline constexpr double kInverseLn2 = 0x1.71547652b82fep0;
 inline constexpr double kLn2 = 0x1.62e42fefa39efp-1;
@@ -27,9 +33,7 @@ inline constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
 inline constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // exp(x) = 2^n (1 + r + tail); `shifted` holds n in its low bits.
-struct ExpParts {
-  VecD n, shifted, r, tail;
-};
+struct ExpParts { VecD n, shifted, r, tail; };
 
 template <Precision P> PB_INLINE VecD exp_tail(VecD r) {
   if constexpr (P == Precision::Single) return r * r * polynomial(r, kExpShort);

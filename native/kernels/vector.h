@@ -20,12 +20,8 @@ inline constexpr int kVectorBytes = 32;
 inline constexpr int kVectorBytes = 16;
 #endif
 
-template <class T> struct VecOf {
-  typedef T type __attribute__((vector_size(kVectorBytes)));
-};
-template <class T> struct HalfVecOf {
-  typedef T type __attribute__((vector_size(kVectorBytes / 2)));
-};
+template <class T> struct VecOf { typedef T type __attribute__((vector_size(kVectorBytes))); };
+template <class T> struct HalfVecOf { typedef T type __attribute__((vector_size(kVectorBytes / 2))); };
 template <class T> using Vec = typename VecOf<T>::type;
 template <class T> inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
 
@@ -195,9 +191,7 @@ PB_INLINE VecD round_even(VecD v) {
   return with_sign(select(a < 0x1p52, r, a), v);
 }
 
-struct HalvesD {
-  VecD low, high;
-};
+struct HalvesD { VecD low, high; };
 
 PB_INLINE HalvesD widen(VecF v) {
   typedef typename HalfVecOf<float>::type Half;
@@ -226,9 +220,7 @@ template <class F> PB_INLINE VecF through_double(F f, VecF x, VecF y) {
 }
 
 // An unevaluated sum of two doubles, |low| at most about half a unit in the last place of high.
-struct Pair {
-  VecD high, low;
-};
+struct Pair { VecD high, low; };
 
 PB_INLINE Pair two_sum(VecD a, VecD b) {
   VecD s = a + b;

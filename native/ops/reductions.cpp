@@ -142,7 +142,8 @@ template <class Op> void infer_extremum_all(std::span<const Operand> in, Ints, M
   require_storage(concat(Op::kIndexed, "_all").c_str(), m.dtype);
   if (m.numel == 0) {
     fail(ErrorKind::Runtime, Op::kIndexed,
-         "(): Expected reduction dim to be specified for input.numel() == 0. ", "Specify the reduction dim with the 'dim' argument.");
+         "(): Expected reduction dim to be specified for input.numel() == 0. ",
+         "Specify the reduction dim with the 'dim' argument.");
   }
   out.push_back(Meta::contiguous(m.dtype, {}));
 }

@@ -132,6 +132,31 @@ void run_as_strided(const KernelCall& c) {
   strided_copy(out, base.over(memory.data(), out.dtype));
 }
 
+// What the window shows of elements that lie as a base with the given strides does: the transpose of the above.
+void infer_as_strided_take(std::span<const Operand> in, Ints ints, Metas& out) {
+  require_storage("as_strided", in[0].meta->dtype);
+  ints.list();
+  out.push_back(Meta::contiguous(in[0].meta->dtype, strided_window(ints).shape));
+}
+
+void run_as_strided_take(const KernelCall& c) {
+  Ints ints(c.ints);
+  Window base{Dims(c.in[0].meta->shape()), Dims(ints.list()), 0};
+  Window window = strided_window(ints);
+  const DType d = c.out[0].meta->dtype;
+  Reach reach;
+  reach.include(base);
+  reach.include(window);
+  GilRelease unlocked(is_long(c.out[0].meta->numel));
+  const int64_t length[1] = {reach.high - reach.low};
+  const Temp memory(d, length);
+  fill_zero(memory.view());
+  base.offset -= reach.low;
+  window.offset -= reach.low;
+  strided_copy(base.over(memory.data(), d), c.in[0].view());
+  strided_copy(c.out[0].view(), window.over(memory.data(), d));
+}
+
 void check_dense(const char* op, const Meta& m) {
   if (m.is_dense) return;
   fail(ErrorKind::Runtime, op, ": the base has size ", shape_text(m.shape()), " and stride ",
@@ -183,6 +208,7 @@ std::span<const KernelRow> view_gradient_rows() {
       {"diagonal_backward", infer_window<diagonal_window>, run_window<diagonal_window>, false},
       {"unfold_backward", infer_window<unfold_window>, run_window<unfold_window>, false},
       {"as_strided_backward", infer_as_strided, run_as_strided, false},
+      {"as_strided_take", infer_as_strided_take, run_as_strided_take, false},
       {"copy_slices", infer_copy_slices, run_copy_slices, false},
       {"zero_slices", infer_zero_slices, run_zero_slices, false},
   };

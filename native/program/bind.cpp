@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "program/binder.h"
 #include "core/shape.h"
+#include "program/binder.h"
 
 namespace pb {
 
@@ -12,12 +12,16 @@ Array Array::allocate(Ref<Meta> meta) {
   return a;
 }
 
-Ref<Bound> Bound::bind(Ref<Program> program, std::span<const Meta* const> inputs, std::span<const int64_t> params) {
+Ref<Bound> Bound::bind(Ref<Program> program, std::span<const Meta* const> inputs,
+                       std::span<const int64_t> params) {
   return Binder(std::move(program), inputs, params).bind();
 }
 
 Binder::Binder(Ref<Program> program, std::span<const Meta* const> inputs, std::span<const int64_t> params)
-    : bound_(new Bound()), p_(*program), input_metas_(inputs), params_(params) {
+    : bound_(new Bound()),
+      p_(*program),
+      input_metas_(inputs),
+      params_(params) {
   bound_->program_ = std::move(program);
   metas_.resize(p_.values.size());
   locations_.assign(p_.values.size(), -1);
@@ -62,7 +66,8 @@ std::vector<int32_t> Binder::resolved(const std::vector<int32_t>& values) const 
 
 // An op that changes nothing for these sizes: its result is its input, and whoever reads it reads the input.
 bool Binder::bind_identity(const Instruction& i, std::span<const int64_t> ints) {
-  if (!i.op->kernel->is_identity || !i.op->kernel->is_identity(*metas_[same_as_[i.in[0]]], Ints(ints))) return false;
+  if (!i.op->kernel->is_identity || !i.op->kernel->is_identity(*metas_[same_as_[i.in[0]]], Ints(ints)))
+    return false;
   const int32_t source = same_as_[i.in[0]], result = i.first_out;
   same_as_[result] = source;
   metas_[result] = metas_[source];
@@ -189,7 +194,8 @@ void Binder::bind_instruction(const Instruction& i) {
     case Family::Elementwise: return bind_elementwise(i);
     case Family::View: return bind_view(i);
     case Family::Kernel: return bind_kernel(i);
-    case Family::Composite: fail(ErrorKind::Runtime, "program: composite '", i.op->name, "' was not traced through");
+    case Family::Composite:
+      fail(ErrorKind::Runtime, "program: composite '", i.op->name, "' was not traced through");
   }
 }
 
@@ -282,7 +288,8 @@ void Binder::finish_outputs() {
     if (!p_.in_place.empty() && p_.in_place[k] >= 0) {
       r.input = p_.in_place[k];
       for (size_t v = 0; v < p_.values.size(); ++v) {
-        if (p_.values[v].kind == Value::Kind::Input && p_.values[v].index == r.input) r.location = locations_[v];
+        if (p_.values[v].kind == Value::Kind::Input && p_.values[v].index == r.input)
+          r.location = locations_[v];
       }
       bound_->results_.push_back(r);
       continue;
@@ -324,9 +331,7 @@ void Binder::plan_arena() {
       for (const StoreInstruction& st : e.stores) touch(st.location);
     }
   }
-  struct Free {
-    int64_t offset, bytes;
-  };
+  struct Free { int64_t offset, bytes; };
   std::vector<Free> free;
   for (size_t s = 0; s < bound_->steps_.size(); ++s) {
     for (size_t b = 0; b < n; ++b) {
@@ -372,7 +377,8 @@ void Binder::find_donors() {
 // Both lie linearly in one elementwise step, which is the only one to touch either, the result after the last read.
 bool Binder::may_donate(int32_t input, int32_t output) const {
   const Location &from = bound_->locations_[input], &to = bound_->locations_[output];
-  if (from.offset != 0 || from.meta->bytes() != to.meta->bytes() || to.meta->bytes() < (1 << 16)) return false;
+  if (from.offset != 0 || from.meta->bytes() != to.meta->bytes() || to.meta->bytes() < (1 << 16))
+    return false;
   if (size_of(from.meta->dtype) != size_of(to.meta->dtype)) return false;
   for (const Bound::Result& r : bound_->results_)
     if (r.input == bound_->buffers_[from.buffer].index) return false;

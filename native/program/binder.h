@@ -45,7 +45,7 @@ class Binder {
 
   int32_t add_location(int32_t buffer, int64_t offset, Ref<Meta> meta);
   int32_t new_location(Ref<Meta> meta);                  // in a buffer of its own
-  int32_t packed(int32_t location);                      // a contiguous copy, if it is not contiguous already
+  int32_t packed(int32_t location);  // a contiguous copy, if it is not contiguous already
   void finish_outputs();
   void plan_arena();
   void find_donors();
@@ -55,13 +55,14 @@ class Binder {
   const Program& p_;
   std::span<const Meta* const> input_metas_;
   std::span<const int64_t> params_;
-  std::vector<Ref<Meta>> metas_;        // of each value, once known
-  std::vector<int32_t> locations_;      // of each value with memory, else -1
-  std::vector<int32_t> same_as_;        // a value that is another one unchanged; else itself
-  std::vector<bool> live_;              // instructions whose elements somebody reads; of the others only the shapes matter
+  std::vector<Ref<Meta>> metas_;  // of each value, once known
+  std::vector<int32_t> locations_;  // of each value with memory, else -1
+  std::vector<int32_t> same_as_;  // a value that is another one unchanged; else itself
+  std::vector<bool>
+      live_;  // instructions whose elements somebody reads; of the others only the shapes matter
   std::vector<std::vector<int32_t>> consumers_;  // instructions that read a value; -1: it is an output
   std::vector<Member> group_;
-  std::vector<int32_t> group_of_;       // instruction -> 1 while its result is in the open group
+  std::vector<int32_t> group_of_;  // instruction -> 1 while its result is in the open group
   int32_t current_ = 0;
 };
 

@@ -7,7 +7,8 @@
 
 namespace pb {
 
-inline constexpr int64_t kReleaseWork = 1 << 18;  // cost-weighted elements from which other Python threads may run
+inline constexpr int64_t kReleaseWork =
+    1 << 18;  // cost-weighted elements from which other Python threads may run
 
 struct Array {  // a view of a storage: what a tensor holds
   Ref<Storage> storage;
@@ -92,7 +93,8 @@ class Bound {
   };
 
   // Throws torch's shape and dtype errors. Guards must have been checked before.
-  static Ref<Bound> bind(Ref<Program> program, std::span<const Meta* const> inputs, std::span<const int64_t> params);
+  static Ref<Bound> bind(Ref<Program> program, std::span<const Meta* const> inputs,
+                         std::span<const int64_t> params);
 
   // `inputs` must have the metas that were bound; elements of inputs that the program does not read may be absent.
   // New arrays are appended to `out`, except in-place results, which are the input arrays themselves.
@@ -104,7 +106,9 @@ class Bound {
   const std::vector<Result>& results() const { return results_; }
   const Meta* result_meta(int i) const { return locations_[results_[i].location].meta.get(); }
 
-  int64_t result_offset(int i) const { return locations_[results_[i].location].offset; }  // within its storage
+  int64_t result_offset(int i) const {
+    return locations_[results_[i].location].offset;
+  }  // within its storage
 
   void retain() { ++refs_; }
   void release() {

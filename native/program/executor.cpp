@@ -17,9 +17,9 @@
 namespace pb {
 namespace {
 
-constexpr int64_t kBlock = 512;            // elements; a few blocks of floats stay in the first-level cache
-constexpr int64_t kStreamBytes = 16 << 20;   // results from this size on are written past the caches
-constexpr int64_t kParallelWork = 1 << 16; // cost-weighted elements from which threads help
+constexpr int64_t kBlock = 512;  // elements; a few blocks of floats stay in the first-level cache
+constexpr int64_t kStreamBytes = 16 << 20;  // results from this size on are written past the caches
+constexpr int64_t kParallelWork = 1 << 16;  // cost-weighted elements from which threads help
 
 char* thread_scratch(size_t bytes) {
   static thread_local std::unique_ptr<char[]> block;
@@ -31,10 +31,7 @@ char* thread_scratch(size_t bytes) {
   return block.get() + (64 - reinterpret_cast<uintptr_t>(block.get()) % 64) % 64;
 }
 
-template <class T>
-void spread(T* to, T value, int64_t n) {
-  std::fill_n(to, n, value);
-}
+template <class T> void spread(T* to, T value, int64_t n) { std::fill_n(to, n, value); }
 
 void spread_element(void* to, const void* element, int64_t width, int64_t n) {
   switch (width) {
@@ -46,8 +43,7 @@ void spread_element(void* to, const void* element, int64_t width, int64_t n) {
 }
 
 // Visits the elements [begin, begin + n) of the iteration as runs along the last axis: f(offset, length, stride).
-template <class F>
-void walk(const Dims& shape, const Dims& strides, int64_t begin, int64_t n, F&& f) {
+template <class F> void walk(const Dims& shape, const Dims& strides, int64_t begin, int64_t n, F&& f) {
   const int last = shape.n - 1;
   if (last < 0) return f(int64_t{0}, n, int64_t{0});
   int64_t index[kMaxDims], rest = begin, offset = 0;
@@ -91,8 +87,7 @@ void scatter(T* to, const T* from, const ElementwiseStep& s, const Dims& strides
   });
 }
 
-template <class F>
-void visit_width(int64_t width, F&& f) {
+template <class F> void visit_width(int64_t width, F&& f) {
   switch (width) {
     case 1: return f(uint8_t{});
     case 2: return f(uint16_t{});
@@ -148,7 +143,8 @@ void run_range(const ElementwiseStep& s, const Addresses& at, int64_t begin, int
         });
       }
     }
-    for (const BlockInstruction& i : s.body) i.fn(pointer[i.out], pointer[i.a], pointer[i.b], pointer[i.c], n);
+    for (const BlockInstruction& i : s.body)
+      i.fn(pointer[i.out], pointer[i.a], pointer[i.b], pointer[i.c], n);
     for (const StoreInstruction& st : s.stores) {
       const int64_t width = size_of(s.registers[st.from].dtype);
       char* to = static_cast<char*>(at.locations[st.location]);
@@ -158,7 +154,8 @@ void run_range(const ElementwiseStep& s, const Addresses& at, int64_t begin, int
       }
       visit_width(width, [&](auto t) {
         using T = decltype(t);
-        scatter(reinterpret_cast<T*>(to), reinterpret_cast<const T*>(pointer[st.from]), s, s.strides[st.strides], p, n);
+        scatter(reinterpret_cast<T*>(to), reinterpret_cast<const T*>(pointer[st.from]), s,
+                s.strides[st.strides], p, n);
       });
     }
     if (wide) {
@@ -179,7 +176,8 @@ void stream(char* to, const char* from, int64_t bytes) {
   int64_t i = 0;
 #if defined(__SSE2__)
   for (; i + 16 <= bytes; i += 16) {
-    _mm_stream_si128(reinterpret_cast<__m128i*>(to + i), _mm_load_si128(reinterpret_cast<const __m128i*>(from + i)));
+    _mm_stream_si128(reinterpret_cast<__m128i*>(to + i),
+                     _mm_load_si128(reinterpret_cast<const __m128i*>(from + i)));
   }
 #endif
   std::memcpy(to + i, from + i, static_cast<size_t>(bytes - i));
@@ -268,7 +266,8 @@ Ref<Storage> Bound::storage_for(size_t k, std::span<const Array* const> inputs, 
     for (int32_t i : donors_[k]) {
       if (i >= 64 || !(donated >> i & 1)) continue;
       const Array* a = inputs[i];
-      if (!a || !a->storage || !a->storage->unique() || a->offset != 0 || a->storage->bytes() != bytes) continue;
+      if (!a || !a->storage || !a->storage->unique() || a->offset != 0 || a->storage->bytes() != bytes)
+        continue;
       donated &= ~(uint64_t{1} << i);
       return a->storage;
     }

@@ -29,7 +29,6 @@ const Op& copy_op() {
 }
 
 
-
 }  // namespace
 
 struct Binder::Lowering {
@@ -109,9 +108,8 @@ struct Binder::Lowering {
       for (Dims& s : full) s.erase(k);
     }
     for (int k = kept.n - 2; k >= 0; --k) {
-      const bool merge = std::all_of(full.begin(), full.end(), [&](const Dims& s) {
-        return s[k] == s[k + 1] * kept[k + 1];
-      });
+      const bool merge = std::all_of(full.begin(), full.end(),
+                                     [&](const Dims& s) { return s[k] == s[k + 1] * kept[k + 1]; });
       if (!merge) continue;
       kept[k + 1] *= kept[k];
       kept.erase(k);
@@ -173,14 +171,17 @@ struct Binder::Lowering {
     }
     BlockFn fn = m.op->block->fn[static_cast<int>(c)];
     if (m.op->typing == Typing::Cast) fn = copy_row().fn[static_cast<int>(c)];
-    if (!fn) fail(ErrorKind::NotImplemented, "\"", m.op->name, "_cpu\" not implemented for '", info(c).scalar_name, "'");
+    if (!fn)
+      fail(ErrorKind::NotImplemented, "\"", m.op->name, "_cpu\" not implemented for '", info(c).scalar_name,
+           "'");
     const int32_t location = binder.locations_[m.value];
     int32_t out;
     if (location >= 0 && linear(location)) {
       out = add({Register::Kind::Linear, m.types.out, location, -1, -1});
     } else {
       out = add({Register::Kind::Block, m.types.out, -1, -1, -1});
-      if (location >= 0) step.stores.push_back({static_cast<uint16_t>(out), location, keep_strides(location)});
+      if (location >= 0)
+        step.stores.push_back({static_cast<uint16_t>(out), location, keep_strides(location)});
     }
     step.cost += m.op->block->cost;
     emit(fn, out, in[0], in[1], in[2]);
@@ -197,8 +198,8 @@ struct Binder::Lowering {
       from = block;
     }
     step.cost += 1;
-    step.stores.push_back({static_cast<uint16_t>(from), m.store_to,
-                           linear(m.store_to) ? -1 : keep_strides(m.store_to)});
+    step.stores.push_back(
+        {static_cast<uint16_t>(from), m.store_to, linear(m.store_to) ? -1 : keep_strides(m.store_to)});
   }
 
   // Blocks share scratch once their last reader has run; loads and numbers keep theirs for the whole step.
@@ -212,7 +213,8 @@ struct Binder::Lowering {
     }
     for (const StoreInstruction& s : step.stores) last[s.from] = end;
     for (Register& r : step.registers)
-      if (r.kind != Register::Kind::Linear && r.kind != Register::Kind::Block) r.scratch = step.scratch_blocks++;
+      if (r.kind != Register::Kind::Linear && r.kind != Register::Kind::Block)
+        r.scratch = step.scratch_blocks++;
     std::vector<int32_t> free;
     for (int32_t k = 0; k < end; ++k) {
       const BlockInstruction& b = step.body[k];
@@ -260,7 +262,8 @@ bool Binder::reads_target_otherwise(const Member& store) const {
     for (int32_t v : m.in) {
       if (p_.values[v].kind == Value::Kind::Number || in_group(v)) continue;
       const Location& l = bound_->locations_[locations_[v]];
-      if (l.buffer == target.buffer && (l.meta.get() != target.meta.get() || l.offset != target.offset)) return true;
+      if (l.buffer == target.buffer && (l.meta.get() != target.meta.get() || l.offset != target.offset))
+        return true;
     }
   }
   return false;
@@ -271,15 +274,17 @@ void Binder::store_in_place() {
     if (p_.in_place[k] < 0) continue;
     int32_t target = -1;
     for (size_t v = 0; v < p_.values.size(); ++v)
-      if (p_.values[v].kind == Value::Kind::Input && p_.values[v].index == p_.in_place[k]) target = locations_[v];
+      if (p_.values[v].kind == Value::Kind::Input && p_.values[v].index == p_.in_place[k])
+        target = locations_[v];
     const int32_t source = same_as_[p_.outputs[k]];
     const Ref<Meta> meta = bound_->locations_[target].meta;
     Dims both(meta->shape());
     const bool fits = broadcast_into(both, metas_[source]->shape()) && both == Dims(meta->shape());
     if (!fits) {
-      fail(ErrorKind::Shape, "output with shape ", shape_text(meta->shape()), " doesn't match the broadcast shape ",
-           shape_text(metas_[source]->shape()),
-           "\nAn in-place operation cannot change the shape of its tensor; use the form that returns a new one.");
+      fail(ErrorKind::Shape, "output with shape ", shape_text(meta->shape()),
+           " doesn't match the broadcast shape ", shape_text(metas_[source]->shape()),
+           "\nAn in-place operation cannot change the shape of its tensor; use the form that returns a new "
+           "one.");
     }
     Member m{&copy_op(), {source}, -1, {meta->dtype, meta->dtype}, meta, target};
     if (!(Dims(metas_[source]->shape()) == both)) location_of(source);

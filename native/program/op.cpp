@@ -31,11 +31,13 @@ Ref<Meta> result_meta(DType dtype, std::span<const Operand> in, const Dims& shap
 // Torch has sentences of its own for the mistakes that people make most.
 [[noreturn]] void refuse_dtype(const Op& op, DType d) {
   if (d == DType::Bool && op.name == "sub") {
-    fail(ErrorKind::Dtype, "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or ",
+    fail(ErrorKind::Dtype,
+         "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or ",
          "`logical_xor()` operator instead.");
   }
   if (d == DType::Bool && op.name == "neg") {
-    fail(ErrorKind::Dtype, "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert ",
+    fail(ErrorKind::Dtype,
+         "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert ",
          "a mask, use the `~` or `logical_not()` operator instead.");
   }
   if (op.name == "bitwise_not")
@@ -115,8 +117,8 @@ void infer(const Op& op, std::span<const Operand> in, std::span<const int64_t> i
     if (!broadcast_into(shape, in[k].meta->shape(), &axis)) {
       const int shift = shape.n - in[k].meta->ndim;
       fail(ErrorKind::Shape, "The size of tensor a (", shape[axis], ") must match the size of tensor b (",
-           in[k].meta->size(axis - shift), ") at non-singleton dimension ", axis, "\n", op.name, ": the shapes ",
-           shape_text(before), " and ", shape_text(in[k].meta->shape()),
+           in[k].meta->size(axis - shift), ") at non-singleton dimension ", axis, "\n", op.name,
+           ": the shapes ", shape_text(before), " and ", shape_text(in[k].meta->shape()),
            " do not broadcast: counted from the right, sizes must be equal or one of them 1. ",
            "Use reshape, unsqueeze or transpose on one of them.");
     }

@@ -125,9 +125,7 @@ void set_default_dtype(DType d);
 // a later group counts only if its category is higher.
 DType common_dtype(std::span<const Operand> in);
 
-struct ElementwiseTypes {
-  DType compute, out;
-};
+struct ElementwiseTypes { DType compute, out; };
 ElementwiseTypes elementwise_types(const Op& op, std::span<const Operand> in, std::span<const int64_t> ints);
 
 }  // namespace pb

@@ -7,10 +7,12 @@ void Program::verify() const {
   for (size_t v = 0; v < values.size(); ++v) {
     const Value& x = values[v];
     if (x.kind == Value::Kind::Input) {
-      if (x.index >= inputs) fail(ErrorKind::Value, "program: value %", v, " is input ", x.index, " of ", inputs);
+      if (x.index >= inputs)
+        fail(ErrorKind::Value, "program: value %", v, " is input ", x.index, " of ", inputs);
       defined[v] = true;
     } else if (x.kind == Value::Kind::Number) {
-      if (x.index >= static_cast<int32_t>(numbers.size())) fail(ErrorKind::Value, "program: value %", v, " has no number");
+      if (x.index >= static_cast<int32_t>(numbers.size()))
+        fail(ErrorKind::Value, "program: value %", v, " has no number");
       defined[v] = true;
     }
   }
@@ -18,22 +20,27 @@ void Program::verify() const {
     const Instruction& i = instructions[k];
     for (int32_t v : i.in) {
       if (v < 0 || v >= static_cast<int32_t>(values.size()) || !defined[v])
-        fail(ErrorKind::Value, "program: instruction ", k, " (", i.op->name, ") reads %", v, ", which is not defined yet");
+        fail(ErrorKind::Value, "program: instruction ", k, " (", i.op->name, ") reads %", v,
+             ", which is not defined yet");
     }
     for (const Param& p : i.params) {
       if (p.symbolic && (p.value < 0 || p.value >= static_cast<int64_t>(ints.size())))
-        fail(ErrorKind::Value, "program: instruction ", k, " (", i.op->name, ") has a parameter without expression");
+        fail(ErrorKind::Value, "program: instruction ", k, " (", i.op->name,
+             ") has a parameter without expression");
     }
     if (i.op->family == Family::Elementwise && (!i.op->block || i.in.size() != i.op->block->arity))
-      fail(ErrorKind::Value, "program: instruction ", k, " (", i.op->name, ") has ", i.in.size(), " operands");
+      fail(ErrorKind::Value, "program: instruction ", k, " (", i.op->name, ") has ", i.in.size(),
+           " operands");
     for (int32_t o = 0; o < i.outputs; ++o) defined[i.first_out + o] = true;
   }
   for (int32_t v : outputs) {
-    if (v < 0 || v >= static_cast<int32_t>(values.size()) || !defined[v] || values[v].kind == Value::Kind::Number)
+    if (v < 0 || v >= static_cast<int32_t>(values.size()) || !defined[v] ||
+        values[v].kind == Value::Kind::Number)
       fail(ErrorKind::Value, "program: output %", v, " is not a tensor of the program");
   }
   for (size_t e = 0; e < ints.size(); ++e) {
-    if (ints[e].kind >= IntExpr::Kind::Add && (ints[e].a >= static_cast<int64_t>(e) || ints[e].b >= static_cast<int64_t>(e)))
+    if (ints[e].kind >= IntExpr::Kind::Add &&
+        (ints[e].a >= static_cast<int64_t>(e) || ints[e].b >= static_cast<int64_t>(e)))
       fail(ErrorKind::Value, "program: expression ", e, " reads a later one");
   }
 }
@@ -57,7 +64,8 @@ std::string Program::text() const {
     const ScalarExpr& e = numbers[x.index];
     switch (e.kind) {
       case ScalarExpr::Kind::Const:
-        return e.constant.kind == Scalar::Kind::Float ? std::to_string(e.constant.d) : std::to_string(e.constant.i);
+        return e.constant.kind == Scalar::Kind::Float ? std::to_string(e.constant.d)
+                                                      : std::to_string(e.constant.i);
       case ScalarExpr::Kind::Input: return "scalar" + std::to_string(e.a);
       default: return "number" + std::to_string(x.index);
     }

@@ -22,9 +22,7 @@ struct Edge {
 };
 
 // Python's view of a node: hooks, and the object handed out as grad_fn. Made on first use.
-struct NodeExtras {
-  virtual ~NodeExtras() = default;
-};
+struct NodeExtras { virtual ~NodeExtras() = default; };
 
 struct BackwardMode {
   bool keep_graph = false;

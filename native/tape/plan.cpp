@@ -27,14 +27,16 @@ class PlanTable {
   static uint64_t hash(const Application& a, uint64_t need) {
     uint64_t h = mix(reinterpret_cast<uintptr_t>(a.op), need);
     for (const Argument& x : a.args) {
-      h = mix(h, x.var ? reinterpret_cast<uintptr_t>(x.var->array.meta.get()) : static_cast<uint64_t>(x.scalar.kind));
+      h = mix(h, x.var ? reinterpret_cast<uintptr_t>(x.var->array.meta.get())
+                       : static_cast<uint64_t>(x.scalar.kind));
     }
     for (int64_t v : a.ints) h = mix(h, static_cast<uint64_t>(v));
     return h;
   }
 
   static bool matches(const Plan& p, const Application& a, uint64_t need) {
-    if (p.op != a.op || p.need != need || p.in.size() != a.args.size() || p.ints.size() != a.ints.size()) return false;
+    if (p.op != a.op || p.need != need || p.in.size() != a.args.size() || p.ints.size() != a.ints.size())
+      return false;
     for (size_t i = 0; i < a.args.size(); ++i) {
       const Argument& x = a.args[i];
       if (p.in[i].get() != (x.var ? x.var->array.meta.get() : nullptr)) return false;
@@ -156,7 +158,8 @@ void bind_forward(Plan& p, const Application& a) {
     rule_key.operands.push_back({x.var ? x.var->array.meta.get() : nullptr, x.scalar.kind});
   p.rule = g_make_rule(rule_key);
   p.forward = Bound::bind(p.rule->forward, tensors, a.ints);
-  if (!p.forward) fail(ErrorKind::Runtime, a.op->name, ": the traced program does not hold for its own sizes");
+  if (!p.forward)
+    fail(ErrorKind::Runtime, a.op->name, ": the traced program does not hold for its own sizes");
   rules().at(key).push_back(p.rule);
 }
 
@@ -179,7 +182,8 @@ void find_direct(Plan& p) {
   if (op.typing == Typing::Cast) return;
   for (const auto& m : p.in) {
     if (!m) continue;
-    if (m->dtype != types.compute || !m->is_contiguous || m->numel != out->numel || m->ndim != out->ndim) return;
+    if (m->dtype != types.compute || !m->is_contiguous || m->numel != out->numel || m->ndim != out->ndim)
+      return;
   }
   p.direct = op.block->fn[static_cast<int>(types.compute)];
 }

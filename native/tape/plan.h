@@ -102,9 +102,7 @@ Plan& find_plan(const Application& a, uint64_t need);
 // Which of the arguments need a gradient, in the current grad mode.
 uint64_t needed(const Application& a);
 
-struct CacheStatistics {
-  int64_t plan_hits, plan_misses, plans, rules, rule_misses, bindings;
-};
+struct CacheStatistics { int64_t plan_hits, plan_misses, plans, rules, rule_misses, bindings; };
 CacheStatistics cache_statistics();
 void clear_plans();   // after a change of what plans depend on beside their key: the default dtype
 void clear_caches();

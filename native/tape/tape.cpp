@@ -44,14 +44,17 @@ void run_direct(const Plan& p, const Application& a, void* out) {
   const int64_t width = size_of(d);
   store_scalar(a.args[number].scalar, d, block);
   const int64_t m = std::min(n, kDirectBlock);
-  if (width == 4) std::fill_n(reinterpret_cast<uint32_t*>(block) + 1, m - 1, *reinterpret_cast<uint32_t*>(block));
-  else if (width == 8) std::fill_n(reinterpret_cast<uint64_t*>(block) + 1, m - 1, *reinterpret_cast<uint64_t*>(block));
+  if (width == 4)
+    std::fill_n(reinterpret_cast<uint32_t*>(block) + 1, m - 1, *reinterpret_cast<uint32_t*>(block));
+  else if (width == 8)
+    std::fill_n(reinterpret_cast<uint64_t*>(block) + 1, m - 1, *reinterpret_cast<uint64_t*>(block));
   else std::fill_n(block + 1, m - 1, block[0]);
   const int64_t out_width = size_of(p.out[0]->dtype);
   for (int64_t i = 0; i < n; i += kDirectBlock) {
     const int64_t count = std::min(kDirectBlock, n - i);
     const char* t = static_cast<const char*>(in[number == 0 ? 1 : 0]) + i * width;
-    p.direct(static_cast<char*>(out) + i * out_width, number == 0 ? block : t, number == 0 ? t : block, nullptr, count);
+    p.direct(static_cast<char*>(out) + i * out_width, number == 0 ? block : t, number == 0 ? t : block,
+             nullptr, count);
   }
 }
 
@@ -162,7 +165,8 @@ Ref<Node> record(const Application& a) {
   Plan& p = find_plan(a, need);
   Ref<OperationNode> node = OperationNode::make(Ref<Plan>(&p), a);
   for (const Save& s : p.rule->saves)
-    if (s.output) fail(ErrorKind::Runtime, p.op->name, ": its backward reads its output; it cannot be recorded alone");
+    if (s.output)
+      fail(ErrorKind::Runtime, p.op->name, ": its backward reads its output; it cannot be recorded alone");
   node->save(a, {});
   return Ref<Node>(node.get());
 }
@@ -172,7 +176,8 @@ Ref<Node> record(const Application& a) {
 Ref<OperationNode> OperationNode::make(Ref<Plan> plan, const Application& a) {
   const size_t edges = plan->arguments.size(), saves = plan->rule->saves.size();
   const size_t scalars = a.args.size() - edges;
-  const size_t bytes = sizeof(OperationNode) + edges * sizeof(Edge) + saves * sizeof(Saved) + scalars * sizeof(Scalar);
+  const size_t bytes =
+      sizeof(OperationNode) + edges * sizeof(Edge) + saves * sizeof(Saved) + scalars * sizeof(Scalar);
   void* block = pb::allocate(bytes);
   if (!block) fail(ErrorKind::Memory, "can't allocate memory for a node of the graph");
   auto* n = new (block) OperationNode();
@@ -237,10 +242,11 @@ void OperationNode::check_saved(const Saved& s, size_t k) const {
   if (!s.array.storage || s.array.storage->version == s.version) return;
   const Save& source = plan_->rule->saves[k];
   const Meta& m = *s.array.meta;
-  fail(ErrorKind::Inplace, "one of the variables needed for gradient computation has been modified by an inplace ",
+  fail(ErrorKind::Inplace,
+       "one of the variables needed for gradient computation has been modified by an inplace ",
        "operation: [torch.", info(m.dtype).legacy, " ", shape_text(m.shape()), "]", name_of_saved(s, source),
-       " is at version ", s.array.storage->version, "; expected version ", s.version, " instead. ", kAnomalyHint, "\n",
-       plan_->op->name, " keeps its ", source.output ? "output" : "input",
+       " is at version ", s.array.storage->version, "; expected version ", s.version, " instead. ",
+       kAnomalyHint, "\n", plan_->op->name, " keeps its ", source.output ? "output" : "input",
        " for the backward pass: change a clone of it, or change it after backward().");
 }
 
@@ -254,8 +260,8 @@ bool OperationNode::needs_saved(uint64_t cotangents) const {
 
 // Outputs from 63 on share a bit: a backward program takes the cotangents of all of them or of none.
 void OperationNode::complete_shared(std::vector<Var>& cotangents) const {
-  const bool any = std::any_of(cotangents.begin() + 63, cotangents.end(),
-                               [](const Var& c) { return !!c.array.storage; });
+  const bool any =
+      std::any_of(cotangents.begin() + 63, cotangents.end(), [](const Var& c) { return !!c.array.storage; });
   if (!any) return;
   cotangents.resize(plan_->out.size());
   for (size_t i = 63; i < cotangents.size(); ++i) {
@@ -326,7 +332,8 @@ Var OperationNode::reattach(size_t k) {
 }
 
 // With create_graph the same backward program runs as an op of its own, and is recorded in its turn.
-void OperationNode::run_recorded(std::span<Var> cotangents, uint64_t mask, std::span<Var> out, const BackwardMode&) {
+void OperationNode::run_recorded(std::span<Var> cotangents, uint64_t mask, std::span<Var> out,
+                                 const BackwardMode&) {
   Ref<Plan> plan = plan_;
   const size_t inputs = plan->arguments.size();
   std::vector<Var> values(inputs + plan->out.size());
@@ -358,20 +365,23 @@ bool same_memory(const Array& a, const Array& b) { return a.storage->root() == b
 void check_no_internal_overlap(const Array& a) {
   for (int i = 0; i < a.meta->ndim; ++i) {
     if (a.meta->size(i) > 1 && a.meta->stride(i) == 0) {
-      fail(ErrorKind::Runtime, "unsupported operation: more than one element of the written-to tensor refers to a ",
+      fail(ErrorKind::Runtime,
+           "unsupported operation: more than one element of the written-to tensor refers to a ",
            "single memory location. Please clone() the tensor before performing the operation.");
     }
   }
 }
 
 void check_no_partial_overlap(const Array& a, const Array& b) {
-  if (!same_memory(a, b) || !a.meta->is_dense || !b.meta->is_dense || !a.meta->numel || !b.meta->numel) return;
+  if (!same_memory(a, b) || !a.meta->is_dense || !b.meta->is_dense || !a.meta->numel || !b.meta->numel)
+    return;
   const char* a0 = static_cast<char*>(a.data());
   const char* b0 = static_cast<char*>(b.data());
   const char *a1 = a0 + a.meta->bytes(), *b1 = b0 + b.meta->bytes();
   if (a0 == b0 && a1 == b1 && std::ranges::equal(a.meta->strides(), b.meta->strides())) return;
   if (a0 < b1 && b0 < a1) {
-    fail(ErrorKind::Runtime, "unsupported operation: some elements of the input tensor and the written-to tensor refer ",
+    fail(ErrorKind::Runtime,
+         "unsupported operation: some elements of the input tensor and the written-to tensor refer ",
          "to a single memory location. Please clone() the tensor before performing the operation.");
   }
 }
@@ -381,8 +391,9 @@ namespace {
 void check_result_type(DType result, DType target) {
   const auto worse = info(result).category > info(target).category;
   if (worse) {
-    fail(ErrorKind::Dtype, "result type ", info(result).scalar_name, " can't be cast to the desired output type ",
-         info(target).scalar_name, "\nAn in-place operation keeps its tensor's type; use the form that returns a new ",
+    fail(ErrorKind::Dtype, "result type ", info(result).scalar_name,
+         " can't be cast to the desired output type ", info(target).scalar_name,
+         "\nAn in-place operation keeps its tensor's type; use the form that returns a new ",
          "tensor, or convert the tensor first.");
   }
 }
@@ -419,12 +430,14 @@ Ref<Node> apply_in_place(const Application& a) {
   if (!std::ranges::equal(result.shape(), self.array.meta->shape())) {
     fail(ErrorKind::Shape, "output with shape ", shape_text(self.array.meta->shape()),
          " doesn't match the broadcast shape ", shape_text(result.shape()),
-         "\nAn in-place operation cannot change the shape of its tensor; use the form that returns a new one.");
+         "\nAn in-place operation cannot change the shape of its tensor; use the form that returns a new "
+         "one.");
   }
   std::vector<Array> results(p->out.size());
   Ref<OperationNode> node;
   // The way back may need the value that is about to be overwritten: then the node keeps a copy of it.
-  const bool keeps_self = std::ranges::any_of(p->rule->saves, [](const Save& s) { return !s.output && s.index == 0; });
+  const bool keeps_self =
+      std::ranges::any_of(p->rule->saves, [](const Save& s) { return !s.output && s.index == 0; });
   Array old;
   if (keeps_self) old = copy_of(self.array);
   if (p->direct && p->out[0].get() == self.array.meta.get() && !keeps_self) {

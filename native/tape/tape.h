@@ -28,9 +28,12 @@ Op* register_op(Op op);                     // lives for ever
 std::span<Op* const> all_ops();
 
 inline constexpr char kFreedGraph[] =
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
-    "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
-    "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
+    "Trying to backward through the graph a second time (or directly access saved tensors after they have "
+    "already been "
+    "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
+    "Specify "
+    "retain_graph=True if you need to backward through the graph a second time or if you need to access "
+    "saved tensors "
     "after calling backward.";
 inline constexpr char kAnomalyHint[] =
     "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "

@@ -47,9 +47,9 @@ view(
     lambda g, x, dim, size, step: f["_unfold_backward"](g, x.shape, dim, size, step),
 )
 view(
-    "as_strided_of_base(Tensor input, size[] size, size[] stride, size offset)",
-    lambda g, x, size, stride, offset: f["_as_strided_backward"](
-        g, x.shape, _strides(x), size, stride, offset
+    "as_strided_of_base(Tensor input, size[] size, size[] stride, size offset, size[] base_stride=[])",
+    lambda g, x, size, stride, offset, base: f["_as_strided_backward"](
+        g, x.shape, base or _strides(x), size, stride, offset
     ),
     node="AsStridedBackward0!",
     expose_as="_as_strided_of_base",
@@ -96,18 +96,21 @@ linear(
 linear(
     "as_strided_backward(Tensor grad, size[] base_sizes, size[] base_strides, size[] size, size[] stride, "
     "size offset)",
-    lambda g, x, bs, bst, size, stride, offset: f["_as_strided_of_base"](
-        f["_contiguous"](g), size, stride, offset
-    ),
+    lambda g, x, bs, bst, size, stride, offset: f["_as_strided_take"](g, bst, size, stride, offset),
     expose_as="_as_strided_backward",
+)
+linear(
+    "as_strided_take(Tensor input, size[] base_strides, size[] size, size[] stride, size offset)",
+    lambda g, x, bst, size, stride, offset: f["_as_strided_backward"](g, x.shape, bst, size, stride, offset),
+    expose_as="_as_strided_take",
 )
 
 # An in-place change of a view, seen from its base: the base with a region replaced.
 kernel(
-    "copy_slices(Tensor base, Tensor value, size[] size, size[] stride, size offset)",
+    "copy_slices(Tensor base, Tensor value, size[] size, size[] stride, size offset, size[] base_stride=[])",
     lambda g, v, out: (
-        f["_zero_slices"](g, _strides(v[0]), v[2], v[3], v[4]),
-        f["_as_strided_of_base"](f["_contiguous"](g), v[2], v[3], v[4]),
+        f["_zero_slices"](g, v[5] or _strides(v[0]), v[2], v[3], v[4]),
+        f["_as_strided_take"](g, v[5] or _strides(v[0]), v[2], v[3], v[4]),
     ),
     node="torch::autograd::CopySlices!",
     expose_as="_copy_slices",
@@ -156,4 +159,5 @@ def _split_cat(g, values, out):
 
 
 kernel("cat(Tensor[] tensors, int dim=0)", _split_cat, expose_as="cat", method=False, dtypes=ANY)
-linear("full_like_scalar(Tensor like, Scalar value)", lambda g, x, value: None, expose_as="_full_like", shape_only=True)
+linear("full_like_scalar(Tensor like, Scalar value)", lambda g, x, value: None, expose_as="_full_like",
+       shape_only=True)  # fmt: skip

@@ -140,6 +140,11 @@ def dependencies(instruction):
     return found
 
 
+def is_constant(t) -> bool:
+    """Made from a shape alone: made again where it is asked for, never kept."""
+    return t.source is not None and t.source.op.shape_only
+
+
 def element_reads(outputs, stop) -> set:
     """The values of `stop` whose elements are needed to compute `outputs`."""
     reads, seen, stack = set(), set(), list(outputs)
@@ -148,8 +153,10 @@ def element_reads(outputs, stop) -> set:
         if t in seen:
             continue
         seen.add(t)
+        if is_constant(t):
+            continue
         if t in stop:
             reads.add(t)
-        elif t.source is not None and not t.source.op.shape_only:
+        elif t.source is not None:
             stack.extend(x for x in t.source.operands if isinstance(x, Tracer))
     return reads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pullback import _core
 from pullback.trace import signature as sig
-from pullback.trace.program import Lowering, dependencies, element_reads
+from pullback.trace.program import Lowering, dependencies, element_reads, is_constant
 from pullback.trace.sizes import FOLD, PARAM, SIZE, Size
 from pullback.trace.tracer import DTYPES, N_CONST, N_INPUT, N_SIZE, Graph, Number, Tracer, functions, param
 
@@ -157,7 +157,7 @@ class Trace:
             self.programs[mask] = (cotangents, gradients)
         cotangents, gradients = self.programs[mask]
         given = set(self.inputs)
-        outputs = [None if o in given else o for o in self.outputs]
+        outputs = [None if o in given or is_constant(o) else o for o in self.outputs]
         return self.lower(gradients, cotangents + self.inputs + outputs)
 
     def backward_op(self, mask):
@@ -195,7 +195,7 @@ class BackwardTrace(Trace):
         given = cotangents + outer.inputs
         new = dict(zip(given, self.inputs))
         for old, tracer in zip(outer.outputs, self.inputs[len(given) :]):
-            if old not in new:
+            if old not in new and not is_constant(old):
                 new[old] = tracer
         return Replay(self, new).run(gradients)
 

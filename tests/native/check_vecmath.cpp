@@ -26,7 +26,7 @@ struct Subject {
   double (*reference32)(double);
   Long (*reference64)(Long);
   double limit32, limit64;  // units in the last place
-  double low, high;         // where float64 samples are dense
+  double low, high;  // where float64 samples are dense
 };
 
 template <class T> T sigmoid(T x) { return x < 0 ? std::exp(x) / (1 + std::exp(x)) : 1 / (1 + std::exp(-x)); }
@@ -109,12 +109,42 @@ void measure(pb::BlockFn fn, Ref reference, const std::vector<T>& x, Worst& wors
 }
 
 template <class T> void add_hard_cases(std::vector<T>& x) {
-  const Long kPlaces[] = {
-      0, 0.25L, 0.5L, 1, 2, 4, 7, 22, 27, 50, 88.722839L, 103.97L, 104, 709.782712893384L,
-      745.13321910194L, M_PI_2l, M_PIl, 3 * M_PI_2l, 1e3L, 0x1p20L, 0x1.921fb54442d18p20L, 0x1p28L,
-      1e10L, 1e22L, 1e38L, 0x1p-126L, 0x1p-149L, 0x1p-28L, 0x1p-54L, 0.3465735902799726L,
-      0.70710678118654752L, 1.41421356237309505L, 0.41421356237309503L, 2.41421356237309492L,
-      6381956970095103.0L * 0x1p797L, 0x1p1000L};
+  const Long kPlaces[] = {0,
+                          0.25L,
+                          0.5L,
+                          1,
+                          2,
+                          4,
+                          7,
+                          22,
+                          27,
+                          50,
+                          88.722839L,
+                          103.97L,
+                          104,
+                          709.782712893384L,
+                          745.13321910194L,
+                          M_PI_2l,
+                          M_PIl,
+                          3 * M_PI_2l,
+                          1e3L,
+                          0x1p20L,
+                          0x1.921fb54442d18p20L,
+                          0x1p28L,
+                          1e10L,
+                          1e22L,
+                          1e38L,
+                          0x1p-126L,
+                          0x1p-149L,
+                          0x1p-28L,
+                          0x1p-54L,
+                          0.3465735902799726L,
+                          0.70710678118654752L,
+                          1.41421356237309505L,
+                          0.41421356237309503L,
+                          2.41421356237309492L,
+                          6381956970095103.0L * 0x1p797L,
+                          0x1p1000L};
   for (Long place : kPlaces) {
     for (int sign = -1; sign <= 1; sign += 2) {
       for (int step = -200; step <= 200; ++step) {
