@@ -1,0 +1,8 @@
+"""Tests run in a folder of their own: programs that they start find the installed package, not its sources."""
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
