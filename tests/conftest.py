@@ -1,4 +1,4 @@
-"""Tests run in a folder of their own: programs that they start find the installed package, not the sources."""
+"""Tests run in a folder of their own: programs that they start find the installed package, not sources."""
 
 import pytest
 
