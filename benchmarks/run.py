@@ -41,6 +41,7 @@ class Worker:
             raise SystemExit(f"{module} could not be imported in {sys.executable}")
 
     def time(self, name):
+        time.sleep(0.25)  # the other library's threads spin for a while before they sleep
         self.process.stdin.write(name + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
@@ -74,7 +75,7 @@ def import_time(module, runs=7):
 
     def once(code):
         begin = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True)
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=HERE)
         return time.perf_counter() - begin
 
     base = statistics.median(once("import numpy") for _ in range(runs))
