@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pullback import _core, creation
+from pullback import _core
 from pullback.arguments import kind_name
 from pullback.errors import DtypeError
 from pullback.trace.tracer import functions as f
@@ -220,6 +220,3 @@ def are_deterministic_algorithms_enabled():
 
 def set_float32_matmul_precision(precision):
     """Accepted: products are always in full float32."""
-
-
-_ = creation

@@ -9,10 +9,9 @@ import numpy as np
 from pullback import _core, conversion, creation, from_data, random
 from pullback.arguments import device_of, dtype_of, finish, number, sized, sizes_of
 from pullback.conversion import clone, contiguous, is_contiguous, to, to_dtype, type_, type_as
-from pullback.errors import GradError
 from pullback.functions import allclose, equal, isclose
 from pullback.trace.tracer import functions as f
-from pullback.types import CPU, check_device, device, strided
+from pullback.types import CPU, check_device, strided
 
 Tensor = _core.Tensor
 
@@ -439,7 +438,3 @@ def _install():
     Tensor.resolve_conj = Tensor.resolve_neg = Tensor.conj = lambda self: self
     Tensor.__module__ = "torch"
     _core.set_torch_function_default(__torch_function__, _disabled_torch_function_impl)
-
-
-_backward_hooks = None
-_ = GradError, device

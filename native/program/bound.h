@@ -134,10 +134,4 @@ class Bound {
   bool unlocks_ = false;               // a step may let other Python threads run
 };
 
-// Values of the int expressions under the given inputs (results' metas are not needed before binding).
-bool guards_hold(const Program& p, std::span<const Meta* const> inputs, std::span<const int64_t> params);
-
-void copy_elements(const Array& to, const Array& from);  // converts; same shape
-void fill_elements(const Array& to, const Scalar& value);
-
 }  // namespace pb

@@ -109,7 +109,6 @@ void infer(const Op& op, std::span<const Operand> in, std::span<const int64_t> i
     return;
   }
   Dims shape;
-  int64_t seen = -1;
   for (size_t k = 0; k < in.size(); ++k) {
     if (!in[k].meta) continue;
     int axis = 0;
@@ -122,9 +121,7 @@ void infer(const Op& op, std::span<const Operand> in, std::span<const int64_t> i
            " do not broadcast: counted from the right, sizes must be equal or one of them 1. ",
            "Use reshape, unsqueeze or transpose on one of them.");
     }
-    seen = static_cast<int64_t>(k);
   }
-  (void)seen;
   const ElementwiseTypes types = elementwise_types(op, in, ints);
   if (op.block && op.typing != Typing::Cast && !op.block->fn[static_cast<int>(types.compute)]) {
     refuse_dtype(op, types.compute);

@@ -112,7 +112,6 @@ struct Op {
   int id = 0;
   bool differentiable = true;
   void* declaration = nullptr;  // borrowed PyObject: the Python declaration (immortal), or null
-  std::vector<bool> symbolic;   // for Composite programs built in C++; unused otherwise
 };
 
 // Output metas of one application (not for composites).

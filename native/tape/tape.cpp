@@ -415,14 +415,10 @@ Array copy_of(const Array& a) {
 Ref<Node> apply_in_place(const Application& a) {
   const Var& self = *a.args[0].var;
   check_no_internal_overlap(self.array);
-  bool copy = false;
   for (size_t i = 1; i < a.args.size(); ++i) {
     if (!a.args[i].var) continue;
-    const Array& other = a.args[i].var->array;
-    check_no_partial_overlap(self.array, other);
-    copy |= same_memory(self.array, other) && other.meta.get() != self.array.meta.get();
+    check_no_partial_overlap(self.array, a.args[i].var->array);
   }
-  (void)copy;
   const uint64_t need = needed(a);
   Ref<Plan> p(&find_plan(a, need));
   const Meta& result = *p->out[0];

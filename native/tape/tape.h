@@ -23,6 +23,9 @@ void check_no_internal_overlap(const Array& a);
 void check_no_partial_overlap(const Array& a, const Array& b);
 bool same_memory(const Array& a, const Array& b);
 
+void copy_elements(const Array& to, const Array& from);  // converts; same shape; not recorded
+void fill_elements(const Array& to, const Scalar& value);
+
 const Op* find_op(std::string_view name);   // throws if it is not registered
 Op* register_op(Op op);                     // lives for ever
 std::span<Op* const> all_ops();

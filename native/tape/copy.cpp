@@ -1,0 +1,24 @@
+// Elements written without recording: fills, and copies that convert.
+#include "kernels/copy.h"
+#include "tape/tape.h"
+
+namespace pb {
+
+void fill_elements(const Array& to, const Scalar& value) {
+  alignas(8) char element[8];
+  store_scalar(value, to.meta->dtype, element);
+  fill(to.placed().view(), element);
+}
+
+void copy_elements(const Array& to, const Array& from) {
+  if (to.meta->dtype == from.meta->dtype) return strided_copy(to.placed().view(), from.placed().view());
+  static const Op* cast = find_op("cast");
+  const GradMode off(false);
+  const Var v{from, nullptr, 0};
+  const Argument args[1] = {{&v, {}}};
+  const int64_t ints[1] = {static_cast<int64_t>(to.meta->dtype)};
+  const Var converted = apply_one({cast, args, ints, 0});
+  strided_copy(to.placed().view(), converted.array.placed().view());
+}
+
+}  // namespace pb
