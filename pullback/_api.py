@@ -102,7 +102,7 @@ from numpy import e, inf, nan, pi
 
 
 _tensor_module._install()
-from pullback.autograd.modes import (
+from pullback.autograd.grad_mode import (
     enable_grad,
     inference_mode,
     is_grad_enabled,

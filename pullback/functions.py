@@ -38,6 +38,11 @@ def is_nonzero(input):
     return bool(input)
 
 
+def is_inference(input):
+    """Whether a tensor was made in inference mode: it takes part in no backward pass."""
+    return input.is_inference()
+
+
 def is_same_size(input, other):
     """Whether two tensors have the same shape."""
     return tuple(input.shape) == tuple(other.shape)

@@ -145,6 +145,9 @@ def _rebuild(data, shape, order, dtype_name, requires_grad, cls, state):
 
 
 def __reduce_ex__(self, protocol):
+    from pullback.utils.hooks import warn_if_has_hooks
+
+    warn_if_has_hooks(self)
     # Dense memory keeps the order of its axes; the bytes are written in that order.
     order = list(range(self.dim()))
     if self.is_non_overlapping_and_dense():
@@ -433,7 +436,6 @@ def _install():
     Tensor._is_view = lambda self: self._base is not None
     Tensor.is_pinned = lambda self, device=None: False
     Tensor.__array_priority__ = 1000
-    Tensor.is_inference = lambda self: False
     Tensor.is_neg = Tensor.is_conj = lambda self: False
     Tensor.resolve_conj = Tensor.resolve_neg = Tensor.conj = lambda self: self
     Tensor.__module__ = "torch"

@@ -83,6 +83,7 @@ PyObject* storage_bytes(PyObject* self, PyObject*) { return PyLong_FromSize_t(ar
 PyObject* is_contiguous(PyObject* self, PyObject* const*, Py_ssize_t, PyObject*) {
   return boolean(array(self).meta->is_contiguous);
 }
+PyObject* is_inference(PyObject* self, PyObject*) { return boolean(array(self).storage->inference); }
 PyObject* is_dense(PyObject* self, PyObject*) { return boolean(array(self).meta->is_dense); }
 
 PyObject* shares_memory(PyObject* self, PyObject* other) {
@@ -95,6 +96,7 @@ PyObject* set_all(PyObject* self, PyObject* value) {
     Scalar s;
     if (!scalar_from(value, s)) fail(ErrorKind::Type, "fill_(): argument 'value' must be a number");
     TensorObject* t = as_tensor(self);
+    check_not_inference(t->var.array);
     check_no_internal_overlap(t->var.array);
     fill_elements(t->var.array, s);
     ++t->var.array.storage->version;
@@ -111,6 +113,7 @@ PyObject* count_from_zero(PyObject* self, PyObject*) {
 PyObject* take_elements(PyObject* self, PyObject* other) {
   return guarded([&]() -> PyObject* {
     TensorObject* t = as_tensor(self);
+    check_not_inference(t->var.array);
     check_no_internal_overlap(t->var.array);
     const Array& from = array(other);
     check_no_partial_overlap(t->var.array, from);
@@ -241,6 +244,7 @@ PyMethodDef data_methods[] = {
      "Whether the elements lie row by row."},
     {"is_non_overlapping_and_dense", is_dense, METH_NOARGS, "Whether the elements fill one block of memory."},
     {"_shares_memory", shares_memory, METH_O, "Whether two tensors lie in one storage."},
+    {"is_inference", is_inference, METH_NOARGS, "Whether the tensor was made in inference mode."},
     {"_set_all", set_all, METH_O, "Every element becomes a number; not recorded."},
     {"_take_elements", take_elements, METH_O, "Elements of another tensor of the same shape; not recorded."},
     {"_count_from_zero", count_from_zero, METH_NOARGS, "Filling a new tensor is no change of it."},

@@ -96,10 +96,12 @@ PyObject* output(PyObject*, PyObject* args) {
     FunctionNode& n = function_node_of(node);
     n.set_output(nr, t->var.array.meta);
     if (in_place) {
+      check_in_place(t, true);
       rebase_history(t, Ref<Node>(&n), nr);
     } else {
-      Py_CLEAR(t->base);
+      if (t->base) t->seen_rebases = t->base->rebases;
       t->no_grad_view = t->multi_view = false;
+      t->function_view = t->base != nullptr;
       leave_leaf(t);
       t->var.node = Ref<Node>(&n);
       t->var.nr = nr;

@@ -122,6 +122,8 @@ void init_runtime(nb::module_& m) {
 void init_tape(nb::module_& m) {
   m.def("is_grad_enabled", grad_enabled);
   m.def("set_grad_enabled", set_grad_enabled);
+  m.def("is_inference_mode_enabled", inference_mode);
+  m.def("set_inference_mode", set_inference_mode);
   m.def(
       "run_backward",
       [](nb::tuple tensors, nb::tuple gradients, nb::object inputs, bool keep, bool create, bool acc) {
@@ -159,6 +161,7 @@ void init_python_hooks(nb::module_& m) {
         [](nb::object symbolic, nb::object tensor) { set_tracer_types(symbolic.ptr(), tensor.ptr()); });
   m.def("set_dispatcher", [](nb::object f) { set_dispatcher(f.ptr()); });
   m.def("set_subclass_dispatch", set_subclass_dispatch);
+  m.def("set_edge_positions", [](nb::object f) { set_edge_positions(f.ptr()); });
   m.def("set_torch_function_default", [](nb::object plain, nb::object disabled) {
     set_torch_function_default(plain.ptr(), disabled.ptr());
   });

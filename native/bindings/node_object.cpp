@@ -170,7 +170,7 @@ std::string name_of(PyObject* hook) {
   Owned name(PyObject_GetAttrString(hook, "__name__"));
   PyErr_Clear();
   if (name && PyUnicode_Check(name.get())) return PyUnicode_AsUTF8(name.get());
-  return Py_TYPE(hook)->tp_name;
+  return "<unknown>";
 }
 
 void take_gradient(Var& into, PyObject* value, PyObject* hook) {
@@ -209,13 +209,17 @@ Owned gradients_tuple(std::span<Var> values) {
 
 void replace_all(std::span<Var> values, PyObject* result, PyObject* hook) {
   if (result == Py_None) return;
-  Owned tuple = PyTuple_Check(result) ? Owned::borrow(result) : own(PyTuple_Pack(1, result));
-  if (PyTuple_GET_SIZE(tuple.get()) != static_cast<Py_ssize_t>(values.size())) {
+  if (!PyTuple_Check(result)) {
+    fail(ErrorKind::Type, "expected tuple, but hook returned '", Py_TYPE(result)->tp_name,
+         "'\nA node's hook returns None, or a tuple with one gradient (or None) for each of ", values.size(),
+         ".");
+  }
+  if (PyTuple_GET_SIZE(result) != static_cast<Py_ssize_t>(values.size())) {
     fail(ErrorKind::Runtime, "hook '", name_of(hook), "' has returned an incorrect number of values (got ",
-         PyTuple_GET_SIZE(tuple.get()), ", but expected ", values.size(), ")");
+         PyTuple_GET_SIZE(result), ", but expected ", values.size(), ")");
   }
   for (size_t i = 0; i < values.size(); ++i) {
-    PyObject* v = PyTuple_GET_ITEM(tuple.get(), i);
+    PyObject* v = PyTuple_GET_ITEM(result, i);
     if (v == Py_None) values[i] = Var();
     else take_gradient(values[i], v, hook);
   }
@@ -268,21 +272,20 @@ Ref<Node> node_from_object(PyObject* o) {
   return Ref<Node>(as_node(o)->node);
 }
 
-void PythonObserver::before(Node& n, std::span<Var> cotangents) {
-  auto& e = static_cast<PyNodeExtras&>(*n.extras);
+namespace {
+
+void run_tensor_hooks(PyNodeExtras& e, std::span<Var> cotangents) {
   for (auto& [nr, dict] : e.tensor_hooks) {
-    if (nr >= cotangents.size() || !cotangents[nr].array.storage) continue;
+    if (nr >= cotangents.size()) continue;
     for (const Owned& hook : callables(dict)) {
       Owned g = own(gradient_object(cotangents[nr]));
       Owned r = own(PyObject_CallOneArg(hook.get(), g.get()));
       if (r.get() != Py_None) take_gradient(cotangents[nr], r.get(), hook.get());
     }
   }
-  for (const Owned& hook : callables(e.pre_hooks)) {
-    Owned g = gradients_tuple(cotangents);
-    Owned r = own(PyObject_CallOneArg(hook.get(), g.get()));
-    replace_all(cotangents, r.get(), hook.get());
-  }
+}
+
+void retain_gradients(const PyNodeExtras& e, std::span<Var> cotangents) {
   for (const Retained& r : e.retained) {
     PyObject* t = PyWeakref_GetObject(r.tensor);
     if (t == Py_None || r.nr >= cotangents.size() || !cotangents[r.nr].array.storage) continue;
@@ -299,17 +302,70 @@ void PythonObserver::before(Node& n, std::span<Var> cotangents) {
   }
 }
 
+void run_accumulate_hooks(LeafNode& n, const PyNodeExtras& e) {
+  if (!e.accumulate_hooks) return;
+  Owned leaf(n.variable());
+  if (!leaf) return;
+  for (const Owned& hook : callables(e.accumulate_hooks)) {
+    Owned r = own(PyObject_CallOneArg(hook.get(), leaf.get()));
+    if (r.get() != Py_None) {
+      fail(ErrorKind::Type, "expected Variable, but hook returned '", Py_TYPE(r.get())->tp_name,
+           "'\nA hook after accumulation changes .grad of the tensor that it is given, and returns None.");
+    }
+  }
+}
+
+PyObject* edge_positions = nullptr;  // pullback.autograd.hooks.edge_positions
+
+// Where each gradient of the node, in the order of its next_functions, stands among those that it computes; -1: none.
+std::vector<Py_ssize_t> positions_of(Node& n) {
+  std::vector<Py_ssize_t> out;
+  if (n.is_leaf()) return out;
+  Owned self = own(node_object(Ref<Node>(&n)));
+  Owned list = own(PyObject_CallOneArg(edge_positions, self.get()));
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list.get()); ++i)
+    out.push_back(PyLong_AsSsize_t(PyList_GET_ITEM(list.get(), i)));
+  return out;
+}
+
+void run_post_hooks(Node& n, const PyNodeExtras& e, std::span<Var> cotangents, std::span<Var> gradients) {
+  const std::vector<Owned> hooks = callables(e.post_hooks);
+  if (hooks.empty()) return;
+  const std::vector<Py_ssize_t> positions = positions_of(n);
+  std::vector<Var> shown(positions.size());
+  for (size_t i = 0; i < positions.size(); ++i)
+    if (positions[i] >= 0) shown[i] = gradients[positions[i]];
+  for (const Owned& hook : hooks) {
+    Owned in = gradients_tuple(shown), out = gradients_tuple(cotangents);
+    Owned r = own(PyObject_CallFunctionObjArgs(hook.get(), in.get(), out.get(), nullptr));
+    replace_all(shown, r.get(), hook.get());
+  }
+  for (size_t i = 0; i < positions.size(); ++i)
+    if (positions[i] >= 0) gradients[positions[i]] = shown[i];
+}
+
+}  // namespace
+
+void set_edge_positions(PyObject* callable) { Py_XSETREF(edge_positions, Py_NewRef(callable)); }
+
+void PythonObserver::before(Node& n, std::span<Var> cotangents) {
+  auto& e = static_cast<PyNodeExtras&>(*n.extras);
+  run_tensor_hooks(e, cotangents);
+  retain_gradients(e, cotangents);
+  const std::span<Var> seen =
+      cotangents.first(std::min<size_t>(cotangents.size(), n.differentiable_outputs()));
+  for (const Owned& hook : callables(e.pre_hooks)) {
+    Owned g = gradients_tuple(seen);
+    Owned r = own(PyObject_CallOneArg(hook.get(), g.get()));
+    replace_all(seen, r.get(), hook.get());
+  }
+}
+
 void PythonObserver::after(Node& n, std::span<Var> cotangents, std::span<Var> gradients) {
   auto& e = static_cast<PyNodeExtras&>(*n.extras);
-  for (const Owned& hook : callables(e.post_hooks)) {
-    Owned in = gradients_tuple(gradients), out = gradients_tuple(cotangents);
-    Owned r = own(PyObject_CallFunctionObjArgs(hook.get(), in.get(), out.get(), nullptr));
-    if (!n.is_leaf()) replace_all(gradients, r.get(), hook.get());
-  }
-  if (!n.is_leaf() || !e.accumulate_hooks) return;
-  Owned leaf(static_cast<LeafNode&>(n).variable());
-  if (!leaf) return;
-  for (const Owned& hook : callables(e.accumulate_hooks)) own(PyObject_CallOneArg(hook.get(), leaf.get()));
+  if (n.is_leaf()) run_accumulate_hooks(static_cast<LeafNode&>(n), e);
+  run_post_hooks(n, e, cotangents.first(std::min<size_t>(cotangents.size(), n.differentiable_outputs())),
+                 gradients);
 }
 
 void init_node_type(PyObject* module) {

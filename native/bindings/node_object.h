@@ -27,6 +27,7 @@ struct PyNodeExtras final : NodeExtras {
 };
 PyNodeExtras& extras_of(Node& n);
 // For the garbage collector: Python objects that a node holds which nobody but one tensor holds.
+void set_edge_positions(PyObject* callable);
 int visit_node(Node& n, visitproc visit, void* arg);
 void clear_node(Node& n);
 

@@ -53,7 +53,12 @@ PyObject* get_retains_grad(PyObject* self, void*) {
 }
 PyObject* get_output_nr(PyObject* self, void*) { return PyLong_FromUnsignedLong(as_tensor(self)->var.nr); }
 PyObject* get_version(PyObject* self, void*) {
-  return PyLong_FromUnsignedLong(as_tensor(self)->var.array.storage->version);
+  return guarded([&] {
+    const Storage& s = *as_tensor(self)->var.array.storage;
+    if (s.inference)
+      fail(ErrorKind::Runtime, "Inference tensors do not track version counter.\nA clone() of it does.");
+    return PyLong_FromUnsignedLong(s.version);
+  });
 }
 PyObject* get_base(PyObject* self, void*) {
   PyObject* base = reinterpret_cast<PyObject*>(as_tensor(self)->base);

@@ -121,7 +121,7 @@ TensorObject* new_tensor(Var v, PyTypeObject* type) {
   t->grad = nullptr;
   t->base = nullptr;
   t->rebases = t->seen_rebases = 0;
-  t->retains_grad = t->no_grad_view = t->multi_view = false;
+  t->retains_grad = t->no_grad_view = t->multi_view = t->inference_view = t->function_view = false;
   t->dict = t->weakrefs = nullptr;
   t->parked = nullptr;
   if (type == tensor_type) PyObject_GC_Track(reinterpret_cast<PyObject*>(t));
@@ -166,6 +166,11 @@ void set_requires_grad(TensorObject* t, bool on) {
          "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
   }
   if (on == static_cast<bool>(v.node)) return;
+  if (on && v.array.storage->inference && !inference_mode()) {
+    fail(ErrorKind::Grad,
+         "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.\n",
+         "Make a clone() of it, which is an ordinary tensor.");
+  }
   if (!on) {
     leave_leaf(t);
     t->var.node = nullptr;
@@ -185,8 +190,10 @@ void mark_view(TensorObject* view, TensorObject* base) {
   Py_INCREF(root);
   view->base = root;
   view->seen_rebases = root->rebases;
-  view->no_grad_view = !grad_enabled() || base->no_grad_view;
+  view->no_grad_view = !recording() || base->no_grad_view;
   view->multi_view = base->multi_view;
+  view->function_view = base->function_view;
+  view->inference_view = base->inference_view || (inference_mode() && !root->var.array.storage->inference);
 }
 
 namespace {
@@ -214,18 +221,35 @@ uint64_t all_symbolic(const Array& a, const Array& base) {
 
 namespace {
 
+constexpr char kManyViews[] =
+    " This view is the output of a function that returns multiple views. Such functions do not allow the "
+    "output "
+    "views to be modified inplace. You should replace the inplace operation by an out-of-place one.";
+constexpr char kFunctionView[] =
+    " This view was created inside a custom Function (or because an input was returned as-is) and the "
+    "autograd "
+    "logic to handle view+inplace would override the custom backward associated with the custom Function, "
+    "leading to incorrect gradients. This behavior is forbidden. You can fix this by cloning the output of "
+    "the "
+    "custom Function.";
+
+std::string ambiguous(const char* mode) {
+  return concat(
+      " Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code ",
+      "by moving both the view and the inplace either both inside the ", mode,
+      " block (if you don't want the inplace to be tracked) or both outside (if you want the inplace to be ",
+      "tracked).");
+}
+
 // Torch's refusal to change a view whose history would become wrong. `what` completes "is a view and ...".
 [[noreturn]] void refuse_view(TensorObject* t, const char* what, const char* without_node) {
-  const char* why =
-      t->multi_view
-          ? " This view is the output of a function that returns multiple views. Such functions do not allow "
-            "the output "
-            "views to be modified inplace. You should replace the inplace operation by an out-of-place one."
-          : " Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your "
-            "code by moving "
-            "both the view and the inplace either both inside the no_grad block (if you don't want the "
-            "inplace to be "
-            "tracked) or both outside (if you want the inplace to be tracked).";
+  const std::string why = t->multi_view      ? kManyViews
+                          : t->function_view ? kFunctionView
+                                             : ambiguous(t->inference_view ? "inference_mode" : "no_grad");
+  if (t->inference_view) {
+    fail(ErrorKind::Inplace,
+         "A view was created in inference mode and is being modified inplace in normal mode.", why);
+  }
   const Var& v = t->var;
   if (!v.node) fail(ErrorKind::Inplace, "A view was created in no_grad mode and ", without_node, why);
   const std::string& name = v.node->name();
@@ -256,7 +280,7 @@ void move_to_node(TensorObject* t, Ref<Node> node, uint32_t nr) {
 }  // namespace
 
 void refresh(TensorObject* t) {
-  if (t->base->var.node && (t->no_grad_view || t->multi_view)) {
+  if (t->base->var.node && is_restricted_view(t)) {
     refuse_view(t, "its base or another view of its base has been modified inplace.",
                 "its base or another view of its base has been modified inplace with grad mode enabled.");
   }
@@ -270,10 +294,20 @@ void refresh(TensorObject* t) {
   move_to_node(t, record({as_strided, args, ints, all_symbolic(t->var.array, base->var.array)}), 0);
 }
 
+void check_not_inference(const Array& a) {
+  if (!a.storage->inference || inference_mode()) return;
+  fail(ErrorKind::Inplace,
+       "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a ",
+       "clone to get a normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 "
+       "for ",
+       "more details.");
+}
+
 void check_in_place(TensorObject* t, bool records) {
-  if (!grad_enabled()) return;
+  check_not_inference(t->var.array);
+  if (!recording()) return;
   const Var& v = var_of(t);
-  if (t->base && (t->no_grad_view || t->multi_view) && (records || v.node || t->base->var.node)) {
+  if (is_restricted_view(t) && (records || v.node || t->base->var.node)) {
     refuse_view(t, "is being modified inplace.", "is being modified inplace with grad mode enabled.");
   }
   if (v.node && v.node->is_leaf()) {
@@ -376,7 +410,7 @@ void accumulate_grad(TensorObject* t, Var&& g, bool create_graph) {
     Array& a = g.array;
     const bool dense_leaf = meta.is_dense;
     Ref<Meta> wanted = dense_leaf ? t->var.array.meta : Meta::contiguous(meta.dtype, meta.shape());
-    if (!create_graph && (!a.storage->unique() || a.meta.get() != wanted.get() ||
+    if (!create_graph && (!a.storage->unique() || a.storage->inference || a.meta.get() != wanted.get() ||
                           static_cast<int64_t>(a.storage->bytes()) != a.meta->bytes())) {
       Array copy = Array::allocate(wanted);
       copy_elements(copy, a);
@@ -387,6 +421,7 @@ void accumulate_grad(TensorObject* t, Var&& g, bool create_graph) {
     return;
   }
   TensorObject* grad = as_tensor(t->grad);
+  if (!create_graph) check_not_inference(grad->var.array);
   static const Op* add = find_op("add");
   if (create_graph) {
     const Var& old = var_of(grad);

@@ -16,6 +16,8 @@ struct TensorObject {
   bool retains_grad;
   bool no_grad_view;         // made under no_grad: changing it in place later would lose the gradient
   bool multi_view;           // one of several views that one operation made
+  bool inference_view;       // made in inference mode, of a tensor that was not
+  bool function_view;        // made by a user's Function, or an input that it returned as it was
   PyObject* dict;
   PyObject* weakrefs;
   LeafNode* parked;  // this leaf's node, while requires_grad is off but a graph still leads there; borrowed
@@ -51,6 +53,12 @@ void leave_leaf(TensorObject* t);
 void mark_view(TensorObject* view, TensorObject* base);
 // After an in-place change: the tensor's new node; a view passes it on to its base.
 void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr = 0);
+// Whether changing the view later could lose or distort a gradient.
+inline bool is_restricted_view(const TensorObject* t) {
+  return t->base && (t->no_grad_view || t->multi_view || t->function_view);
+}
+// Outside of inference mode its tensors stay as they are.
+void check_not_inference(const Array& a);
 // Torch's refusals before an in-place change. `records`: the change needs a gradient whatever t itself needs.
 void check_in_place(TensorObject* t, bool records = false);
 

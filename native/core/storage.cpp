@@ -13,7 +13,21 @@ static_assert(sizeof(Storage) <= kHeader);
 
 void release_alias(void* owner) { static_cast<Storage*>(owner)->release(); }
 
+// A thread that ends inside the mode no longer counts.
+struct ThreadMode {
+  ~ThreadMode() { set(false); }
+  void set(bool to) {
+    if (to != on) g_threads_in_inference += to ? 1 : -1;
+    on = to;
+  }
+  bool on = false;
+};
+thread_local ThreadMode t_inference;
+
 }  // namespace
+
+bool thread_in_inference() { return t_inference.on; }
+void set_inference_mode(bool on) { t_inference.set(on); }
 
 Ref<Storage> Storage::allocate(size_t bytes) {
   void* block = bytes < (size_t{1} << 62) ? pb::allocate(kHeader + bytes) : nullptr;
@@ -28,6 +42,7 @@ Ref<Storage> Storage::allocate(size_t bytes) {
   Storage* s = new (block) Storage();
   s->data_ = static_cast<char*>(block) + kHeader;
   s->bytes_ = bytes;
+  s->inference = inference_mode();
   return Ref<Storage>(s);
 }
 
@@ -39,6 +54,7 @@ Ref<Storage> Storage::borrow(void* data, size_t bytes, void* owner, ReleaseOwner
   s->bytes_ = bytes;
   s->owner_ = owner;
   s->release_owner_ = release_owner;
+  s->inference = inference_mode();
   return Ref<Storage>(s);
 }
 
@@ -47,7 +63,9 @@ Ref<Storage> Storage::alias(const Ref<Storage>& of) {
   Storage* root = of.get();
   while (root->release_owner_ == release_alias) root = static_cast<Storage*>(root->owner_);
   root->retain();
-  return borrow(root->data_, root->bytes_, root, release_alias);
+  Ref<Storage> s = borrow(root->data_, root->bytes_, root, release_alias);
+  s->inference = root->inference;
+  return s;
 }
 
 const Storage* Storage::root() const {

@@ -1,5 +1,6 @@
 // Reference-counted bytes with a version counter: owned, or borrowed from somebody else.
 #pragma once
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -7,6 +8,16 @@
 #include "core/ref.h"
 
 namespace pb {
+
+// Memory taken while this is on belongs to inference tensors: no backward pass may read it, and outside of the
+// mode nobody may change it.
+// How many threads are in it: as long as none is, nobody asks for a thread's own mode.
+inline std::atomic<int> g_threads_in_inference = 0;
+bool thread_in_inference();
+inline bool inference_mode() {
+  return g_threads_in_inference.load(std::memory_order_relaxed) && thread_in_inference();
+}
+void set_inference_mode(bool on);
 
 class Storage {
  public:
@@ -31,6 +42,7 @@ class Storage {
   }
 
   uint32_t version = 0;
+  bool inference = false;  // taken in inference mode
   // The node of the last recorded change in place; for error messages. Names of nodes live for ever.
   const std::string* changed_by = nullptr;
 

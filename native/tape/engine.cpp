@@ -208,8 +208,8 @@ class Run {
     Ref<Node> hold(task.node);
     Node& n = *task.node;
     const GradMode mode(request_.mode.create_graph);  // for hooks too
-    const bool any = task.first.array.storage || std::any_of(task.others.begin(), task.others.end(),
-                                                             [](const Var& v) { return !!v.array.storage; });
+    bool any = task.first.array.storage || std::any_of(task.others.begin(), task.others.end(),
+                                                       [](const Var& v) { return !!v.array.storage; });
     cotangents_.clear();
     const uint32_t outputs = std::max<uint32_t>(1, static_cast<uint32_t>(task.others.size()) + 1);
     cotangents_.reserve(outputs);
@@ -219,7 +219,11 @@ class Run {
     for (Var& v : task.others) cotangents.push_back(std::move(v));
     // As in torch: what is asked for of an inner node is the gradient before its hooks, of a leaf after them.
     if (!n.is_leaf()) capture(task, cotangents);
-    if (any && request_.observer && n.extras) request_.observer->before(n, cotangents);
+    if (any && task.wanted && request_.observer && n.extras) {
+      if (cotangents.size() < n.differentiable_outputs()) cotangents.resize(n.differentiable_outputs());
+      request_.observer->before(n, cotangents);
+      any = std::ranges::any_of(cotangents, [](const Var& v) { return !!v.array.storage; });
+    }
     if (n.is_leaf()) capture(task, cotangents);
     std::vector<Var> gradients;
     const size_t edges = n.edge_count();

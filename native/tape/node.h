@@ -36,6 +36,8 @@ class Node {
   virtual size_t edge_count() const = 0;
   virtual Edge& edge(size_t i) = 0;
   virtual uint32_t outputs() const = 0;
+  // Those of them that hooks see: without hidden outputs and indices.
+  virtual uint32_t differentiable_outputs() const { return outputs(); }
   virtual bool is_leaf() const { return false; }
   // Cotangents of the outputs in (undefined ones have no storage), of the edges out. Sets what is needed only.
   virtual void run(std::span<Var> cotangents, std::span<Var> out, const BackwardMode& mode) = 0;
@@ -65,17 +67,25 @@ uint64_t peek_sequence();
 
 bool grad_enabled();
 void set_grad_enabled(bool on);
+// Inference mode records nothing, whatever the grad mode is.
+inline bool recording() { return grad_enabled() && !inference_mode(); }
 
-// Restores the mode on every path.
+// Restores the modes on every path.
 class GradMode {
  public:
-  explicit GradMode(bool on) : before_(grad_enabled()) { set_grad_enabled(on); }
-  ~GradMode() { set_grad_enabled(before_); }
+  explicit GradMode(bool on) : before_(grad_enabled()), inference_(inference_mode()) {
+    set_grad_enabled(on);
+    if (on && inference_) set_inference_mode(false);
+  }
+  ~GradMode() {
+    set_grad_enabled(before_);
+    if (inference_) set_inference_mode(true);
+  }
   GradMode(const GradMode&) = delete;
   GradMode& operator=(const GradMode&) = delete;
 
  private:
-  bool before_;
+  bool before_, inference_;
 };
 
 }  // namespace pb

@@ -19,7 +19,7 @@ constexpr int64_t kDirectBlock = 512;
 }  // namespace
 
 uint64_t needed(const Application& a) {
-  if (!t_grad_enabled || !a.op->differentiable) return 0;
+  if (!t_grad_enabled || !a.op->differentiable || inference_mode()) return 0;
   uint64_t mask = 0;
   for (size_t i = 0; i < a.args.size(); ++i)
     if (a.args[i].var && a.args[i].var->node) mask |= shared_bit(i);
@@ -202,10 +202,17 @@ void OperationNode::save(const Application& a, std::span<const Array> outputs) {
   for (size_t k = 0; k < saves.size(); ++k) {
     const Save& s = saves[k];
     const Array& from = s.output ? outputs[s.index] : a.args[plan_->arguments[s.index]].var->array;
+    if (from.storage && from.storage->inference) fail(ErrorKind::Grad, kInferenceSaved);
     // A value of which only the shape is read may have come without elements.
     saved_begin()[k] = {from, from.storage ? from.storage->version : 0};
   }
   saved_count_ = static_cast<uint32_t>(saves.size());
+}
+
+uint32_t OperationNode::differentiable_outputs() const {
+  uint32_t n = static_cast<uint32_t>(plan_->rule->visible);
+  while (n > 1 && !is_float(plan_->out[n - 1]->dtype)) --n;
+  return n;
 }
 
 void OperationNode::release_saved() {

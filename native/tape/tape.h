@@ -38,6 +38,10 @@ inline constexpr char kFreedGraph[] =
     "retain_graph=True if you need to backward through the graph a second time or if you need to access "
     "saved tensors "
     "after calling backward.";
+inline constexpr char kInferenceSaved[] =
+    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
+    "computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and "
+    "use it in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`.";
 inline constexpr char kAnomalyHint[] =
     "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
     "torch.autograd.set_detect_anomaly(True, check_nan=False).";
@@ -50,6 +54,7 @@ class OperationNode final : public Node {
   size_t edge_count() const override { return edge_count_; }
   Edge& edge(size_t i) override { return edges()[i]; }
   uint32_t outputs() const override { return static_cast<uint32_t>(plan_->out.size()); }
+  uint32_t differentiable_outputs() const override;
   const Meta* output_meta(uint32_t i) const override { return plan_->out[i].get(); }
   void run(std::span<Var> cotangents, std::span<Var> out, const BackwardMode& mode) override;
   void release_saved() override;

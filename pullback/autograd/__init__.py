@@ -1,15 +1,16 @@
 """Differentiation of recorded programs."""
 
-from pullback.autograd import function, graph, hooks
+from pullback.autograd import function, grad_mode, graph, hooks
 from pullback.autograd.backward import backward, grad
 from pullback.autograd.function import Function, once_differentiable
-from pullback.autograd.modes import (
+from pullback.autograd.grad_mode import (
     enable_grad,
     inference_mode,
     is_grad_enabled,
     is_inference_mode_enabled,
     no_grad,
     set_grad_enabled,
+    set_multithreading_enabled,
 )
 from pullback.autograd.variable import Variable
 
@@ -20,6 +21,7 @@ __all__ = [
     "enable_grad",
     "function",
     "grad",
+    "grad_mode",
     "graph",
     "hooks",
     "inference_mode",
@@ -28,4 +30,5 @@ __all__ = [
     "no_grad",
     "once_differentiable",
     "set_grad_enabled",
+    "set_multithreading_enabled",
 ]

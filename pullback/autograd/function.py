@@ -6,7 +6,7 @@ import functools
 import warnings
 
 from pullback import _core
-from pullback.autograd.modes import enable_grad, no_grad
+from pullback.autograd.grad_mode import enable_grad, no_grad
 from pullback.errors import GradError, InplaceError
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]

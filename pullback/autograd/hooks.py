@@ -38,6 +38,21 @@ def node_register_prehook(self, hook):
     return _add(self._hooks("pre"), hook)
 
 
+def edge_positions(node):
+    """For each of a node's next_functions, which of the gradients that it computes goes there; -1 for none.
+
+    The native node has an edge for each tensor; torch's picture also has places for numbers, and leaves out
+    operands that steer. Both list the real edges in the same order.
+    """
+    own, at, out = node._edges, 0, []
+    for edge in node.next_functions:
+        found = next((k for k in range(at, len(own)) if edge[0] is not None and own[k] == edge), -1)
+        at = max(at, found + 1)
+        out.append(found)
+    return out
+
+
+_core.set_edge_positions(edge_positions)
 _core.Node.register_hook = node_register_hook
 _core.Node.register_prehook = node_register_prehook
 _core.Tensor._backward_hooks = property(lambda self: self._hook_dict("present"))

@@ -1,7 +1,9 @@
 """Hooks on tensors, leaves and nodes: order, replacing, removing, errors. Behaviour and texts are "
 "PyTorch's."""
 
+import copy
 import gc
+import pickle
 import threading
 import weakref
 
@@ -249,3 +251,141 @@ def test_a_hook_that_holds_its_tensor_is_collected():
     gc.collect()
     gc.collect()  # the first round takes y, and with it the graph that leads to x
     assert gone() is None
+
+
+def test_torchs_texts_for_what_hooks_of_nodes_return():
+    def run(pre=None, post=None, op=lambda x: x * 2):
+        x = leaf(1.0, 2.0)
+        y = op(x)
+        if pre:
+            y.grad_fn.register_prehook(pre)
+        if post:
+            y.grad_fn.register_hook(post)
+        y.sum().backward()
+        return x.grad
+
+    for result, name in ((torch.ones(2), "Tensor"), ([torch.ones(2)], "list"), (3, "int")):
+        refuses(TypeError, f"expected tuple, but hook returned '{name}'", run, lambda g, r=result: r)
+        refuses(TypeError, f"expected tuple, but hook returned '{name}'", run, None, lambda i, o, r=result: r)
+    text = "hook '<lambda>' has returned an incorrect number of values (got 1, but expected 2)"
+    refuses(RuntimeError, text, run, None, lambda i, o: (torch.ones(2),))
+    assert run(lambda g: (None,)) is None  # no gradient goes on
+    assert run(None, lambda i, o: (torch.ones(2) * 7, None)).tolist() == [7, 7]
+    shown = []
+    run(None, lambda i, o: shown.append([g is None for g in i]), lambda x: x + 3)
+    run(None, lambda i, o: shown.append([g is None for g in i]), lambda x: torch.ones(2) * x)
+    run(None, lambda i, o: shown.append([g is None for g in i]), lambda x: x * x)
+    assert shown == [[False, True], [True, False], [False, False]]
+
+
+def test_hooks_that_are_no_functions():
+    class Callable:
+        def __call__(self, g):
+            return torch.ones(3)
+
+    y = leaf(1.0, 2.0) * 2
+    y.register_hook(Callable())
+    refuses(RuntimeError, "hook '<unknown>' has changed the size of value", y.sum().backward)
+    y = leaf(1.0, 2.0) * 2
+    y.register_hook(3)
+    refuses(TypeError, "'int' object is not callable", y.sum().backward)
+
+
+def test_leaf_hooks_that_return_something():
+    x = leaf(1.0)
+    x.register_post_accumulate_grad_hook(lambda t: 3)
+    refuses(TypeError, "expected Variable, but hook returned 'int'", x.sum().backward)
+    x = leaf(1.0)
+    (x * 2).grad_fn.next_functions[0][0].register_hook(lambda i, o: 3)
+    y = x * 2
+    node = y.grad_fn.next_functions[0][0]
+    node.register_hook(lambda i, o: 3)
+    refuses(TypeError, "expected tuple, but hook returned 'int'", y.sum().backward)
+
+
+def test_accumulation_hooks_come_before_the_nodes_own():
+    x, log = leaf(1.0), []
+    y = x * 2
+    node = y.grad_fn.next_functions[0][0]
+    node.register_hook(lambda i, o: log.append("node"))
+    x.register_post_accumulate_grad_hook(lambda t: log.append("accumulated"))
+    y.sum().backward()
+    assert log == ["accumulated", "node"]
+
+
+def test_retained_gradients_lie_between_tensor_hooks_and_node_hooks():
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    y.retain_grad()
+    y.register_hook(lambda g: g * 2)
+    y.grad_fn.register_prehook(lambda g: (g[0] * 10,))
+    (y * 1).sum().backward()
+    assert y.grad.tolist() == [2, 2] and x.grad.tolist() == [40, 40]
+
+
+def test_hooks_off_the_way_to_what_grad_asks_for_do_not_run():
+    x, y, log = leaf(1.0, 2.0), leaf(2.0), []
+    x.register_hook(log.append)
+    side = x * 3
+    side.register_hook(log.append)
+    torch.autograd.grad((side * y).sum(), y)
+    assert log == []
+
+
+def test_missing_gradients_of_several_outputs_are_none():
+    x, log = leaf(1.0, 2.0), []
+    a, b = x.unbind(0)
+    b.register_hook(lambda g: log.append(g))
+    a.grad_fn.register_prehook(lambda g: log.append([v is None for v in g]))
+    a.grad_fn.register_hook(lambda i, o: log.append((len(i), [v is None for v in o])))
+    a.backward()
+    assert log == [None, [False, True], (1, [False, True])] and x.grad.tolist() == [1, 0]
+    x, log = torch.tensor([[1.0, 2.0]], requires_grad=True), []
+    values, _ = x.max(1)
+    values.grad_fn.register_prehook(lambda g: log.append(len(g)))
+    values.sum().backward()
+    assert log == [1]  # indices have no gradient
+
+
+def test_a_hook_that_changes_its_gradient_in_place():
+    x = leaf(1.0, 2.0)
+    y = x * 2
+    y.register_hook(lambda g: (g.mul_(3), None)[1])
+    (y * torch.ones(2)).sum().backward()
+    assert x.grad.tolist() == [6, 6]
+
+
+def test_a_hook_that_starts_another_backward():
+    x, log = leaf(1.0), []
+
+    def on_its_own(g):
+        z = leaf(3.0)
+        with torch.enable_grad():
+            (z * z).sum().backward()
+        log.append(z.grad.tolist())
+
+    @torch.enable_grad()
+    def into_the_same_leaf(g):
+        (x * 5).sum().backward()
+
+    y = x * 2
+    y.register_hook(on_its_own)
+    y.register_hook(into_the_same_leaf)
+    z = y * 3
+    z.register_hook(lambda g: y.backward(torch.ones(1), retain_graph=True))  # the same graph, further down
+    z.sum().backward()
+    assert log == [[6]] * 2 and x.grad.tolist() == [2 + 5 + 6 + 5]
+
+
+def test_handles_survive_copy_and_warn_in_pickles():
+    x = leaf(1.0)
+    handle = x.register_hook(lambda g: g * 2)
+    copy.copy(handle).remove()
+    x.sum().backward()
+    assert x.grad.tolist() == [1]
+    x.register_hook(print)
+    with pytest.warns(
+        UserWarning, match="backward hook <built-in function print> on tensor will not be seri"
+    ):
+        assert pickle.loads(pickle.dumps(x))._backward_hooks is None
+    assert copy.deepcopy(x)._backward_hooks is None
