@@ -39,9 +39,9 @@ def _numpy_view(t):
 def numpy(self, *, force=False):
     """The elements as a NumPy array over the same memory.
 
-    Errors    RuntimeError for a tensor that requires grad (unless force)
+    Errors    RuntimeError for a tensor that requires grad (unless force, or where nothing is recorded)
     """
-    if self.requires_grad and not force:
+    if self.requires_grad and not force and _core.is_grad_enabled():
         raise RuntimeError(
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
         )

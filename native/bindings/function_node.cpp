@@ -85,13 +85,13 @@ PyObject* make(PyObject*, PyObject* args) {
   });
 }
 
-// function_output(node, nr, tensor, in_place): the tensor becomes output nr of the node.
+// function_output(node, nr, tensor, in_place, several): the tensor becomes output nr of the node.
 PyObject* output(PyObject*, PyObject* args) {
   return guarded([&]() -> PyObject* {
     PyObject *node = nullptr, *tensor = nullptr;
     unsigned nr = 0;
-    int in_place = 0;
-    if (!PyArg_ParseTuple(args, "OIOp", &node, &nr, &tensor, &in_place)) return nullptr;
+    int in_place = 0, several = 0;
+    if (!PyArg_ParseTuple(args, "OIOpp", &node, &nr, &tensor, &in_place, &several)) return nullptr;
     TensorObject* t = tensor_argument(tensor);
     FunctionNode& n = function_node_of(node);
     n.set_output(nr, t->var.array.meta);
@@ -100,8 +100,9 @@ PyObject* output(PyObject*, PyObject* args) {
       rebase_history(t, Ref<Node>(&n), nr);
     } else {
       if (t->base) t->seen_rebases = t->base->rebases;
-      t->no_grad_view = t->multi_view = false;
+      t->no_grad_view = false;
       t->function_view = t->base != nullptr;
+      t->multi_view = t->base && several;
       leave_leaf(t);
       t->var.node = Ref<Node>(&n);
       t->var.nr = nr;

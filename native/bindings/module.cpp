@@ -123,6 +123,8 @@ void init_tape(nb::module_& m) {
   m.def("is_grad_enabled", grad_enabled);
   m.def("set_grad_enabled", set_grad_enabled);
   m.def("is_inference_mode_enabled", inference_mode);
+  m.def("is_recording", recording);
+  m.attr("INFERENCE_SAVED") = kInferenceSaved;
   m.def("set_inference_mode", set_inference_mode);
   m.def(
       "run_backward",

@@ -38,6 +38,14 @@ void dealloc(PyObject* o) {
   Py_DECREF(type);
 }
 
+PyObject* refuse_new(PyTypeObject* type, PyObject*, PyObject*) {
+  return guarded([&]() -> PyObject* {
+    if (type != base_type) fail(ErrorKind::Type, "cannot create '", type->tp_name, "' instances");
+    fail(ErrorKind::Type,
+         "Can't instantiate abstract class Node\nNodes are made by operations: see grad_fn.");
+  });
+}
+
 PyObject* repr(PyObject* o) { return PyUnicode_FromFormat("<%s object at %p>", Py_TYPE(o)->tp_name, o); }
 
 PyObject* name(PyObject* o, PyObject*) {
@@ -371,6 +379,7 @@ void PythonObserver::after(Node& n, std::span<Var> cotangents, std::span<Var> gr
 void init_node_type(PyObject* module) {
   static PyType_Slot slots[] = {
       {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
+      {Py_tp_new, reinterpret_cast<void*>(refuse_new)},
       {Py_tp_repr, reinterpret_cast<void*>(repr)},
       {Py_tp_methods, methods},
       {Py_tp_getset, getset},

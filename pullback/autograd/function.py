@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import warnings
 
 from pullback import _core
 from pullback.autograd.grad_mode import enable_grad, no_grad
 from pullback.errors import GradError, InplaceError
 
-__all__ = ["Function", "FunctionCtx", "once_differentiable"]
+__all__ = [
+    "BackwardCFunction",
+    "Function",
+    "FunctionCtx",
+    "FunctionMeta",
+    "InplaceFunction",
+    "NestedIOFunction",
+    "once_differentiable",
+]
 
 _FREED = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have "
@@ -22,49 +31,77 @@ _FREED = (
 )
 
 
+_OF_THE_NODE = frozenset(
+    {"_sequence_nr", "metadata", "name", "next_functions", "register_hook", "register_prehook"}
+)
+
+
 class FunctionCtx:
     """What forward leaves for backward. Anything may be set on it; tensors belong into "
     "save_for_backward()."""
 
-    def __init__(self):
-        self._to_save = ()
-        self._entries = ()  # (tensor or None, number of the output or None, version) each; None once freed
-        self._dirty = ()
-        self._constant = ()
-        self._materialize = True
-        self._node = None  # set while backward runs
-        self.needs_input_grad = ()
+    to_save = dirty_tensors = non_differentiable = saved_for_forward = None
+    materialize_grads = True
+    needs_input_grad = ()
+    _node = None  # set while backward runs
+    _entries = ()  # (tensor or None, number of the output or None, version) each; None once freed
 
     def save_for_backward(self, *tensors):
-        """Keeps tensors for backward, which finds them in ctx.saved_tensors."""
-        for t in tensors:
-            if t is not None and not isinstance(t, _core.Tensor):
-                raise TypeError(
-                    f"save_for_backward can only save variables, but argument {tensors.index(t)} is of type "
-                    f"{type(t).__name__}"
-                )
-        self._to_save = tensors
+        """Keeps tensors for backward, which finds them in ctx.saved_tensors.
+
+        Errors    TypeError for anything but tensors and None; InplaceError in backward where one was changed
+                  since
+        """
+        _all_tensors(tensors, "save_for_backward can only save variables, but argument {k} is of type {name}")
+        self.to_save = tensors
 
     def save_for_forward(self, *tensors):
-        """Accepted as in torch; forward mode does not use it."""
+        """Keeps tensors for jvp(), which finds them in ctx.saved_tensors."""
+        _all_tensors(tensors, "save_for_forward can only save variables, but argument {k} is of type {name}")
+        self.saved_for_forward = tensors
 
-    def mark_dirty(self, *tensors):
-        """Tells which inputs forward changed in place."""
-        self._dirty = tensors
+    def mark_dirty(self, *args):
+        """Tells which inputs forward changed in place; they must be outputs too."""
+        self.dirty_tensors = args
 
-    def mark_non_differentiable(self, *tensors):
+    def mark_non_differentiable(self, *args):
         """Tells which outputs have no gradient."""
-        self._constant = tensors
+        self.non_differentiable = args
 
     def set_materialize_grads(self, value):
         """Whether backward gets zeros (the default) or None for outputs without a gradient."""
-        self._materialize = value
+        if not isinstance(value, bool):
+            raise TypeError(
+                "set_materialize_grads received an invalid combination of arguments - got (), but "
+                "expected (bool)\n"
+                f"It was given {type(value).__name__}."
+            )
+        self.materialize_grads = value
 
     @property
     def saved_tensors(self):
+        """What save_for_backward() was given.
+
+        Errors    GradError once a backward has freed them
+        """
         if self._entries is None:
             raise GradError(_FREED)
         return tuple(self._unpack(*e) for e in self._entries)
+
+    @property
+    def saved_variables(self):
+        """saved_tensors under its old name."""
+        warnings.warn(
+            "'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning, stacklevel=2
+        )
+        return self.saved_tensors
+
+    def __getattr__(self, name):
+        # In torch ctx is the node itself.
+        node = self.__dict__.get("_node")
+        if name in _OF_THE_NODE and node is not None:
+            return getattr(node, name)
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def _maker(self, tensor, output):
         if output is not None:
@@ -90,17 +127,56 @@ class FunctionCtx:
         return _core.function_saved(self._node, output, tensor)
 
 
+def _all_tensors(values, text):
+    for k, t in enumerate(values):
+        if t is not None and not isinstance(t, _core.Tensor):
+            raise TypeError(text.format(k=k, name=type(t).__name__))
+
+
 def _short(name):
     head, found, _ = name.rpartition("Backward")
     return head if found else name
 
 
 def _same(tensor, group):
-    return any(tensor is t for t in group)
+    return any(tensor is t for t in group or ())
 
 
-class Function(FunctionCtx):
+class BackwardCFunction(FunctionCtx):
+    """The class of ctx; each Function has one of its own, named after it."""
+
+    _forward_cls: type
+
+    def _run(self, grads):
+        """The user's backward (or vjp, its other name)."""
+        cls = self._forward_cls
+        own_backward, own_vjp = cls.backward is not Function.backward, cls.vjp is not Function.vjp
+        if own_backward and own_vjp:
+            raise RuntimeError(
+                "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You should "
+                "only "
+                "implement one of them."
+            )
+        return (cls.vjp if own_vjp else cls.backward)(self, *grads)
+
+
+class FunctionMeta(type):
+    """Gives each Function the class of its ctx."""
+
+    def __init__(cls, name, bases, namespace):
+        super().__init__(name, bases, namespace)
+        cls._backward_cls = type(f"{name}Backward", (BackwardCFunction,), {"_forward_cls": cls})
+
+
+class Function(FunctionCtx, metaclass=FunctionMeta):
     """Subclasses give static methods forward(ctx, *args) and backward(ctx, *grads); .apply(*args) runs them.
+
+    Shapes    backward returns one gradient (or None) for each argument of forward: of the argument's shape,
+              or of one
+              that broadcasting it would give, which is then summed
+    Errors    what torch raises: a wrong number of gradients, a gradient for an argument that is no tensor,
+              one of
+              another shape, a leaf changed in place, ...
 
     >>> import pullback as torch
     >>> class Double(torch.autograd.Function):
@@ -116,6 +192,8 @@ class Function(FunctionCtx):
     tensor(2.)
     """
 
+    generate_vmap_rule = False
+
     def __init__(self, *args, **kwargs):
         warnings.warn(
             f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so "
@@ -125,6 +203,14 @@ class Function(FunctionCtx):
             "version of PyTorch.",
             DeprecationWarning,
             stacklevel=2,
+        )
+
+    def __call__(self, *args, **kwargs):
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use new-style "
+            "autograd "
+            "function with static forward method. (Example: "
+            "https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
         )
 
     @staticmethod
@@ -146,106 +232,170 @@ class Function(FunctionCtx):
             "backward mode AD."
         )
 
+    vjp = backward
+
+    @staticmethod
+    def jvp(ctx, *grad_inputs):
+        """Computes the outputs' tangents from those of the inputs. Overridden by subclasses."""
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with forward mode AD."
+        )
+
+    @staticmethod
+    def vmap(info, in_dims, *args):
+        """Applies the function to batched arguments. Overridden by subclasses."""
+        raise NotImplementedError(
+            "To use autograd.Function with vmap, you must either override the vmap staticmethod or set "
+            "generate_vmap_rule=True."
+        )
+
     @classmethod
     def apply(cls, *args, **kwargs):
         """Runs forward and records it."""
-        ctx = _context(cls)
-        tensors = tuple(a for a in args if isinstance(a, _core.Tensor))
-        recording = _core.is_grad_enabled() and any(t.requires_grad for t in tensors)
-        ctx.needs_input_grad = tuple(isinstance(a, _core.Tensor) and a.requires_grad for a in args)
-        ctx._is_tensor = tuple(isinstance(a, _core.Tensor) for a in args)
+        ctx = cls._backward_cls()
+        sets_up = cls.setup_context is not Function.setup_context
+        if sets_up:
+            args, kwargs = _bound(cls.forward, args, kwargs), {}
+        inputs = (*args, *kwargs.values())
+        tensors = tuple(a for a in inputs if isinstance(a, _core.Tensor))
+        ctx.needs_input_grad = tuple(isinstance(a, _core.Tensor) and a.requires_grad for a in inputs)
+        ctx._is_tensor = tuple(isinstance(a, _core.Tensor) for a in inputs)
+        recording = any(ctx.needs_input_grad) and _core.is_recording()
         with no_grad():
-            if cls.setup_context is not Function.setup_context:
-                output = cls.forward(*args, **kwargs)
+            if sets_up:
+                output = cls.forward(*args)
                 cls.setup_context(ctx, args, output)
             else:
                 output = cls.forward(ctx, *args, **kwargs)
         return _record(cls, ctx, tensors, output, recording)
 
 
-FunctionCtx.vjp = None
-Function.vjp = Function.backward
-Function.generate_vmap_rule = False
+@functools.lru_cache(maxsize=1024)
+def _signature(forward):
+    return inspect.signature(forward)
 
 
-@functools.cache
-def _context_class(cls):
-    """The class of ctx: everything that a user defines on the Function is found on it, as in torch."""
-    return type(f"{cls.__name__}Backward", (cls,), {"__init__": FunctionCtx.__init__})
-
-
-def _context(cls):
-    return _context_class(cls)()
+def _bound(forward, args, kwargs):
+    """The arguments by position, defaults filled in: setup_context() finds all of them."""
+    bound = _signature(forward).bind(*args, **kwargs)
+    bound.apply_defaults()
+    return bound.args
 
 
 def _record(cls, ctx, tensors, output, recording):
     is_tuple = isinstance(output, tuple)
     items = output if is_tuple else (output,)
-    node = _core.function_node(f"{cls.__name__}Backward", ctx, tensors) if recording else None
+    if recording:
+        _check_marks(ctx, tensors, items)
+    node = _core.function_node(cls._backward_cls.__name__, ctx, tensors) if recording else None
     ctx._outputs, results = [], []
+    several = sum(isinstance(item, _core.Tensor) for item in items) > 1
     for k, item in enumerate(items):
         if not isinstance(item, _core.Tensor):
             ctx._outputs.append(None)
             results.append(item)
             continue
-        results.append(_output(ctx, node, k, item, tensors))
+        results.append(_output(ctx, node, k, item, tensors, several))
         ctx._outputs.append((tuple(item.shape), item.dtype))
-    for t in ctx._dirty:
-        if not _same(t, items):
+    ctx._inputs = tuple((tuple(t.shape), t.dtype, t.requires_grad) for t in tensors)
+    if recording:
+        _save(ctx, items, results)
+    ctx.to_save = ctx.dirty_tensors = ctx.non_differentiable = None
+    return tuple(results) if is_tuple else results[0]
+
+
+def _check_marks(ctx, inputs, outputs):
+    for k, t in enumerate(ctx.dirty_tensors or ()):
+        if not isinstance(t, _core.Tensor):
+            raise RuntimeError(
+                f"mark_dirty can only accept variables, but argument {k} is of type {type(t).__name__}"
+            )
+        if not _same(t, outputs):
             raise RuntimeError(
                 "Some elements marked as dirty during the forward method were not returned as output. The "
                 "inputs that "
                 "are modified inplace must all be outputs of the Function."
             )
-    ctx._inputs = tuple((tuple(t.shape), t.dtype) for t in tensors)
-    _save(ctx, items, results)
-    return tuple(results) if is_tuple else results[0]
+        if not _same(t, inputs):
+            warnings.warn(
+                "ctx.mark_dirty() received a tensor that was not an input. Only input Tensors that have been "
+                "mutated should be passed to ctx.mark_dirty().",
+                UserWarning,
+                stacklevel=4,
+            )
+    for t in ctx.non_differentiable or ():
+        if not isinstance(t, _core.Tensor):
+            raise RuntimeError(
+                f"mark_non_differentiable only accepts variable arguments, but got {type(t).__name__}"
+            )
 
 
-def _output(ctx, node, k, item, tensors):
-    if _same(item, ctx._dirty):
+def _output(ctx, node, k, item, inputs, several):
+    if _same(item, ctx.dirty_tensors) and (node is None or _same(item, inputs)):
         item._bump_version()
-        if node is None:
-            return item
-        if item.is_leaf and item.requires_grad:
-            raise InplaceError("a leaf Variable that requires grad has been used in an in-place operation.")
-        return _core.function_output(node, k, item, True)
-    if _same(item, tensors):
-        item = item.detach()  # an input handed on is a value of its own
-    if node is None or _same(item, ctx._constant) or not item.dtype.is_floating_point:
+        return item if node is None else _changed(node, k, item, several)
+    constant = node is None or not item.dtype.is_floating_point or _same(item, ctx.non_differentiable)
+    if _same(item, inputs):
+        with no_grad():
+            item = item.view_as(item)  # an input handed on is a value of its own
+    if constant:
         return item
     if item.requires_grad:
         item = item.detach()
-    return _core.function_output(node, k, item, False)
+    return _core.function_output(node, k, item, False, several)
+
+
+def _changed(node, k, item, several):
+    if item.is_leaf and item.requires_grad:
+        raise InplaceError(
+            "a leaf Variable that requires grad has been used in an in-place operation.\n"
+            "Give the Function a clone of it, or let forward return a new tensor."
+        )
+    if several and item._base is not None:
+        raise InplaceError(
+            "If your Function modifies inplace an input that is a view of another Tensor, your Function "
+            "cannot return "
+            "more than one Tensor. This is not supported by the current autograd engine. You should "
+            "either make sure "
+            "the input is not a view (using .clone() for example) or make your Function only return one "
+            "Tensor "
+            "(potentially splitting it into two Functions: one doing the inplace that returns a single "
+            "Tensor and a "
+            "second one that does the other operations). You can ask on the forum "
+            "https://discuss.pytorch.org/ if you "
+            "need help to do this change."
+        )
+    return _core.function_output(node, k, item, True, several)
 
 
 def _save(ctx, items, results):
     """Outputs are kept without their place in the graph: it would be a circle."""
     entries = []
-    for t in ctx._to_save:
-        k = next((i for i, item in enumerate(items) if item is t), None)
+    for t in ctx.to_save or ():
         if t is None:
             entries.append((None, None, 0))
-        elif k is None or not results[k].requires_grad:
+            continue
+        if t.is_inference():
+            raise GradError(_core.INFERENCE_SAVED)
+        k = next((i for i, item in enumerate(items) if item is t), None)
+        if k is None or not results[k].requires_grad:
             entries.append((t, None, t._version))
         else:
             entries.append((t.detach(), k, t._version))
-    ctx._entries, ctx._to_save = tuple(entries), ()
+    ctx._entries = tuple(entries)
 
 
 def _run_backward(ctx, node, grads):
     """Called by the node: the gradients of the tensor inputs, checked as torch checks them."""
     grads = tuple(grads) + (None,) * (len(ctx._outputs) - len(grads))
-    if ctx._materialize:
+    if ctx.materialize_grads:
         present = zip(grads, ctx._outputs, strict=True)
         grads = tuple(_zeros(*info) if g is None and info else g for g, info in present)
-    ctx._node = node
+    outer, ctx._node = ctx._node, node
     try:
-        cls = type(ctx)
-        run = cls.backward if cls.backward is not Function.backward else cls.vjp
-        result = run(ctx, *grads)
+        result = ctx._run(grads)
     finally:
-        ctx._node = None
+        ctx._node = outer
     result = result if isinstance(result, tuple) else (result,)
     return _checked(ctx, node.name(), list(result))
 
@@ -263,7 +413,9 @@ def _checked(ctx, name, result):
     if len(result) != expected:
         raise RuntimeError(
             f"function {name} returned an incorrect number of gradients (expected {expected}, got "
-            f"{len(result)})"
+            f"{len(result)})\nIts forward took {expected} arguments: return one gradient each, None for "
+            f"those that "
+            "are no tensors."
         )
     out = []
     for k, (g, is_tensor) in enumerate(zip(result, ctx._is_tensor, strict=True)):
@@ -276,7 +428,8 @@ def _checked(ctx, name, result):
             continue
         if g is not None and not isinstance(g, _core.Tensor):
             raise RuntimeError(f"expected Variable or None (got {type(g).__name__})")
-        out.append(g if g is None else _fitted(name, len(out), g, *ctx._inputs[len(out)]))
+        shape, dtype, wanted = ctx._inputs[len(out)]
+        out.append(_fitted(name, len(out), g, shape, dtype) if wanted and g is not None else None)
     return tuple(out)
 
 
@@ -310,6 +463,9 @@ class _Once(Function):
         raise GradError("trying to differentiate twice a function that was marked with @once_differentiable")
 
 
+_Once._backward_cls.__name__ = "torch::autograd::Error"
+
+
 def once_differentiable(fn):
     """Decorates a backward whose own derivative is not right: differentiating it raises."""
 
@@ -322,13 +478,100 @@ def once_differentiable(fn):
             return outputs
         is_tuple = isinstance(outputs, tuple)
         outputs = outputs if is_tuple else (outputs,)
-        present = [o.detach().requires_grad_() for o in outputs if o is not None]
+        present = [o.detach().requires_grad_() for o in outputs if isinstance(o, _core.Tensor)]
         with enable_grad():
             guarded = iter(_Once.apply(*present))
-        outputs = tuple(None if o is None else next(guarded) for o in outputs)
+        outputs = tuple(next(guarded) if isinstance(o, _core.Tensor) else o for o in outputs)
         return outputs if is_tuple else outputs[0]
 
     return wrapper
+
+
+class InplaceFunction(Function):
+    """A Function that carries a flag `inplace`; an old name."""
+
+    def __init__(self, inplace=False):
+        super().__init__()
+        self.inplace = inplace
+
+
+def _flatten(value, leaves):
+    """The structure of nested tuples, lists and dicts around tensors, which go to `leaves`."""
+    if isinstance(value, _core.Tensor):
+        leaves.append(value)
+        return len(leaves) - 1
+    if isinstance(value, (tuple, list)):
+        return (type(value), [_flatten(v, leaves) for v in value])
+    if isinstance(value, dict):
+        return (dict, [(k, _flatten(v, leaves)) for k, v in value.items()])
+    return (None, value)
+
+
+def _unflatten(structure, leaves):
+    if isinstance(structure, int):
+        return leaves[structure]
+    kind, content = structure
+    if kind is None:
+        return content
+    if kind is dict:
+        return {k: _unflatten(v, leaves) for k, v in content}
+    return kind(_unflatten(v, leaves) for v in content)
+
+
+def _select(structure, value, leaves):
+    """What stands in `value` where the structure has its tensors, in their order."""
+    if isinstance(structure, int):
+        leaves.append(value)
+        return
+    kind, content = structure
+    if kind is dict:
+        for key, part in content:
+            _select(part, value[key], leaves)
+    elif kind is not None:
+        for part, v in zip(content, value, strict=True):
+            _select(part, v, leaves)
+
+
+class NestedIOFunction(Function):
+    """A Function whose arguments and result may be tuples, lists and dicts of tensors.
+
+    Subclasses give forward_extended(ctx, *args) and backward_extended(ctx, grad), where grad has the
+    structure of the
+    result; it returns gradients in the structure of the arguments.
+    """
+
+    @staticmethod
+    def forward_extended(ctx, *args):
+        """Computes the result. Overridden by every subclass."""
+        raise NotImplementedError("You must implement forward_extended for a NestedIOFunction.")
+
+    @staticmethod
+    def backward_extended(ctx, *grad_output):
+        """Computes the gradients. Overridden by every subclass."""
+        raise NotImplementedError("You must implement backward_extended for a NestedIOFunction.")
+
+    @staticmethod
+    def forward(ctx, cls, structure, *tensors):
+        result = []
+        made = _flatten(cls.forward_extended(ctx, *_unflatten(structure, tensors)), result)
+        ctx.nested = (cls, structure, made)
+        return made, *result
+
+    @staticmethod
+    def backward(ctx, _, *grads):
+        cls, structure, made = ctx.nested
+        given = cls.backward_extended(ctx, _unflatten(made, grads))
+        leaves = []
+        _select(structure, given if isinstance(given, tuple) else (given,), leaves)
+        return None, None, *leaves
+
+    @classmethod
+    def apply(cls, *args):
+        """Runs forward_extended and records it."""
+        leaves = []
+        structure = _flatten(args, leaves)
+        results = super().apply(cls, structure, *leaves)
+        return _unflatten(results[0], results[1:])
 
 
 _core.set_function_runner(_run_backward)

@@ -93,10 +93,22 @@ def _attribute(self, name):
             pass
     elif not name.startswith("__"):
         context = self._context()
-        if context is not None and hasattr(context, name):
-            return getattr(context, name)
+        if context is not None:
+            try:
+                return getattr(context, name)
+            except AttributeError:
+                pass
     raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
 
+def _set_attribute(self, name, value):
+    context = self._context()
+    if context is None or name.startswith("__"):
+        object.__setattr__(self, name, value)
+    else:
+        setattr(context, name, value)
+
+
+Node.__setattr__ = _set_attribute
 Node.next_functions = property(_next_functions)
 Node.__getattr__ = _attribute

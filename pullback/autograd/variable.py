@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from pullback import _core
 
 
@@ -13,7 +15,10 @@ class _VariableMeta(type):
 class Variable(metaclass=_VariableMeta):
     """Variable(t, requires_grad=True) is t itself as a leaf of its own; every tensor is an instance."""
 
-    def __new__(cls, data, requires_grad=False):
+    def __new__(cls, data, requires_grad=False, volatile=None):
+        if volatile is not None:
+            text = "volatile was removed and now has no effect. Use `with torch.no_grad():` instead."
+            warnings.warn(text, UserWarning, stacklevel=2)
         t = data.detach()
         return t.requires_grad_() if requires_grad else t
 
