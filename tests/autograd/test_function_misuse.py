@@ -166,8 +166,8 @@ def test_wrong_gradients():
     refuses(RuntimeError, wrong_count.format(1, 0), run, lambda g: ())
     refuses(RuntimeError, "expected Variable or None (got list)", run, lambda g: [g])
     text = (
-        "Function MadeBackward returned an invalid gradient at index 0 - got [] but expected shape compatible "
-        "with [2]"
+        "Function MadeBackward returned an invalid gradient at index 0 - got [] but expected shape "
+        "compatible with [2]"
     )
     refuses(RuntimeError, text, run, lambda g: torch.ones(()))
     assert run(lambda g: (g, None)).tolist() == [1, 1] and run(lambda g: None) is None
