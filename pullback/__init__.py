@@ -23,6 +23,9 @@ from pullback.compat import as_torch
 from pullback.nn.parameter import Parameter as _Parameter
 
 _core.set_parameter_class(_Parameter)
+from pullback import overrides
+
+overrides._install()
 __version__ = "0.1.0"
 
 

@@ -169,18 +169,12 @@ def _like(name, input, dtype, device, memory_format):
     return t if keep else in_format(t, memory_format)
 
 
-def _as_like(t, input):
-    """Of the class of `input`, where that is a user's."""
-    keeps = type(input) is Tensor or getattr(type(input), "_mark_owner", False)
-    return t if keeps else t.as_subclass(type(input))
-
-
 def empty_like(
     input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False
 ):
     """A tensor of the same shape (and layout, if it is dense), with arbitrary elements."""
     t = _like("empty_like", input, dtype, device, memory_format)
-    return finish(_as_like(t, input), None, requires_grad, "empty_like")
+    return finish(t, None, requires_grad, "empty_like")
 
 
 def zeros_like(
@@ -196,7 +190,7 @@ def zeros_like(
 ):
     """Zeros of the same shape and type."""
     t = _like("zeros_like", input, dtype, device, memory_format)._set_all(0)
-    return finish(_as_like(t, input), out, requires_grad, "zeros_like")
+    return finish(t, out, requires_grad, "zeros_like")
 
 
 def ones_like(
@@ -212,7 +206,7 @@ def ones_like(
 ):
     """Ones of the same shape and type."""
     t = _like("ones_like", input, dtype, device, memory_format)._set_all(1)
-    return finish(_as_like(t, input), out, requires_grad, "ones_like")
+    return finish(t, out, requires_grad, "ones_like")
 
 
 def full_like(
@@ -230,7 +224,7 @@ def full_like(
     """One repeated number, in the shape and type of another tensor."""
     t = _like("full_like", input, dtype, device, memory_format)
     t._set_all(check_fill(number("full_like", "fill_value", 2, fill_value), t.dtype))
-    return finish(_as_like(t, input), out, requires_grad, "full_like")
+    return finish(t, out, requires_grad, "full_like")
 
 
 _warned_read_only: list = []  # torch warns once in a program

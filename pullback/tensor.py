@@ -328,6 +328,8 @@ def _legacy_new(cls, *args, **kwargs):
 
 def __torch_function__(cls, func, types, args=(), kwargs=None):
     """What a call with this class among its arguments does: run it, and give results the class."""
+    from pullback.overrides import get_default_nowrap_functions
+
     kwargs = kwargs or {}
     if not all(issubclass(cls, t) for t in types):
         return NotImplemented
@@ -336,13 +338,13 @@ def __torch_function__(cls, func, types, args=(), kwargs=None):
         result = func(*args, **kwargs)
     finally:
         _core.set_subclass_dispatch(before)
-    return _in_class(result, cls)
+    return result if func in get_default_nowrap_functions() else _in_class(result, cls)
 
 
 def _in_class(result, cls):
     """The plain tensors of a result as instances of a class."""
     if isinstance(result, Tensor):
-        return result if isinstance(result, cls) or cls is Tensor else result.as_subclass(cls)
+        return result if isinstance(result, cls) or cls is Tensor else result._as_class(cls)
     if isinstance(result, (tuple, list)):
         parts = [_in_class(r, cls) for r in result]
         return type(result)(parts) if not hasattr(result, "_fields") else type(result)(*parts)
@@ -439,4 +441,3 @@ def _install():
     Tensor.is_neg = Tensor.is_conj = lambda self: False
     Tensor.resolve_conj = Tensor.resolve_neg = Tensor.conj = lambda self: self
     Tensor.__module__ = "torch"
-    _core.set_torch_function_default(__torch_function__, _disabled_torch_function_impl)

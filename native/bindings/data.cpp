@@ -134,24 +134,24 @@ PyObject* bump_version(PyObject* self, PyObject*) {
   Py_RETURN_NONE;
 }
 
-// The same elements as an instance of a subclass, sharing the place on the tape.
+// A view of the whole tensor, as an instance of a subclass.
 PyObject* as_subclass(PyObject* self, PyObject* cls) {
   return guarded([&]() -> PyObject* {
+    static const Op* alias = find_op("alias");
     if (!PyType_Check(cls)) fail(ErrorKind::Type, "cls must be a type (got ", Py_TYPE(cls)->tp_name, ")");
     if (!PyType_IsSubtype(reinterpret_cast<PyTypeObject*>(cls), tensor_type)) {
       fail(ErrorKind::Type,
            "Creating a Tensor subclass from a class that does not inherit from Tensor is not ",
            "possible. Make sure your class inherits from Tensor.");
     }
-    auto* type = reinterpret_cast<PyTypeObject*>(cls);
-    Var v = var_of(self);
-    if (v.node && v.node->is_leaf()) {
-      static const Op* alias = find_op("alias");
-      const Argument args[1] = {{&var_of(self), {}}};
-      v = apply_one({alias, args, {}, 0});
-    }
-    return reinterpret_cast<PyObject*>(new_tensor(std::move(v), type));
+    const Argument args[1] = {{&var_of(self), {}}};
+    return wrap_one(apply_one({alias, args, {}, 0}), as_tensor(self), reinterpret_cast<PyTypeObject*>(cls));
   });
+}
+
+// A result of the call that just ended, as an instance of a subclass: at the same place on the tape.
+PyObject* as_class(PyObject* self, PyObject* cls) {
+  return guarded([&] { return in_class(self, reinterpret_cast<PyTypeObject*>(cls)); });
 }
 
 // A detached instance of a subclass over the same elements (Parameter).
@@ -183,6 +183,25 @@ std::optional<Scalar> numpy_scalar(PyObject* o) {
 }
 
 }  // namespace
+
+PyObject* in_class(PyObject* tensor, PyTypeObject* cls) {
+  if (PyType_IsSubtype(Py_TYPE(tensor), cls)) return Py_NewRef(tensor);
+  TensorObject* from = as_tensor(tensor);
+  const Var& v = var_of(from);
+  // A leaf stays the owner of its gradient, and what others hold changes with its view.
+  if (v.node && v.node->is_leaf()) return as_subclass(tensor, reinterpret_cast<PyObject*>(cls));
+  TensorObject* t = new_tensor(v, cls);
+  if (from->base) {
+    Py_INCREF(from->base);
+    t->base = from->base;
+    t->seen_rebases = from->seen_rebases;
+    t->no_grad_view = from->no_grad_view;
+    t->multi_view = from->multi_view;
+    t->inference_view = from->inference_view;
+    t->function_view = from->function_view;
+  }
+  return reinterpret_cast<PyObject*>(t);
+}
 
 bool scalar_from(PyObject* o, Scalar& s) {
   if (PyFloat_CheckExact(o)) {
@@ -249,6 +268,7 @@ PyMethodDef data_methods[] = {
     {"_take_elements", take_elements, METH_O, "Elements of another tensor of the same shape; not recorded."},
     {"_count_from_zero", count_from_zero, METH_NOARGS, "Filling a new tensor is no change of it."},
     {"_bump_version", bump_version, METH_NOARGS, "Note a change made from outside."},
+    {"_as_class", as_class, METH_O, "A new result as an instance of a subclass."},
     {"as_subclass", as_subclass, METH_O, "The same tensor as an instance of a subclass."},
     {"_detached_as", detached_as, METH_O, "The same elements, off the tape, as an instance of a subclass."},
     {nullptr, nullptr, 0, nullptr},

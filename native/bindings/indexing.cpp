@@ -1,5 +1,6 @@
 // x[...]: integers, slices, None and Ellipsis are views made here; tensors, lists and masks go to Python.
 #include "bindings/op_function.h"
+#include "bindings/override.h"
 #include "core/shape.h"
 
 namespace pb::py {
@@ -111,10 +112,15 @@ PyObject* basic(PyObject* self, PyObject* key) {
 
 PyObject* get_item(PyObject* self, PyObject* key) {
   return guarded([&]() -> PyObject* {
-    if (is_basic(key)) {
+    const bool views = is_basic(key);
+    if (asks(self) || (!views && any_asks(&key, 1))) {
+      PyObject* args[2] = {self, key};
+      return ask_slot("__getitem__", args, 2);
+    }
+    if (views) {
       Owned part = own(basic(self, key));
-      if (is_plain(self)) return part.release();
-      return PyObject_CallMethod(part.get(), "as_subclass", "O", Py_TYPE(self));
+      PyTypeObject* cls = class_of_results(self);
+      return cls ? in_class(part.get(), cls) : part.release();
     }
     Owned f = own(python_indexing("get_item"));
     return PyObject_CallFunctionObjArgs(f.get(), self, key, nullptr);
@@ -124,12 +130,25 @@ PyObject* get_item(PyObject* self, PyObject* key) {
 int set_item(PyObject* self, PyObject* key, PyObject* value) {
   return guarded_status([&] {
     if (!value) fail(ErrorKind::Type, "Tensor does not support deleting items");
+    PyObject* args[3] = {self, key, value};
+    if (asks(self) || any_asks(args + 1, 2)) {
+      Owned(ask_slot("__setitem__", args, 3));
+      return;
+    }
     Owned f = own(python_indexing("set_item"));
     Owned r = own(PyObject_CallFunctionObjArgs(f.get(), self, key, value, nullptr));
   });
 }
 
 Py_ssize_t length(PyObject* self) {
+  if (asks(self)) {
+    Py_ssize_t n = -1;
+    guarded_status([&] {
+      Owned answer = own(ask_slot("__len__", &self, 1));
+      n = PyNumber_AsSsize_t(answer.get(), PyExc_OverflowError);
+    });
+    return n;
+  }
   const Meta& m = *as_tensor(self)->var.array.meta;
   if (m.ndim == 0) {
     PyErr_SetString(PyExc_TypeError, "len() of a 0-d tensor");

@@ -6,6 +6,7 @@
 #include "bindings/function_node.h"
 #include "bindings/node_object.h"
 #include "bindings/op_function.h"
+#include "bindings/override.h"
 #include "bindings/random.h"
 #include "bindings/rules.h"
 #include "bindings/step.h"
@@ -162,11 +163,7 @@ void init_python_hooks(nb::module_& m) {
   m.def("set_tracer_classes",
         [](nb::object symbolic, nb::object tensor) { set_tracer_types(symbolic.ptr(), tensor.ptr()); });
   m.def("set_dispatcher", [](nb::object f) { set_dispatcher(f.ptr()); });
-  m.def("set_subclass_dispatch", set_subclass_dispatch);
   m.def("set_edge_positions", [](nb::object f) { set_edge_positions(f.ptr()); });
-  m.def("set_torch_function_default", [](nb::object plain, nb::object disabled) {
-    set_torch_function_default(plain.ptr(), disabled.ptr());
-  });
   m.def("op_function", op_function, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg());
   m.def("basic_index",
         [](nb::handle self, nb::handle key) { return steal_checked(basic_index(self.ptr(), key.ptr())); });
@@ -188,6 +185,7 @@ NB_MODULE(_core, m) {
   init_dtype(m.ptr());
   init_node_type(m.ptr());
   init_function_node(m.ptr());
+  init_override(m.ptr());
   init_tensor_type(m.ptr());
   init_op_function(m.ptr());
   init_runtime(m);

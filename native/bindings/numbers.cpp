@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "bindings/op_function.h"
+#include "bindings/override.h"
 
 namespace pb::py {
 namespace {
@@ -68,14 +69,14 @@ bool argument(PyObject* o, Argument& a, TensorObject*& first, bool& odd) {
     odd = true;
     return true;
   }
-  return scalar_from(o, a.scalar);
+  return scalar_from(o, a.scalar) || (odd = any_asks(&o, 1));
 }
 
 PyObject* binary(OpSlot& slot, PyObject* a, PyObject* b) {
   return guarded([&]() -> PyObject* {
     Argument args[2];
     TensorObject* first = nullptr;
-    bool odd = false;
+    bool odd = modes_active();
     if (!argument(a, args[0], first, odd) || !argument(b, args[1], first, odd)) Py_RETURN_NOTIMPLEMENTED;
     if (odd) return by_name(slot.name, a, b);
     return call_op(slot.get(), args, {}, 0, nullptr);
@@ -84,7 +85,7 @@ PyObject* binary(OpSlot& slot, PyObject* a, PyObject* b) {
 
 PyObject* unary(OpSlot& slot, PyObject* a) {
   return guarded([&]() -> PyObject* {
-    if (!is_plain(a)) return by_name(slot.name, a, nullptr);
+    if (!is_plain(a) || modes_active()) return by_name(slot.name, a, nullptr);
     const Argument args[1] = {{&var_of(a), {}}};
     return call_op(slot.get(), args, {}, 0, nullptr);
   });
@@ -94,7 +95,7 @@ PyObject* binary_in_place(OpSlot& slot, PyObject* a, PyObject* b) {
   return guarded([&]() -> PyObject* {
     Argument args[2];
     TensorObject* first = nullptr;
-    bool odd = false;
+    bool odd = modes_active();
     if (!argument(a, args[0], first, odd) || !argument(b, args[1], first, odd)) Py_RETURN_NOTIMPLEMENTED;
     if (odd) return by_name(concat(slot.name, "_").c_str(), a, b);
     return in_place(slot.get(), args, {}, 0, as_tensor(a));
@@ -111,9 +112,9 @@ PyObject* bit_xor(PyObject* a, PyObject* b) { return binary(op_xor, a, b); }
 PyObject* lshift(PyObject* a, PyObject* b) { return binary(op_lshift, a, b); }
 PyObject* rshift(PyObject* a, PyObject* b) { return binary(op_rshift, a, b); }
 PyObject* matmul(PyObject* a, PyObject* b) {
-  if (!is_tensor(a) || !is_tensor(b)) Py_RETURN_NOTIMPLEMENTED;
   return guarded([&]() -> PyObject* {
-    if (is_plain(a) && is_plain(b)) {  // the usual ranks; matmul() knows them all
+    if ((!is_tensor(a) && !any_asks(&a, 1)) || (!is_tensor(b) && !any_asks(&b, 1))) Py_RETURN_NOTIMPLEMENTED;
+    if (is_plain(a) && is_plain(b) && !modes_active()) {  // the usual ranks; matmul() knows them all
       const Argument args[2] = {{&var_of(a), {}}, {&var_of(b), {}}};
       const int rows = args[0].var->array.meta->ndim, columns = args[1].var->array.meta->ndim;
       if (rows == 2 && columns == 2) return call_op(op_mm.get(), args, {}, 0, nullptr);
@@ -128,7 +129,7 @@ PyObject* sub(PyObject* a, PyObject* b) {
   return guarded([&]() -> PyObject* {  // number - tensor has a node of its own name
     Argument args[2];
     if (!scalar_from(a, args[1].scalar)) Py_RETURN_NOTIMPLEMENTED;
-    if (!is_plain(b)) return by_name("rsub", b, a);
+    if (!is_plain(b) || modes_active()) return by_name("rsub", b, a);
     args[0].var = &var_of(b);
     return call_op(op_rsub.get(), args, {}, 0, nullptr);
   });
@@ -138,6 +139,10 @@ PyObject* div(PyObject* a, PyObject* b) {
   return guarded([&]() -> PyObject* {  // number / tensor: reciprocal times number, as torch does
     Scalar s;
     if (!scalar_from(a, s)) Py_RETURN_NOTIMPLEMENTED;
+    if (asks(b)) {
+      PyObject* args[2] = {b, a};
+      return ask_slot("__rtruediv__", args, 2);
+    }
     Owned r = own(by_name("reciprocal", b, nullptr));
     return PyNumber_Multiply(r.get(), a);
   });
@@ -151,8 +156,12 @@ bool is_static_exponent(double e) {
 PyObject* power(PyObject* a, PyObject* b, PyObject*) {
   return guarded([&]() -> PyObject* {
     Scalar s;
+    if (modes_active()) return by_name("pow", a, b);
     if (is_plain(a) && !is_tensor(b)) {
-      if (!scalar_from(b, s)) Py_RETURN_NOTIMPLEMENTED;
+      if (!scalar_from(b, s)) {
+        if (any_asks(&b, 1)) return by_name("pow", a, b);
+        Py_RETURN_NOTIMPLEMENTED;
+      }
       const Argument args[2] = {{&var_of(a), {}}, {nullptr, s}};
       const double e = s.as_double();
       if (e < 0 && s.kind != Scalar::Kind::Float && !is_float(args[0].var->array.meta->dtype))
@@ -178,7 +187,10 @@ PyObject* power(PyObject* a, PyObject* b, PyObject*) {
 PyObject* negative(PyObject* a) { return unary(op_neg, a); }
 PyObject* absolute(PyObject* a) { return unary(op_abs, a); }
 PyObject* invert(PyObject* a) { return unary(op_bitwise_not, a); }
-PyObject* positive(PyObject* a) { return Py_NewRef(a); }
+PyObject* positive(PyObject* a) {
+  if (asks(a)) return guarded([&] { return ask_slot("__pos__", &a, 1); });
+  return Py_NewRef(a);
+}
 
 PyObject* iadd(PyObject* a, PyObject* b) { return binary_in_place(op_add, a, b); }
 PyObject* isub(PyObject* a, PyObject* b) { return binary_in_place(op_sub, a, b); }
@@ -215,6 +227,11 @@ const Array& single_element(PyObject* o, const char* what) {
 int truth(PyObject* o) {
   int result = -1;
   guarded_status([&] {
+    if (asks(o)) {
+      Owned answer = own(ask_slot("__bool__", &o, 1));
+      result = PyObject_IsTrue(answer.get());
+      return;
+    }
     const Array& a = single_element(o, nullptr);
     const Scalar s = load_scalar(a.meta->dtype, a.data());
     result = s.kind == Scalar::Kind::Float ? s.d != 0 : s.i != 0;
@@ -224,6 +241,7 @@ int truth(PyObject* o) {
 
 PyObject* to_int(PyObject* o) {
   return guarded([&]() -> PyObject* {
+    if (asks(o)) return ask_slot("__int__", &o, 1);
     const Array& a = single_element(o, "int");
     const Scalar s = load_scalar(a.meta->dtype, a.data());
     return s.kind == Scalar::Kind::Float ? PyLong_FromDouble(s.d) : PyLong_FromLongLong(s.i);
@@ -231,12 +249,14 @@ PyObject* to_int(PyObject* o) {
 }
 PyObject* to_float(PyObject* o) {
   return guarded([&]() -> PyObject* {
+    if (asks(o)) return ask_slot("__float__", &o, 1);
     const Array& a = single_element(o, "float");
     return PyFloat_FromDouble(load_scalar(a.meta->dtype, a.data()).as_double());
   });
 }
 PyObject* to_index(PyObject* o) {
   return guarded([&]() -> PyObject* {
+    if (asks(o)) return ask_slot("__index__", &o, 1);
     const Array& a = as_tensor(o)->var.array;
     if (a.meta->numel != 1 || is_float(a.meta->dtype))
       fail(ErrorKind::Type, "only integer tensors of a single element can be converted to an index");

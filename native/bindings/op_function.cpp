@@ -4,12 +4,12 @@
 
 #include <new>
 
+#include "bindings/override.h"
+
 namespace pb::py {
 namespace {
 
 PyObject* dispatcher = nullptr;
-PyObject* plain_torch_function = nullptr;
-PyObject* disabled_torch_function = nullptr;
 
 struct OpFunction {
   PyObject_HEAD vectorcallfunc vectorcall;
@@ -132,13 +132,16 @@ PyObject* run_overload(OpFunction* f, size_t k, ScratchLease& s, PyObject* const
   PyTypeObject* result_class = nullptr;
   BoundCall& c = s->call;
   if (c.subclass) {
-    PyObject* answer =
-        ask_subclass(c.subclass, reinterpret_cast<PyObject*>(f), args, n, kwnames, &result_class);
-    if (answer || PyErr_Occurred()) return answer;
+    const Answer answer = c.unrelated_classes ? Answer::Own : answer_of(c.subclass);
+    if (answer == Answer::Own) return ask(reinterpret_cast<PyObject*>(f), args, n, kwnames);
+    if (answer == Answer::Default) result_class = c.subclass;
   }
   if (c.foreign) return dispatch(reinterpret_cast<PyObject*>(f), k, s->values);
   const Op* op = f->overloads[k].op;
-  if (f->in_place) return in_place(op, c.args, c.ints, c.symbolic, c.first);
+  if (f->in_place) {
+    Owned changed = own(in_place(op, c.args, c.ints, c.symbolic, c.first));
+    return result_class ? in_class(changed.get(), result_class) : changed.release();
+  }
   PyObject* result_type = f->result_type == Py_None ? nullptr : f->result_type;
   return call_op(op, c.args, c.ints, c.symbolic, c.first, result_class, result_type);
 }
@@ -147,8 +150,11 @@ PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* k
   return guarded([&]() -> PyObject* {
     OpFunction* f = self_of(self);
     const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
+    const Py_ssize_t all = n + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0);
+    if (modes_active()) [[unlikely]]
+      return ask(self, args, n, kwnames);
     if (const Py_ssize_t at = position_of_out(kwnames); at >= 0 && !f->in_place)
-      return call_into(self, args, n, kwnames, at);
+      return any_asks(args, all) ? ask(self, args, n, kwnames) : call_into(self, args, n, kwnames, at);
     ScratchLease s;
     std::string why, first_reason;
     for (size_t k = 0; k < f->overloads.size(); ++k) {
@@ -162,6 +168,7 @@ PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* k
       }
       if (k == 0) first_reason = why;
     }
+    if (any_asks(args, all)) return ask(self, args, n, kwnames);  // of a class that is no Tensor
     refuse(f, args, n, kwnames, first_reason);
   });
 }
@@ -219,36 +226,6 @@ PyTypeObject* op_function_type = nullptr;
 }  // namespace
 
 void set_dispatcher(PyObject* callable) { Py_XSETREF(dispatcher, Py_NewRef(callable)); }
-void set_torch_function_default(PyObject* plain, PyObject* disabled) {
-  Py_XSETREF(plain_torch_function, Py_NewRef(plain));
-  Py_XSETREF(disabled_torch_function, Py_NewRef(disabled));
-}
-
-PyObject* ask_subclass(PyTypeObject* subclass, PyObject* function, PyObject* const* args, Py_ssize_t n,
-                       PyObject* kwnames, PyTypeObject** result_class) {
-  Owned method = own(PyObject_GetAttrString(reinterpret_cast<PyObject*>(subclass), "__torch_function__"));
-  PyObject* raw = PyMethod_Check(method.get()) ? PyMethod_GET_FUNCTION(method.get()) : method.get();
-  if (raw == disabled_torch_function) return nullptr;
-  if (raw == plain_torch_function) {
-    *result_class = subclass;
-    return nullptr;
-  }
-  Owned positional = own(PyTuple_New(n));
-  for (Py_ssize_t i = 0; i < n; ++i) PyTuple_SET_ITEM(positional.get(), i, Py_NewRef(args[i]));
-  Owned keywords = own(PyDict_New());
-  for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k)
-    check(PyDict_SetItem(keywords.get(), PyTuple_GET_ITEM(kwnames, k), args[n + k]));
-  Owned types = own(PyList_New(0));
-  for (Py_ssize_t i = 0; i < n; ++i) {
-    PyObject* type = reinterpret_cast<PyObject*>(Py_TYPE(args[i]));
-    if (is_tensor(args[i]) && !is_plain(args[i]) && PySequence_Contains(types.get(), type) == 0)
-      check(PyList_Append(types.get(), type));
-  }
-  Owned tuple = own(PyList_AsTuple(types.get()));
-  return check(PyObject_CallFunctionObjArgs(method.get(), function, tuple.get(), positional.get(),
-                                            keywords.get(), nullptr));
-}
-
 PyObject* wrap_one(Var v, TensorObject* first, PyTypeObject* subclass) {
   const bool view = first && v.array.storage.get() == first->var.array.storage.get();
   TensorObject* t = new_tensor(std::move(v), subclass);

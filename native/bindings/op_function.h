@@ -13,7 +13,6 @@ PyObject* make_op_function(const std::string& name, std::vector<Overload> overlo
                            PyObject* result_type, const std::string& doc);
 void init_op_function(PyObject* module);
 void set_dispatcher(PyObject* callable);        // for tracers and other foreign arguments
-void set_torch_function_default(PyObject* plain, PyObject* disabled);
 
 // A result as a tensor: one that shares the first operand's memory becomes its view.
 PyObject* wrap_one(Var v, TensorObject* first, PyTypeObject* subclass);
@@ -24,9 +23,6 @@ PyObject* wrap_results(std::vector<Var>& results, TensorObject* first, PyTypeObj
 PyObject* call_op(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints,
                   uint64_t symbolic, TensorObject* first, PyTypeObject* subclass = nullptr,
                   PyObject* result_type = nullptr);
-// What a subclass wants of a call. Null without an exception: nothing, run natively and keep `subclass`'s type.
-PyObject* ask_subclass(PyTypeObject* subclass, PyObject* function, PyObject* const* args, Py_ssize_t n,
-                       PyObject* kwnames, PyTypeObject** result_class);
 PyObject* in_place(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints,
                    uint64_t symbolic, TensorObject* self);
 

@@ -3,6 +3,7 @@
 
 #include "bindings/node_object.h"
 #include "bindings/op_function.h"
+#include "bindings/override.h"
 #include "core/shape.h"
 
 namespace pb::py {
@@ -125,8 +126,7 @@ PyObject* get_data(PyObject* self, void*) {
   return guarded([&] {
     const Array& a = as_tensor(self)->var.array;
     Array alias{Storage::alias(a.storage), a.meta, a.offset};
-    PyTypeObject* type = is_plain(self) ? nullptr : Py_TYPE(self);
-    return reinterpret_cast<PyObject*>(new_tensor({std::move(alias), nullptr, 0}, type));
+    return reinterpret_cast<PyObject*>(new_tensor({std::move(alias), nullptr, 0}, class_of_results(self)));
   });
 }
 

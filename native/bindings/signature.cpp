@@ -1,5 +1,7 @@
 #include "bindings/signature.h"
 
+#include "bindings/override.h"
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -92,8 +94,6 @@ bool integer_from(PyObject* o, int64_t& v) {
   return true;
 }
 
-bool g_subclass_dispatch = true;
-
 bool is_foreign(PyObject* o) { return symbolic_type && PyObject_TypeCheck(o, symbolic_type); }
 bool is_tracer(PyObject* o) { return tracer_type && PyObject_TypeCheck(o, tracer_type); }
 
@@ -104,8 +104,10 @@ bool take_tensor(PyObject* o, BoundCall& out) {
     out.args.push_back({&var_of(t), {}});
     if (!out.first) out.first = t;
     // The most derived class answers for all.
-    if (!is_plain(o) && g_subclass_dispatch && (!out.subclass || PyType_IsSubtype(Py_TYPE(o), out.subclass)))
-      out.subclass = Py_TYPE(o);
+    if (!is_plain(o) && subclass_dispatch()) {
+      if (!out.subclass || PyType_IsSubtype(Py_TYPE(o), out.subclass)) out.subclass = Py_TYPE(o);
+      else if (!PyType_IsSubtype(out.subclass, Py_TYPE(o))) out.unrelated_classes = true;
+    }
     return true;
   }
   if (is_tracer(o)) {
@@ -253,8 +255,6 @@ bool take(const Parameter& p, PyObject* o, BoundCall& out) {
 }
 
 }  // namespace
-
-bool set_subclass_dispatch(bool on) { return std::exchange(g_subclass_dispatch, on); }
 
 void set_tracer_types(PyObject* symbolic, PyObject* tensor) {
   symbolic_type = reinterpret_cast<PyTypeObject*>(Py_NewRef(symbolic));

@@ -31,8 +31,6 @@ struct Signature {
   std::vector<Parameter> parameters;
 };
 
-// Whether a subclass's __torch_function__ is asked; false while one runs. Returns what it was.
-bool set_subclass_dispatch(bool on);
 Signature parse_signature(const std::string& text);
 
 // A call's arguments in the form of an Application. Holds what it borrows from.
@@ -42,6 +40,7 @@ struct BoundCall {
   uint64_t symbolic = 0;
   PyObject* foreign = nullptr;   // an argument that is neither a plain tensor nor a number: Python decides
   PyTypeObject* subclass = nullptr;
+  bool unrelated_classes = false;  // `subclass` does not stand for all of them
   TensorObject* first = nullptr;
 
   void push_int(int64_t v, bool is_symbolic = false) {
@@ -54,6 +53,7 @@ struct BoundCall {
     symbolic = 0;
     foreign = nullptr;
     subclass = nullptr;
+    unrelated_classes = false;
     first = nullptr;
   }
 };

@@ -3,6 +3,7 @@
 
 #include "bindings/node_object.h"
 #include "bindings/op_function.h"
+#include "bindings/override.h"
 #include "core/shape.h"
 
 namespace pb::py {
@@ -10,8 +11,7 @@ namespace {
 
 PyObject* detach(PyObject* self, PyObject*) {
   return guarded([&]() -> PyObject* {
-    TensorObject* t =
-        new_tensor({as_tensor(self)->var.array, nullptr, 0}, is_plain(self) ? nullptr : Py_TYPE(self));
+    TensorObject* t = new_tensor({as_tensor(self)->var.array, nullptr, 0}, class_of_results(self));
     return reinterpret_cast<PyObject*>(t);
   });
 }

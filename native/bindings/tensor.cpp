@@ -3,6 +3,7 @@
 #include <structmember.h>
 
 #include "bindings/node_object.h"
+#include "bindings/override.h"
 #include "core/shape.h"
 
 namespace pb::py {
@@ -449,7 +450,7 @@ void init_tensor_type(PyObject* module) {
       {Py_tp_clear, reinterpret_cast<void*>(clear)},
       {Py_tp_new, reinterpret_cast<void*>(refuse_new)},
       {Py_tp_methods, methods.data()},
-      {Py_tp_getset, tensor_getset},
+      {Py_tp_getset, asking(tensor_getset)},
       {Py_tp_members, members},
       {Py_tp_hash, reinterpret_cast<void*>(tensor_hash)},
       {Py_tp_iter, reinterpret_cast<void*>(tensor_iter)},

@@ -34,6 +34,8 @@ inline TensorObject* as_tensor(PyObject* o) { return reinterpret_cast<TensorObje
 TensorObject* new_tensor(Var v, PyTypeObject* type = nullptr);
 PyObject* wrap(Var v);  // a leaf's own object, where the value is a leaf
 PyObject* wrap_array(Array a);
+// The tensor itself if it is of the class; otherwise an instance in its place.
+PyObject* in_class(PyObject* tensor, PyTypeObject* cls);
 
 // The tensor's place on the tape, made anew if its base was changed through another view.
 void refresh(TensorObject* t);
