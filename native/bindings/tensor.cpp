@@ -2,6 +2,8 @@
 
 #include <structmember.h>
 
+#include <thread>
+
 #include "bindings/node_object.h"
 #include "bindings/override.h"
 #include "core/shape.h"
@@ -386,11 +388,36 @@ PyObject* LeafNode::variable() {
   return Py_NewRef(reinterpret_cast<PyObject*>(variable_));
 }
 
+namespace {
+
+// One thread at a time adds into a leaf's grad: over large memory that happens without the GIL.
+class Turn {
+ public:
+  explicit Turn(bool& busy) : busy_(busy) {
+    while (busy_) {
+      PyThreadState* state = PyEval_SaveThread();
+      std::this_thread::yield();
+      PyEval_RestoreThread(state);
+    }
+    busy_ = true;
+  }
+  ~Turn() { busy_ = false; }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  bool& busy_;
+};
+
+}  // namespace
+
 void LeafNode::run(std::span<Var> cotangents, std::span<Var>, const BackwardMode& mode) {
   // Hooks that run afterwards are shown the gradient that arrived.
   Var g = extras ? cotangents[0] : std::move(cotangents[0]);
-  if (variable_ && variable_->var.node.get() == this)
-    accumulate_grad(variable_, std::move(g), mode.create_graph);
+  const Turn turn(busy_);
+  if (!variable_ || variable_->var.node.get() != this) return;
+  Owned hold = Owned::borrow(reinterpret_cast<PyObject*>(variable_));
+  accumulate_grad(variable_, std::move(g), mode.create_graph);
 }
 
 void accumulate_grad(TensorObject* t, Var&& g, bool create_graph) {
@@ -421,7 +448,8 @@ void accumulate_grad(TensorObject* t, Var&& g, bool create_graph) {
     Py_XSETREF(t->grad, wrap(std::move(g)));
     return;
   }
-  TensorObject* grad = as_tensor(t->grad);
+  Owned hold = Owned::borrow(t->grad);  // another thread may set it to None meanwhile
+  TensorObject* grad = as_tensor(hold.get());
   if (!create_graph) check_not_inference(grad->var.array);
   static const Op* add = find_op("add");
   if (create_graph) {

@@ -87,6 +87,7 @@ class LeafNode final : public Node {
  private:
   TensorObject* variable_;
   bool owns_ = false;
+  bool busy_ = false;  // a thread is adding, perhaps without the GIL
 };
 
 void accumulate_grad(TensorObject* t, Var&& g, bool create_graph);

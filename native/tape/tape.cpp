@@ -1,6 +1,7 @@
 #include "tape/tape.h"
 
 #include <algorithm>
+#include <exception>
 #include <new>
 #include <unordered_map>
 
@@ -279,6 +280,36 @@ void OperationNode::complete_shared(std::vector<Var>& cotangents) const {
   }
 }
 
+// What a node keeps, while its backward runs: long kernels let other threads run, which may free the graph. A graph
+// that is freed anyway gives its values away, so that results may take over their memory; an error puts them back.
+class OperationNode::Held {
+ public:
+  Held(OperationNode& n, bool copy) : node_(n), given_(!copy && n.saved_count_), values_(n.saved_count_) {
+    for (size_t k = 0; k < values_.size(); ++k) {
+      if (copy) values_[k] = n.saved()[k];
+      else values_[k] = std::exchange(n.saved()[k], Saved());
+    }
+    if (!given_) return;
+    n.saved_count_ = 0;
+    n.released_ = true;
+  }
+  ~Held() {
+    if (!given_ || std::uncaught_exceptions() == before_) return;
+    for (size_t k = 0; k < values_.size(); ++k) node_.saved_begin()[k] = std::move(values_[k]);
+    node_.saved_count_ = static_cast<uint32_t>(values_.size());
+    node_.released_ = false;
+  }
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+  std::span<Saved> values() { return values_.span(); }
+
+ private:
+  OperationNode& node_;
+  bool given_;
+  int before_ = std::uncaught_exceptions();
+  Small<Saved, 8> values_;
+};
+
 void OperationNode::run(std::span<Var> cotangents, std::span<Var> out, const BackwardMode& mode) {
   const RuleProgram& rule = *plan_->rule;
   std::vector<Var> completed;
@@ -301,12 +332,15 @@ void OperationNode::run(std::span<Var> cotangents, std::span<Var> out, const Bac
   if (released_ && needs_saved(mask)) fail(ErrorKind::Grad, kFreedGraph);
   for (size_t k = 0; k < saved_count_; ++k) check_saved(saved()[k], k);
   if (mode.create_graph) return run_recorded(cotangents, mask, out, mode);
-  std::fill_n(inputs.data() + n, values, nullptr);
-  for (size_t k = 0; k < saved_count_; ++k) {
-    const Save& s = rule.saves[k];
-    inputs[n + (s.output ? plan_->arguments.size() + s.index : s.index)] = &saved()[k].array;
-  }
+  // The first time, this derives a program; meanwhile another thread may run this node, and free what it keeps.
   Ref<Bound> bound(const_cast<Bound*>(&plan_->backward(mask, {metas.data(), n})));
+  if (released_ && needs_saved(mask)) fail(ErrorKind::Grad, kFreedGraph);
+  Held held(*this, mode.keep_graph || extras);  // hooks after it may still look
+  std::fill_n(inputs.data() + n, values, nullptr);
+  for (size_t k = 0; k < held.values().size(); ++k) {
+    const Save& s = rule.saves[k];
+    inputs[n + (s.output ? plan_->arguments.size() + s.index : s.index)] = &held.values()[k].array;
+  }
   Small<Array, 4> arrays(bound->results().size());
   // What is freed after this step anyway may hold its results. Hooks may still look at the cotangents.
   uint64_t donated = extras ? 0 : n < 64 ? (uint64_t{1} << n) - 1 : ~uint64_t{0};

@@ -76,6 +76,8 @@ class OperationNode final : public Node {
   std::span<const Scalar> scalars() const { return {scalars_begin(), scalar_count_}; }
 
  private:
+  class Held;
+
   OperationNode() = default;
   std::string name_of_saved(const Saved& s, const Save& source) const;
   const Edge& edge_at(size_t i) const { return const_cast<OperationNode*>(this)->edges()[i]; }
