@@ -10,7 +10,7 @@ import os
 import pkgutil
 
 from pullback import _core, errors, types
-from pullback.trace import rules
+from pullback.trace import derived, rules
 from pullback import composites, conversion, creation, from_data, functions, primitives, random
 from pullback import tensor as _tensor_module
 from pullback.arguments import with_out

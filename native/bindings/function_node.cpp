@@ -47,7 +47,10 @@ class FunctionNode final : public Node {
     check(PyObject_SetAttrString(ctx_.get(), "_entries", Py_None));
   }
 
-  void add_edge(const Var& v) { edges_.push_back({v.node, v.nr}); }
+  void add_edge(const Var& v) {
+    edges_.push_back({v.node, v.nr});
+    if (v.node) scopes |= v.node->scopes;
+  }
   void set_output(uint32_t nr, Ref<Meta> meta) {
     if (outputs_.size() <= nr) outputs_.resize(nr + 1);
     outputs_[nr] = std::move(meta);

@@ -10,6 +10,7 @@
 #include "bindings/rules.h"
 #include "bindings/step.h"
 #include "bindings/tape.h"
+#include "bindings/transform.h"
 #include "core/shape.h"
 #include "kernels/blas.h"
 #include "kernels/copy.h"
@@ -191,6 +192,7 @@ NB_MODULE(_core, m) {
   init_rules(m);
   init_random(m);
   init_step(m);
+  init_transform(m);
   m.def("empty", empty);
   m.def("empty_strided", empty_strided);
   m.def("borrow", borrow);

@@ -198,8 +198,8 @@ PyObject* compare(PyObject* a, PyObject* b, int how) {
   return binary(*slots[how], a, b);
 }
 
-const Array& single_element(PyObject* o, const char* what) {
-  const Array& a = as_tensor(o)->var.array;
+Array single_element(PyObject* o, const char* what) {
+  Array a = readable(o);
   if (a.meta->numel != 1) {
     if (a.meta->numel == 0 && !what)
       fail(ErrorKind::Runtime, "Boolean value of Tensor with no values is ambiguous");
@@ -215,7 +215,7 @@ const Array& single_element(PyObject* o, const char* what) {
 int truth(PyObject* o) {
   int result = -1;
   guarded_status([&] {
-    const Array& a = single_element(o, nullptr);
+    const Array a = single_element(o, nullptr);
     const Scalar s = load_scalar(a.meta->dtype, a.data());
     result = s.kind == Scalar::Kind::Float ? s.d != 0 : s.i != 0;
   });
@@ -224,20 +224,20 @@ int truth(PyObject* o) {
 
 PyObject* to_int(PyObject* o) {
   return guarded([&]() -> PyObject* {
-    const Array& a = single_element(o, "int");
+    const Array a = single_element(o, "int");
     const Scalar s = load_scalar(a.meta->dtype, a.data());
     return s.kind == Scalar::Kind::Float ? PyLong_FromDouble(s.d) : PyLong_FromLongLong(s.i);
   });
 }
 PyObject* to_float(PyObject* o) {
   return guarded([&]() -> PyObject* {
-    const Array& a = single_element(o, "float");
+    const Array a = single_element(o, "float");
     return PyFloat_FromDouble(load_scalar(a.meta->dtype, a.data()).as_double());
   });
 }
 PyObject* to_index(PyObject* o) {
   return guarded([&]() -> PyObject* {
-    const Array& a = as_tensor(o)->var.array;
+    const Array a = readable(o);
     if (a.meta->numel != 1 || is_float(a.meta->dtype))
       fail(ErrorKind::Type, "only integer tensors of a single element can be converted to an index");
     return PyLong_FromLongLong(load_scalar(a.meta->dtype, a.data()).i);

@@ -4,6 +4,7 @@
 #include "bindings/node_object.h"
 #include "bindings/op_function.h"
 #include "core/shape.h"
+#include "tape/transform.h"
 
 namespace pb::py {
 namespace {
@@ -61,7 +62,7 @@ PyObject* get_base(PyObject* self, void*) {
 }
 PyObject* get_grad_fn(PyObject* self, void*) {
   return guarded([&]() -> PyObject* {
-    const Var& v = var_of(self);
+    const Var& v = innermost(var_of(self));
     if (!v.node || v.node->is_leaf()) Py_RETURN_NONE;
     return node_object(v.node);
   });
@@ -119,8 +120,10 @@ int put_grad(PyObject* self, PyObject* value, void*) {
 PyObject* get_data(PyObject* self, void*) {
   return guarded([&] {
     const Array& a = as_tensor(self)->var.array;
-    Array alias{Storage::alias(a.storage), a.meta, a.offset};
     PyTypeObject* type = is_plain(self) ? nullptr : Py_TYPE(self);
+    if (as_tensor(self)->var.layer)
+      return reinterpret_cast<PyObject*>(new_tensor(detached(as_tensor(self)->var), type));
+    Array alias{Storage::alias(a.storage), a.meta, a.offset};
     return reinterpret_cast<PyObject*>(new_tensor({std::move(alias), nullptr, 0}, type));
   });
 }

@@ -4,6 +4,7 @@
 #include "bindings/node_object.h"
 #include "bindings/op_function.h"
 #include "core/shape.h"
+#include "tape/transform.h"
 
 namespace pb::py {
 namespace {
@@ -11,7 +12,7 @@ namespace {
 PyObject* detach(PyObject* self, PyObject*) {
   return guarded([&]() -> PyObject* {
     TensorObject* t =
-        new_tensor({as_tensor(self)->var.array, nullptr, 0}, is_plain(self) ? nullptr : Py_TYPE(self));
+        new_tensor(detached(as_tensor(self)->var), is_plain(self) ? nullptr : Py_TYPE(self));
     return reinterpret_cast<PyObject*>(t);
   });
 }

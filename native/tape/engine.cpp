@@ -275,7 +275,7 @@ const Op* add_op() {
 }  // namespace
 
 void accumulate(Var& into, Var&& g, bool create_graph) {
-  if (!create_graph) {
+  if (!create_graph && !into.layer && !g.layer) {
     const Array &a = into.array, &b = g.array;
     const bool same = a.meta.get() == b.meta.get() && a.meta->is_dense;
     if (same && (a.storage->unique() || b.storage->unique())) {

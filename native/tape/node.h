@@ -9,11 +9,31 @@ namespace pb {
 
 class Node;
 
+// What an open transformation adds to a value: see tape/transform.h.
+class Layer {
+ public:
+  virtual ~Layer() = default;
+  void retain() { ++refs_; }
+  void release() {
+    if (--refs_ == 0) delete this;
+  }
+  static inline int64_t alive = 0;  // nothing is looked for while there are none
+
+ protected:
+  Layer() { ++alive; }
+  static void died() { --alive; }
+
+ private:
+  uint32_t refs_ = 0;
+};
+
 // A value on the tape: an array, and where its gradient goes (null: nowhere).
+// With a layer, the array is what a program inside the transformation sees; the layer holds the values.
 struct Var {
   Array array;
   Ref<Node> node;
   uint32_t nr = 0;  // which output of the node
+  Ref<Layer> layer{};
 };
 
 struct Edge {
@@ -51,6 +71,7 @@ class Node {
   uint32_t refs() const { return refs_; }
 
   uint64_t sequence = 0;  // creation number in its thread; leaves come first on the way back
+  uint32_t scopes = 0;    // which scopes of differentiation it depends on: bit 0 are ordinary leaves
   std::unique_ptr<NodeExtras> extras;
 
  private:

@@ -7,6 +7,7 @@
 #include "core/shape.h"
 #include "core/small.h"
 #include "runtime/allocator.h"
+#include "tape/transform.h"
 
 namespace pb {
 namespace {
@@ -109,12 +110,19 @@ template <class Emit> void apply_planned(Plan& p, const Application& a, Emit&& e
 }  // namespace
 
 void apply(const Application& a, std::vector<Var>& out) {
+  if (has_layers(a)) [[unlikely]]
+    return apply_transformed(a, out);
   Plan& p = find_plan(a, needed(a));
   if (p.direct) out.push_back(apply_direct(p, a));
   else apply_planned(p, a, [&](Var&& v) { out.push_back(std::move(v)); });
 }
 
 Var apply_one(const Application& a) {
+  if (has_layers(a)) [[unlikely]] {
+    std::vector<Var> out;
+    apply_transformed(a, out);
+    return std::move(out[0]);
+  }
   Plan& p = find_plan(a, needed(a));
   if (p.direct) return apply_direct(p, a);
   Var first;
@@ -125,6 +133,8 @@ Var apply_one(const Application& a) {
 }
 
 bool apply_single(const Application& a, Var& out) {
+  if (has_layers(a)) [[unlikely]]
+    return false;
   Plan& p = find_plan(a, needed(a));
   if (p.rule->visible != 1) return false;
   if (p.direct) out = apply_direct(p, a);
@@ -188,6 +198,7 @@ Ref<OperationNode> OperationNode::make(Ref<Plan> plan, const Application& a) {
   for (size_t k = 0; k < edges; ++k) {
     const Var* v = a.args[plan->arguments[k]].var;
     new (n->edges() + k) Edge{needs(plan->need, plan->arguments[k]) ? v->node : Ref<Node>(), v->nr};
+    if (v->node) n->scopes |= v->node->scopes;
   }
   for (size_t k = 0; k < saves; ++k) new (n->saved_begin() + k) Saved();
   size_t s = 0;
@@ -293,7 +304,7 @@ void OperationNode::run(std::span<Var> cotangents, std::span<Var> out, const Bac
   }
   if (released_ && needs_saved(mask)) fail(ErrorKind::Grad, kFreedGraph);
   for (size_t k = 0; k < saved_count_; ++k) check_saved(saved()[k], k);
-  if (mode.create_graph) return run_recorded(cotangents, mask, out, mode);
+  if (mode.create_graph || has_layers(cotangents)) return run_recorded(cotangents, mask, out, mode);
   std::fill_n(inputs.data() + n, values, nullptr);
   for (size_t k = 0; k < saved_count_; ++k) {
     const Save& s = rule.saves[k];
@@ -413,6 +424,8 @@ Array copy_of(const Array& a) {
 }  // namespace
 
 Ref<Node> apply_in_place(const Application& a) {
+  if (has_layers(a)) [[unlikely]]
+    return change_transformed(a), nullptr;
   const Var& self = *a.args[0].var;
   check_no_internal_overlap(self.array);
   for (size_t i = 1; i < a.args.size(); ++i) {

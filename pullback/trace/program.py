@@ -111,6 +111,13 @@ class Lowering:
         return _core.program(self.spec)
 
 
+def size_sources(e) -> list:
+    """The values whose sizes an expression needs."""
+    found: list = []
+    _size_sources(e, found)
+    return found
+
+
 def _size_sources(e, found):
     if not isinstance(e, Size):
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pullback import _core
 from pullback.trace import signature as sig
-from pullback.trace.program import Lowering, dependencies, element_reads, is_constant
+from pullback.trace.program import Lowering, dependencies, element_reads, is_constant, size_sources
 from pullback.trace.sizes import FOLD, PARAM, SIZE, Size
 from pullback.trace.tracer import DTYPES, N_CONST, N_INPUT, N_SIZE, Graph, Number, Tracer, functions, param
 
@@ -92,27 +92,49 @@ class Trace:
 
     def wanted(self):
         """Inputs that need a gradient; from the 64th tensor on they share one bit."""
-        positions = [k for k, o in enumerate(self.operands) if isinstance(o, Tracer)]
-        return [self.operands[k] for k in positions if self.need & shared_bit(k)]
+        return [t for k, t in self.tensors() if self.need & shared_bit(k) and t.dtype.is_floating_point]
+
+    def tensors(self):
+        """The tensor operands with their positions among all operands."""
+        return [(k, o) for k, o in enumerate(self.operands) if isinstance(o, Tracer)]
 
     def derive(self, mask):
         """Gradients of the wanted inputs from the cotangents in `mask`: (cotangent tracers, gradient
         tracers)."""
-        outputs = self.outputs
         cotangents = [
             self.graph.input(o.meta, -1 - k) if mask & shared_bit(k) and o.dtype.is_floating_point else None
-            for k, o in enumerate(outputs)
+            for k, o in enumerate(self.outputs)
         ]
-        wanted = self.wanted()
-        rule = getattr(self.op, "custom_vjp", None)
-        if rule is not None and self.op.family == "composite":
-            gradients = self.by_hand(outputs, cotangents, wanted)
-        else:
-            gradients = vjp(outputs, cotangents, wanted)
         finished = []
-        for w, g in zip(wanted, gradients):
+        for w, g in zip(self.wanted(), self.pull_back(cotangents)):
             finished.append(_zeros_like(w) if g is None else g)
         return [c for c in cotangents if c is not None], finished
+
+    def pull_back(self, cotangents):
+        """Gradients of the wanted inputs from a cotangent of each output (None: none arrives)."""
+        rule = getattr(self.op, "custom_vjp", None)
+        if rule is not None and self.op.family == "composite":
+            return self.by_hand(self.outputs, cotangents, self.wanted())
+        return vjp(self.outputs, cotangents, self.wanted())
+
+    def push_forward(self, tangents):
+        """Tangents of the visible outputs from those of the wanted inputs (None: zero).
+
+        Forward mode is the transpose of the rule: what the gradients, as linear functions of the cotangents,
+        make of the tangents. The cotangents' own values take no part.
+        """
+        full = functions["_full_like"]
+        places = [
+            self.graph.placeholder(full, o) if o.dtype.is_floating_point else None
+            for o in self.visible_outputs
+        ]
+        gradients = self.pull_back(places + [None] * len(self.hidden))
+        pairs = [(g, t) for g, t in zip(gradients, tangents) if g is not None]
+        if not pairs:
+            return [None] * len(places)
+        found = vjp([g for g, _ in pairs], [t for _, t in pairs], [p for p in places if p is not None])
+        found = iter(found)
+        return [None if p is None else next(found) for p in places]
 
     def by_hand(self, outputs, cotangents, wanted):
         """The vjp given by hand for what is visible; what arrives at hidden outputs flows through the
@@ -217,13 +239,20 @@ class Replay:
             if missing:
                 stack.extend(missing)
                 continue
-            i = t.source
-            made = self.trace.graph.record(
-                i.op, [self.operand(x) for x in i.operands], [self.integer(p) for p in i.ints]
-            )
-            self.new.update(zip(i.outputs, made))
+            self.new.update(zip(t.source.outputs, self.copy(t.source)))
             stack.pop()
         return [self.new[o] for o in outputs]
+
+    def copy(self, i):
+        operands = [self.operand(x) for x in i.operands]
+        return self.trace.graph.record(i.op, operands, [self.integer(p) for p in i.ints])
+
+    def guards(self, graph):
+        """What held for the sizes of the original must hold for the copy."""
+        for relation, a, b, answer in graph.guards:
+            for e in (a, b):
+                self.run(size_sources(e))
+            self.trace.graph.guards.append((relation, self.integer(a), self.integer(b), answer))
 
     def operand(self, x):
         if isinstance(x, Tracer):
