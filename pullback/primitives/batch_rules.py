@@ -351,13 +351,6 @@ def take(b, i, x, index):
     return f["reshape"](found, index.shape)
 
 
-@rule("embedding")
-def embedding(b, i, weight, indices, *options):
-    if b.is_many(weight):
-        raise NoBatchRule("embedding with a table a sample")
-    return b.record(i.op, weight, indices, *options)
-
-
 @rule("one_hot")
 def one_hot(b, i, x, classes):
     return b.record(i.op, x, classes)
@@ -367,39 +360,82 @@ def one_hot(b, i, x, classes):
 
 
 def _picked(b, x, target, weight, ignore_index):
-    """Rows (samples, n, classes), positions and weights (samples, n, 1) of the classes that are asked for."""
-    one = b.rank(x) == 1
-    x, target = b.in_front(x), b.in_front(target)
-    if one:
-        x, target = f["unsqueeze"](x, 1), f["unsqueeze"](target, 1)
-    target = f["unsqueeze"](target, 2)
+    """The axis of the classes; the positions that are asked for along it, and their weights."""
+    axis = 1 if b.rank(x) == 1 else 2
+    x, target = b.in_front(x), f["unsqueeze"](b.in_front(target), axis)
     kept = f["ne"](target, ignore_index)
     target = f["where"](kept, target, 0)
     w = f["_cast"](kept, x.dtype)
     if weight is not None:
-        weight = f["unsqueeze"](b.in_front(weight), 1)
-        w = w * f["gather"](f["expand"](weight, x.shape), 2, target)
-    return x, target, w
+        shape = [x.size(k) if k in (0, axis) else 1 for k in range(x.ndim)]
+        weight = f["expand"](f["reshape"](b.in_front(weight), shape), x.shape)
+        w = w * f["gather"](weight, axis, target)
+    return axis, x, target, w
+
+
+def _per_sample(t):
+    return f["sum"](t, tuple(range(1, t.ndim)))
 
 
 @rule("nll_loss_forward")
 def nll_loss(b, i, x, target, weight, reduction, ignore_index):
-    rows, target, w = _picked(b, x, target, weight, ignore_index)
-    losses = f["_squeeze"](-(w * f["gather"](rows, 2, target)), (2,))
-    total = f["sum"](w, (1, 2))
+    axis, x, target, w = _picked(b, x, target, weight, ignore_index)
+    losses, total = -(w * f["gather"](x, axis, target)), _per_sample(w)
     if reduction == 0:
-        return losses, f["_full_like"](total, 0)
-    loss = f["sum"](losses, (1,))
+        return f["_squeeze"](losses, (axis,)), f["_full_like"](total, 0)
+    loss = _per_sample(losses)
     return loss / total if reduction == 1 else loss, total
 
 
 @rule("nll_loss_backward")
 def nll_loss_backward(b, i, g, x, target, weight, total, reduction, ignore_index):
-    rows, target, w = _picked(b, x, target, weight, ignore_index)
+    axis, x, target, w = _picked(b, x, target, weight, ignore_index)
     g = b.in_front(g)
-    if reduction == 1:
-        g = g / b.in_front(total)
-    g = f["reshape"](g, (b.size, 1, 1)) if g.ndim == 1 else f["unsqueeze"](g, 2)
-    zeros = f["_full_like"](rows, 0)
-    out = f["scatter_add"](zeros, 2, target, f["expand"](-(w * g), target.shape))
-    return f["reshape"](out, b.in_front(x).shape)
+    if reduction == 0:
+        g = f["unsqueeze"](g, axis)
+    else:
+        g = g / b.in_front(total) if reduction == 1 else g
+        g = f["reshape"](g, (b.size,) + (1,) * (x.ndim - 1))
+    return f["scatter_add"](f["_full_like"](x, 0), axis, target, f["expand"](-(w * g), target.shape))
+
+
+# ---- the same per sample as for all, with positions moved on from sample to sample ----
+
+
+def _shifted(b, index, step):
+    """Positions in (samples * step) from positions in `step`: negative ones count from a sample's end."""
+    index = b.in_front(index)
+    index = f["where"](index < 0, index + step, index)
+    return index + _sample_numbers(b, index) * step
+
+
+@rule("put")
+def put(b, i, x, index, source, accumulate):
+    x = b.in_front(x)
+    index = _shifted(b, index, x.numel() // b.size)
+    return b.record(i.op, x, index, b.in_front(source), accumulate)
+
+
+@rule("embedding")
+def embedding(b, i, weight, indices, *options):
+    if not b.is_many(weight):
+        return b.record(i.op, weight, indices, *options)
+    rows = f["reshape"](weight, (b.size * weight.size(1), weight.size(2)))
+    return b.record(ops["index"], rows, [_shifted(b, indices, weight.size(1))])
+
+
+@rule("embedding_backward")
+def embedding_backward(b, i, g, indices, rows, padding, by_frequency):
+    """A table a sample, filled row by row: what a padding row gets is thrown away."""
+    g, indices = b.in_front(g), b.in_front(indices)
+    width = g.size(g.ndim - 1)
+    if padding >= 0:
+        g = f["where"](f["unsqueeze"](indices == padding, indices.ndim), 0.0, g)
+    flat = f["reshape"](_shifted(b, indices, rows), (indices.numel(),))
+    g = f["reshape"](g, (indices.numel(), width))
+    if by_frequency:
+        counts = f["_zeros_of"](g, (b.size * rows,))
+        counts = f["index_add"](counts, 0, flat, f["_full_like"](f["select"](g, 1, 0), 1))
+        g = g / f["unsqueeze"](f["index_select"](counts, 0, flat), 1)
+    filled = f["index_add"](f["_zeros_of"](g, (b.size * rows, width)), 0, flat, g)
+    return f["reshape"](filled, (b.size, rows, width))

@@ -30,6 +30,30 @@ class DerivedOp:
         )
 
 
+class DerivedTrace(Trace):
+    """A trace made from that of the origin: a vjp that is given by hand there is used here too."""
+
+    inner: Trace
+
+    @property
+    def given_by_hand(self):
+        return self.inner.given_by_hand
+
+    def pulled(self, cotangents, need):
+        """The origin's gradients of the operands in `need`, in its own graph: (its cotangents, its wanted inputs,
+        gradients)."""
+        inner = self.inner
+        before, inner.need = inner.need, need
+        try:
+            given = [
+                None if c is None else inner.graph.input(o.meta, -1 - k)
+                for k, (c, o) in enumerate(zip(cotangents, inner.visible_outputs))
+            ]
+            return given, inner.wanted(), inner.pull_back(given + [None] * len(inner.hidden))
+        finally:
+            inner.need = before
+
+
 class DualOp(DerivedOp):
     """Takes the tangents of the operands in the mask, then the operands. Gives each result, followed by its
     tangent if it has one."""
@@ -55,27 +79,40 @@ def _is_float(operand):
     return len(operand) > 1 and DTYPES[operand[0]].is_floating_point
 
 
-class DualTrace(Trace):
+class DualTrace(DerivedTrace):
     def __init__(self, op, operands, ints, symbolic, need):
         self.n_tangents = op.tangents(operands)
         self.inner = make_rule(op.origin, operands[self.n_tangents :], ints, symbolic, op.mask)
         super().__init__(op, operands, ints, symbolic, need)
 
     def run(self):
-        inner, n = self.inner, self.n_tangents
+        inner = self.inner
         tangents = [inner.graph.input(w.meta, -1 - k) for k, w in enumerate(inner.wanted())]
         pushed = inner.push_forward(tangents)
-        replay = Replay(self, dict(zip(tangents + inner.inputs, self.inputs)))
+        self.replay = replay = Replay(self, dict(zip(tangents + inner.inputs, self.inputs)))
         replay.guards(inner.graph)
-        out = []
+        out, self.values = [], []
         for o, t in zip(inner.visible_outputs, pushed):
+            self.values.append(len(out))
             out += replay.run([o])
             if t is not None:
                 out += replay.run([t])
             elif o.dtype.is_floating_point:
                 out.append(functions["_full_like"](out[-1], 0))
-        assert len(tangents) == n
         return out
+
+    def direct_outputs(self):
+        return self.values
+
+    def by_hand(self, cotangents):
+        own = [k - self.n_tangents for k in range(len(self.operands)) if self.need & shared_bit(k)]
+        need = sum({shared_bit(k) for k in own if k >= 0})
+        given, wanted, gradients = self.pulled(cotangents, need)
+        self.replay.new.update((g, c) for g, c in zip(given, cotangents) if g is not None)
+        found = {
+            self.replay.new[w]: self.replay.run([g])[0] for w, g in zip(wanted, gradients) if g is not None
+        }
+        return [found.get(w) for w in self.wanted()]
 
 
 class BatchOp(DerivedOp):
@@ -88,20 +125,34 @@ class BatchOp(DerivedOp):
         return BatchTrace(self, operands, ints, symbolic, need)
 
 
-class BatchTrace(Trace):
+class BatchTrace(DerivedTrace):
     def __init__(self, op, operands, ints, symbolic, need):
         one = [
             (o[0], o[1][1:], o[2][1:]) if len(o) > 1 and op.mask & shared_bit(k) else o
             for k, o in enumerate(operands)
         ]
-        self.inner = make_rule(op.origin, one, ints, symbolic, 0)
+        self.inner = make_rule(op.origin, one, ints, symbolic, need)
         super().__init__(op, operands, ints, symbolic, need)
 
     def run(self):
         many = [t for k, t in self.tensors() if self.op.mask & shared_bit(k)]
-        replay = BatchReplay(self, dict(zip(self.inner.inputs, self.inputs)), many)
+        self.replay = replay = BatchReplay(self, dict(zip(self.inner.inputs, self.inputs)), many)
         replay.guards(self.inner.graph)
         return [replay.in_front(t) for t in replay.run(self.inner.visible_outputs)]
+
+    def by_hand(self, cotangents):
+        replay = self.replay
+        given, wanted, gradients = self.pulled(cotangents, self.need)
+        pairs = [(g, c) for g, c in zip(given, cotangents) if g is not None]
+        replay.new.update(pairs)
+        replay.many.update(c for _, c in pairs)
+        found = {}
+        for w, g in zip(wanted, gradients):
+            if g is None:
+                continue
+            new, total = replay.new[w], replay.in_front(replay.run([g])[0])
+            found[new] = total if new in replay.many else functions["sum"](total, (0,))
+        return [found.get(w) for w in self.wanted()]
 
 
 _known: dict = {}

@@ -67,7 +67,8 @@ class Lowering:
         index = len(self.spec["instructions"])
         first = len(self.spec["values"])
         for k, out in enumerate(i.outputs):
-            self.value_of[out] = self._add("values", (V_RESULT, index, k))
+            value = self._add("values", (V_RESULT, index, k))
+            self.value_of.setdefault(out, value)  # one that the program is given stays what it is given
         self.spec["instructions"].append((i.op.handle, operands, params, first, len(i.outputs)))
 
     def integer(self, e) -> int:

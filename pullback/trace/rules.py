@@ -112,10 +112,30 @@ class Trace:
 
     def pull_back(self, cotangents):
         """Gradients of the wanted inputs from a cotangent of each output (None: none arrives)."""
-        rule = getattr(self.op, "custom_vjp", None)
-        if rule is not None and self.op.family == "composite":
-            return self.by_hand(self.outputs, cotangents, self.wanted())
-        return vjp(self.outputs, cotangents, self.wanted())
+        if not self.given_by_hand:
+            return vjp(self.outputs, cotangents, self.wanted())
+        outputs, wanted, direct = self.outputs, self.wanted(), self.direct_outputs()
+        gradients = [None] * len(wanted)
+        if any(cotangents[k] is not None for k in direct):
+            gradients = self.by_hand([cotangents[k] for k in direct])
+        through = [k for k in range(len(outputs)) if k not in direct]
+        if any(cotangents[k] is not None for k in through):
+            more = vjp([outputs[k] for k in through], [cotangents[k] for k in through], wanted)
+            gradients = [b if a is None else a if b is None else a + b for a, b in zip(gradients, more)]
+        return gradients
+
+    @property
+    def given_by_hand(self) -> bool:
+        """Whether the declaration gives a vjp of the whole, instead of being differentiated through."""
+        return getattr(self.op, "custom_vjp", None) is not None and self.op.family == "composite"
+
+    def direct_outputs(self):
+        """Which outputs the vjp given by hand is of; what arrives at the others flows through the graph."""
+        return range(self.visible)
+
+    def by_hand(self, cotangents):
+        """Gradients of the wanted inputs by the vjp given by hand."""
+        return self.op.vjp_of_composite(self, cotangents)
 
     def push_forward(self, tangents):
         """Tangents of the visible outputs from those of the wanted inputs (None: zero).
@@ -135,18 +155,6 @@ class Trace:
         found = vjp([g for g, _ in pairs], [t for _, t in pairs], [p for p in places if p is not None])
         found = iter(found)
         return [None if p is None else next(found) for p in places]
-
-    def by_hand(self, outputs, cotangents, wanted):
-        """The vjp given by hand for what is visible; what arrives at hidden outputs flows through the
-        graph."""
-        n = self.visible
-        gradients = [None] * len(wanted)
-        if any(c is not None for c in cotangents[:n]):
-            gradients = self.op.vjp_of_composite(self, cotangents[:n])
-        if any(c is not None for c in cotangents[n:]):
-            more = vjp(outputs[n:], cotangents[n:], wanted)
-            gradients = [b if a is None else a if b is None else a + b for a, b in zip(gradients, more)]
-        return gradients
 
     def find_saves(self):
         """Chooses what the node keeps: inputs, outputs, and hidden outputs that are dear to compute again."""

@@ -124,7 +124,7 @@ class Graph:
     def placeholder(self, full_like, t) -> Tracer:
         """A value of the shape of t that no other instruction shares: what a linear function is derived by."""
         op = full_like.declarations[0]
-        i = Instruction(op, [t, self.number_of(0)], [])
+        i = Instruction(op, [t, self.number_of(1)], [])
         meta = _core.infer(op.handle, [t.meta, (INT,)], [])[0]
         i.outputs = [Tracer(self, meta, i, 0)]
         self.instructions.append(i)
