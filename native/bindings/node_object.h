@@ -35,6 +35,10 @@ class PythonObserver final : public EngineObserver {
  public:
   void before(Node& n, std::span<Var> cotangents) override;
   void after(Node& n, std::span<Var> cotangents, std::span<Var> gradients) override;
+  PyObject* notes();  // borrowed: a dict that lives as long as this run, for what hooks keep about it
+
+ private:
+  Owned notes_;
 };
 
 }  // namespace pb::py
