@@ -7,7 +7,7 @@ import warnings
 
 from pullback import _core
 from pullback.autograd.modes import enable_grad, no_grad
-from pullback.autograd.saved import Packed, changed_since, of_context
+from pullback.autograd.saved import Packed, changed_since, maker, of_context
 from pullback.errors import GradError, InplaceError
 
 __all__ = ["Function", "FunctionCtx", "once_differentiable"]
@@ -76,8 +76,7 @@ class FunctionCtx:
     def _maker(self, tensor, output):
         if output is not None:
             return f", which is output {output} of {type(self).__name__.removesuffix('Backward')},"
-        node = tensor.grad_fn
-        return "" if node is None else f", which is output {tensor.output_nr} of {_short(node.name())},"
+        return maker(tensor)
 
     def _unpack(self, tensor, output, version):
         if tensor is None:
@@ -89,11 +88,6 @@ class FunctionCtx:
         if output is None or self._node is None:
             return tensor
         return _core.function_saved(self._node, output, tensor)
-
-
-def _short(name):
-    head, found, _ = name.rpartition("Backward")
-    return head if found else name
 
 
 def _same(tensor, group):

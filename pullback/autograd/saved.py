@@ -129,6 +129,15 @@ def changed_since(tensor, version, maker=""):
     )
 
 
+def maker(tensor):
+    """What torch's message says of where a changed value comes from; nothing for a leaf."""
+    node = tensor.grad_fn
+    if node is None:
+        return ""
+    head, found, _ = node.name().rpartition("Backward")
+    return f", which is output {tensor.output_nr} of {head if found else node.name()},"
+
+
 class Packed:
     """A value that Python code saved, in the keeping of hooks."""
 
@@ -174,7 +183,7 @@ class Kept:
         if self._packed is not None:
             return self._packed.restore()
         if self._tensor._version != self._version:
-            raise changed_since(self._tensor, self._version)
+            raise changed_since(self._tensor, self._version, maker(self._tensor))
         return self._tensor
 
 
