@@ -78,6 +78,18 @@ PyObject* metadata(PyObject* o, void*) {
   });
 }
 
+constexpr char kToken[] = "pullback.Node";
+
+// What stands for a node without holding it: hooks of the node itself may keep it.
+PyObject* token(PyObject* o, PyObject*) {
+  return guarded([&]() -> PyObject* {
+    Node* n = as_node(o)->node;
+    PyNodeExtras& e = extras_of(*n);
+    if (!e.token) e.token = own(PyCapsule_New(n, kToken, nullptr));
+    return Py_NewRef(e.token.get());
+  });
+}
+
 PyObject* sequence_nr(PyObject* o, PyObject*) {
   return PyLong_FromUnsignedLongLong(as_node(o)->node->sequence);
 }
@@ -185,6 +197,7 @@ PyObject* pack_saved(PyObject* o, PyObject* args) {
 PyMethodDef methods[] = {
     {"name", name, METH_NOARGS, "The node's name."},
     {"_sequence_nr", sequence_nr, METH_NOARGS, "Creation number in its thread."},
+    {"_token", token, METH_NOARGS, "Stands for the node without holding it."},
     {"_hooks", hook_dict, METH_O, "The dict of hooks, 'pre' or 'post'."},
     {"_application", application, METH_NOARGS,
      "(declaration, edges by operand, numbers, integers, positions of tensors), or None."},
@@ -264,7 +277,14 @@ void replace_all(std::span<Var> values, PyObject* result, PyObject* hook) {
 }  // namespace
 
 PyNodeExtras::~PyNodeExtras() {
+  if (token) PyCapsule_SetContext(token.get(), this);  // from now on nobody's
   for (Retained& r : retained) Py_XDECREF(r.tensor);
+}
+
+const Node* node_of_token(PyObject* token) {
+  const void* node = PyCapsule_GetPointer(token, kToken);
+  if (!node) throw PythonError();
+  return PyCapsule_GetContext(token) ? nullptr : static_cast<const Node*>(node);
 }
 
 PyNodeExtras& extras_of(Node& n) {

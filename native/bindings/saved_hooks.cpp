@@ -139,14 +139,17 @@ PyObject* run_notes(PyObject*, PyObject*) {
   });
 }
 PyObject* run_asks_for_inputs(PyObject*, PyObject*) { return boolean(any_run_asks_for_inputs()); }
-PyObject* run_reaches(PyObject*, PyObject* node) {
-  return guarded([&] { return boolean(current_run_reaches(*node_from_object(node))); });
+PyObject* run_reaches(PyObject*, PyObject* token) {
+  return guarded([&] {
+    const Node* n = node_of_token(token);
+    return boolean(n && current_run_reaches(*n));
+  });
 }
 
 PyMethodDef functions[] = {
     {"run_notes", run_notes, METH_NOARGS,
      "A dict that belongs to the backward pass around this call, or None."},
-    {"run_reaches", run_reaches, METH_O, "Whether that pass runs a node."},
+    {"run_reaches", run_reaches, METH_O, "Whether that pass runs a node, given by its token."},
     {"run_asks_for_inputs", run_asks_for_inputs, METH_NOARGS,
      "Whether that pass, or one around it, has inputs."},
     {"swap_saved_hooks", swap, METH_O,

@@ -65,8 +65,8 @@ _groups = itertools.count()
 def register_multi_grad_hook(tensors, fn, *, mode="all"):
     """Calls a function with the gradients of several tensors. Returns a handle with remove().
 
-    mode "all"    fn(gradients) once all of `tensors` that the backward pass reaches have theirs; None stands for
-                  the others
+    mode "all"    fn(gradients) once all those of `tensors` in this backward pass have theirs; None stands
+                  for the others
     mode "any"    fn(gradient) with the first one that is computed
     Errors        ValueError for another mode; AssertionError in "all" for a tensor that needs no gradient
 
@@ -83,7 +83,7 @@ def register_multi_grad_hook(tensors, fn, *, mode="all"):
         raise ValueError(f"Expects mode to be one of {('all', 'any')} but got {mode}")
     group = ("multi_grad_hook", next(_groups))
     if mode == "all":
-        nodes = [_node_of(t) for t in tensors]
+        nodes = [_token_of(t) for t in tensors]
         hooks = [functools.partial(_gather, group, nodes, fn, k) for k in range(len(nodes))]
         return _MultiHandle(t.register_hook(h) for t, h in zip(tensors, hooks, strict=True))
 
@@ -97,14 +97,14 @@ def register_multi_grad_hook(tensors, fn, *, mode="all"):
     return _MultiHandle(t.register_hook(first) for t in tensors if t.requires_grad)
 
 
-def _node_of(tensor):
+def _token_of(tensor):
     edge = tensor._gradient_edge()
     if edge is None:
         raise AssertionError(
             "Expected gradient function to be set\n"
             "mode='all' waits for the gradient of each tensor: leave out those that need none."
         )
-    return edge[0]
+    return edge[0]._token()
 
 
 def _gather(group, nodes, fn, k, gradient):

@@ -35,10 +35,15 @@ def increment_version(tensor):
 class _Slot:
     """One saved value: the tensor itself until it is about to change, then a clone."""
 
-    __slots__ = ("__weakref__", "context")
+    __slots__ = ("__weakref__", "context", "slots")
 
-    def __init__(self, context):
+    def __init__(self, context, slots):
         self.context = context
+        self.slots = slots
+
+
+class _Slots(weakref.WeakValueDictionary):
+    """The unchanged values over one storage, by where they lie in it. Each of them keeps it alive."""
 
 
 class _MutationContext:
@@ -47,7 +52,7 @@ class _MutationContext:
     def __init__(self):
         self.original = weakref.WeakKeyDictionary()
         self.cloned = weakref.WeakKeyDictionary()
-        self._by_storage = {}
+        self._by_storage = weakref.WeakValueDictionary()
 
     def clear(self):
         """Forget all values: backward is refused from now on."""
@@ -55,20 +60,22 @@ class _MutationContext:
             table.clear()
 
     def pack(self, tensor):
-        slot = _Slot(self)
-        self.original[slot] = tensor.detach()
         storage = _core.storage_id(tensor)
-        if storage not in self._by_storage:
-            self._by_storage[storage] = weakref.WeakSet()
-        self._by_storage[storage].add(slot)
+        slots = self._by_storage.get(storage)
+        if slots is None:
+            slots = self._by_storage[storage] = _Slots()
+        place = (tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype)
+        slot = slots.get(place)
+        if slot is None:
+            slot = slots[place] = _Slot(self, slots)
+            self.original[slot] = tensor.detach()
         return slot
 
     def before_change(self, storage):
         """Called by the core: the elements of a storage are about to be overwritten."""
-        for slot in self._by_storage.pop(storage, ()):
-            if slot in self.original:
-                self.cloned[slot] = self.original[slot].clone()
-                del self.original[slot]
+        slots = self._by_storage.pop(storage, None)
+        for slot in list(slots.values()) if slots else ():
+            self.cloned[slot] = self.original.pop(slot).clone()
 
 
 def _unpack(slot):

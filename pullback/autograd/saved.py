@@ -124,8 +124,8 @@ def changed_since(tensor, version, maker=""):
     return InplaceError(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"[torch.{tensor.dtype._legacy} {list(tensor.shape)}]{maker} is at version {tensor._version}; "
-        f"expected version {version} instead. Hint: enable anomaly detection to find the operation that failed "
-        "to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
+        f"expected version {version} instead. Hint: enable anomaly detection to find the operation that "
+        "failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
     )
 
 
@@ -188,13 +188,14 @@ class Kept:
 
 
 _TAKEN = (
-    "Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of hooks "
-    "is allowed at a time."
+    "Calling register_hooks on a saved tensor whose hooks have already been set. Hint: only one pair of "
+    "hooks is allowed at a time."
 )
 _FREED = (
-    "Calling register_hooks on a saved tensor after it has been freed. Saved intermediate values of the graph "
-    "are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward "
-    "through the graph a second time or if you need to access saved variables after calling backward."
+    "Calling register_hooks on a saved tensor after it has been freed. Saved intermediate values of the "
+    "graph are freed when you call .backward() or autograd.grad(). Specify retain_graph=True if you need to "
+    "backward through the graph a second time or if you need to access saved variables after calling "
+    "backward."
 )
 _NONE = "Calling register_hooks on a saved tensor with value None is forbidden"
 

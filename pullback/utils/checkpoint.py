@@ -1,4 +1,4 @@
-"""Checkpoints: parts of a program keep nothing for backward but their inputs, and are run again when needed."""
+"""Checkpoints: parts of a program keep nothing for backward but their inputs, and are run again then."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def set_checkpoint_early_stop(enable):
 
 
 def set_checkpoint_debug_enabled(enabled):
-    """A context: whether checkpoints made inside note where each value was saved, for the text of an error; None
-    leaves it to each call."""
+    """A context: whether checkpoints made inside note where each value was saved, for the text of an error;
+    None leaves it to each call."""
     return _setting("debug", enabled)
 
 
@@ -158,8 +158,8 @@ class _Region:
             if count == len(self.places):
                 if self.finished:
                     self.fail(
-                        "torch.utils.checkpoint: trying to save more tensors during recomputation than during "
-                        "the original forward pass.\n",
+                        "torch.utils.checkpoint: trying to save more tensors during recomputation than "
+                        "during the original forward pass.\n",
                         [*stacks, _stack()],
                     )
                 self.differentiated_inside = True
@@ -188,8 +188,8 @@ class _Region:
         """The recomputation must have saved what the forward saved."""
         if count != len(self.places):
             self.fail(
-                "torch.utils.checkpoint: A different number of tensors was saved during the original forward and "
-                f"recomputation.\nNumber of tensors saved during forward: {len(self.places)}\n"
+                "torch.utils.checkpoint: A different number of tensors was saved during the original forward "
+                f"and recomputation.\nNumber of tensors saved during forward: {len(self.places)}\n"
                 f"Number of tensors saved during recomputation: {count}.\n",
                 stacks,
             )
@@ -203,8 +203,8 @@ class _Region:
                 )
         if wrong:
             self.fail(
-                "torch.utils.checkpoint: Recomputed values for the following tensors have different metadata than "
-                f"during the forward pass.\n{wrong}.\n",
+                "torch.utils.checkpoint: Recomputed values for the following tensors have different metadata "
+                f"than during the forward pass.\n{wrong}.\n",
                 stacks,
             )
 
@@ -217,13 +217,13 @@ class _Region:
         for k, (first, second) in enumerate(pairs):
             if first != second:
                 report = (
-                    f"The first value that was saved at another line is number {k}. In the original forward:\n"
-                    f"{first}In the recomputation:\n{second}"
+                    f"The first value that was saved at another line is number {k}. In the original "
+                    f"forward:\n{first}In the recomputation:\n{second}"
                 )
                 break
         raise CheckpointError(
-            " An error happened while unpacking tensors; dumping logs of latest computation\nbecause you passed "
-            f"`debug=True` to `torch.utils.checkpoint.checkpoint()`.\n\n{report}\n{text}"
+            " An error happened while unpacking tensors; dumping logs of latest computation\nbecause you "
+            f"passed `debug=True` to `torch.utils.checkpoint.checkpoint()`.\n\n{report}\n{text}"
         )
 
 
@@ -241,9 +241,9 @@ def _unpack(place):
             notes[region.key] = values
     if place not in values:
         raise CheckpointError(
-            "torch.utils.checkpoint: Unpack is being triggered for a tensor that was already unpacked once. If "
-            "you are calling ctx.saved_tensors in backward, make sure to do so only once. Otherwise please open "
-            "an issue with details on your use case."
+            "torch.utils.checkpoint: Unpack is being triggered for a tensor that was already unpacked once. "
+            "If you are calling ctx.saved_tensors in backward, make sure to do so only once. Otherwise "
+            "please open an issue with details on your use case."
         )
     return values.pop(place)
 
@@ -302,9 +302,9 @@ def _without_reentrant(function, args, kwargs, preserve, context_fn, determinism
         region.finished = True
     if not region.finished:
         raise RuntimeError(
-            "torch.utils.checkpoint: the forward context provided by context_fn suppressed an exception raised "
-            "during the checkpointed forward. This is not supported because checkpoint cannot return a value for "
-            "a failed forward."
+            "torch.utils.checkpoint: the forward context provided by context_fn suppressed an exception "
+            "raised during the checkpointed forward. This is not supported because checkpoint cannot return "
+            "a value for a failed forward."
         )
     return result
 
@@ -358,9 +358,9 @@ class CheckpointFunction(Function):
 
 def _warn_of_default(function, since):
     warnings.warn(
-        f"{function}: the use_reentrant parameter should be passed explicitly. {since} use_reentrant=False is "
-        "recommended, but if you need to preserve the current default behavior, you can pass use_reentrant=True. "
-        "Refer to docs for more details on the differences between the two variants.",
+        f"{function}: the use_reentrant parameter should be passed explicitly. {since} use_reentrant=False "
+        "is recommended, but if you need to preserve the current default behavior, you can pass "
+        "use_reentrant=True. Refer to docs for more details on the differences between the two variants.",
         stacklevel=3,
     )
 
@@ -377,8 +377,8 @@ def checkpoint(
 ):
     """function(*args, **kwargs), keeping nothing inside for backward, which runs the function again.
 
-    use_reentrant=False   the values that operations inside would save are computed again when the first of them
-                          is needed; works with autograd.grad, keyword arguments, nested and partial backwards
+    use_reentrant=False   the values that operations inside would save are computed again when the first of
+                          them is needed; works with autograd.grad, keyword arguments, partial backwards
     use_reentrant=True    the call is one node, whose backward runs a backward pass of its own
     preserve_rng_state    the second run draws the same random numbers (default True)
     context_fn            returns two contexts: around the forward, and around the second run
@@ -387,8 +387,8 @@ def checkpoint(
     early_stop            the second run ends with the last value that is needed
 
     Gradient  bit for bit that of function(*args, **kwargs)
-    Errors    CheckpointError (a RuntimeError) where the second run differs; InplaceError where an argument was
-              changed in between
+    Errors    CheckpointError (a RuntimeError) where the second run differs; InplaceError where an argument
+              was changed in between
 
     >>> import pullback as torch
     >>> from pullback.utils.checkpoint import checkpoint
