@@ -31,6 +31,10 @@ class InplaceError(RuntimeError):
     """A tensor was changed in place although its old value is still needed, or must not be changed."""
 
 
+class CheckpointError(RuntimeError):
+    """The second run of a function under checkpoint() did not do the same as the first."""
+
+
 class MemoryRefused(RuntimeError):
     """The machine has no memory of the size that was asked for."""
 

@@ -102,6 +102,7 @@ PyObject* set_all(PyObject* self, PyObject* value) {
     TensorObject* t = as_tensor(self);
     if (t->var.layer) return PyObject_CallMethod(self, "fill_", "O", value);
     check_no_internal_overlap(t->var.array);
+    if (g_before_change) g_before_change(t->var.array);
     fill_elements(t->var.array, s);
     ++t->var.array.storage->version;
     return Py_NewRef(self);
@@ -119,6 +120,7 @@ PyObject* take_elements(PyObject* self, PyObject* other) {
     TensorObject* t = as_tensor(self);
     if (t->var.layer || as_tensor(other)->var.layer) return PyObject_CallMethod(self, "copy_", "O", other);
     check_no_internal_overlap(t->var.array);
+    if (g_before_change) g_before_change(t->var.array);
     const Array& from = array(other);
     check_no_partial_overlap(t->var.array, from);
     if (same_memory(t->var.array, from) && from.meta.get() != t->var.array.meta.get()) {

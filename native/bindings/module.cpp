@@ -8,6 +8,7 @@
 #include "bindings/op_function.h"
 #include "bindings/random.h"
 #include "bindings/rules.h"
+#include "bindings/saved_hooks.h"
 #include "bindings/step.h"
 #include "bindings/tape.h"
 #include "bindings/transform.h"
@@ -186,6 +187,7 @@ NB_MODULE(_core, m) {
   init_function_node(m.ptr());
   init_tensor_type(m.ptr());
   init_op_function(m.ptr());
+  init_saved_hooks(m.ptr());
   init_runtime(m);
   init_tape(m);
   init_python_hooks(m);

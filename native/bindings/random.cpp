@@ -26,6 +26,7 @@ const Array& array_of(nb::handle o) {
 struct Target {
   explicit Target(nb::handle o) : array(array_of(o)) {
     if (!array.meta->is_dense) fail(ErrorKind::Runtime, "a random fill needs a dense tensor");
+    if (g_before_change) g_before_change(array);
     ++array.storage->version;
   }
   const Array& array;

@@ -109,9 +109,22 @@ struct Ready {
   friend bool operator<(const Ready& a, const Ready& b) { return a.sequence < b.sequence; }
 };
 
+class Run;
+thread_local Run* t_run = nullptr;
+
 class Run {
  public:
-  explicit Run(BackwardRequest& r) : request_(r) {}
+  explicit Run(BackwardRequest& r) : request_(r), outer_(std::exchange(t_run, this)) {}
+  ~Run() { t_run = outer_; }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+
+  const BackwardRequest& request() const { return request_; }
+  const Run* outer() const { return outer_; }
+  bool reaches(const Node& n) const {
+    const int32_t t = map_.find(&n);
+    return t >= 0 && map_.tasks[t].wanted;
+  }
 
   void operator()() {
     discover();
@@ -219,7 +232,8 @@ class Run {
     for (Var& v : task.others) cotangents.push_back(std::move(v));
     // As in torch: what is asked for of an inner node is the gradient before its hooks, of a leaf after them.
     if (!n.is_leaf()) capture(task, cotangents);
-    if (any && request_.observer && n.extras) request_.observer->before(n, cotangents);
+    // Not where only a sibling was asked for: the gradient came along, but is not part of this run.
+    if (any && task.wanted && request_.observer && n.extras) request_.observer->before(n, cotangents);
     if (n.is_leaf()) capture(task, cotangents);
     std::vector<Var> gradients;
     const size_t edges = n.edge_count();
@@ -260,6 +274,7 @@ class Run {
   }
 
   BackwardRequest& request_;
+  Run* outer_;
   TaskMapLease lease_;
   TaskMap& map_ = *lease_;
   std::vector<Ready> ready_;
@@ -302,6 +317,14 @@ void accumulate(Var& into, Var&& g, bool create_graph) {
 void run_backward(BackwardRequest& request) {
   Run run(request);
   run();
+}
+
+EngineObserver* current_observer() { return t_run ? t_run->request().observer : nullptr; }
+bool current_run_reaches(const Node& n) { return t_run && t_run->reaches(n); }
+bool any_run_asks_for_inputs() {
+  for (const Run* r = t_run; r; r = r->outer())
+    if (r->request().targets) return true;
+  return false;
 }
 
 }  // namespace pb

@@ -41,8 +41,18 @@ struct Edge {
   uint32_t nr = 0;
 };
 
+// A saved value that hooks took over from its node.
+class PackedValue {
+ public:
+  virtual ~PackedValue() = default;
+  virtual Array unpack() const = 0;
+};
+
 // Python's view of a node: hooks, and the object handed out as grad_fn. Made on first use.
-struct NodeExtras { virtual ~NodeExtras() = default; };
+struct NodeExtras {
+  virtual ~NodeExtras() = default;
+  std::vector<std::unique_ptr<PackedValue>> packed;  // by save; null: the node keeps the value itself
+};
 
 struct BackwardMode {
   bool keep_graph = false;

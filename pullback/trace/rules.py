@@ -156,6 +156,20 @@ class Trace:
         found = iter(found)
         return [None if p is None else next(found) for p in places]
 
+    def names_of_inputs(self):
+        """Torch's name of the parameter that each tensor input came in by."""
+        names = ["self"] * len(self.inputs)
+        signature = getattr(self.op, "signature", None)
+        if signature is None:
+            return names
+        place = {t: k for k, t in enumerate(self.inputs)}
+        values = sig.decode(signature, self.operands, self.ints, DTYPES)
+        for p, value in zip(signature.parameters, values, strict=True):
+            for v in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(v, Tracer) and v in place:
+                    names[place[v]] = "self" if p.name == "input" else p.name
+        return names
+
     def find_saves(self):
         """Chooses what the node keeps: inputs, outputs, and hidden outputs that are dear to compute again."""
         while True:
@@ -172,8 +186,10 @@ class Trace:
                 break
             self.hidden += sorted(fresh, key=lambda t: self.graph.instructions.index(t.source))
         given = set(self.inputs)
-        for k, t in enumerate(self.inputs):
-            if t in reads:
+        names = self.names_of_inputs()
+        # In torch's order, which hooks on saved values can see: inputs by their names, then outputs.
+        for k in sorted(range(len(self.inputs)), key=lambda k: names[k]):
+            if self.inputs[k] in reads:
                 self.saves.append((False, k))
         for k, t in enumerate(self.outputs):
             if t in reads and t not in given:
