@@ -3,6 +3,7 @@
 from pullback.autograd import function, graph, hooks
 from pullback.autograd.backward import backward, grad
 from pullback.autograd.function import Function, once_differentiable
+from pullback.autograd.gradcheck import gradcheck, gradgradcheck
 from pullback.autograd.modes import (
     enable_grad,
     inference_mode,
@@ -20,6 +21,8 @@ __all__ = [
     "enable_grad",
     "function",
     "grad",
+    "gradcheck",
+    "gradgradcheck",
     "graph",
     "hooks",
     "inference_mode",
