@@ -1,6 +1,6 @@
 """Differentiation of recorded programs."""
 
-from pullback.autograd import function, graph, hooks
+from pullback.autograd import function, functional, graph, hooks
 from pullback.autograd.backward import backward, grad
 from pullback.autograd.function import Function, once_differentiable
 from pullback.autograd.gradcheck import gradcheck, gradgradcheck
@@ -20,6 +20,7 @@ __all__ = [
     "backward",
     "enable_grad",
     "function",
+    "functional",
     "grad",
     "gradcheck",
     "gradgradcheck",
