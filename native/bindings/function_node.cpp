@@ -23,6 +23,7 @@ class FunctionNode final : public Node {
   size_t edge_count() const override { return edges_.size(); }
   Edge& edge(size_t i) override { return edges_[i]; }
   uint32_t outputs() const override { return static_cast<uint32_t>(outputs_.size()); }
+  bool runs_undefined() const override { return true; }
   const Meta* output_meta(uint32_t i) const override { return outputs_[i].get(); }
   PyObject* context() const { return ctx_.get(); }
   void clear() { ctx_ = Owned(); }

@@ -221,8 +221,8 @@ class Run {
     Ref<Node> hold(task.node);
     Node& n = *task.node;
     const GradMode mode(request_.mode.create_graph);  // for hooks too
-    const bool any = task.first.array.storage || std::any_of(task.others.begin(), task.others.end(),
-                                                             [](const Var& v) { return !!v.array.storage; });
+    const bool any = n.runs_undefined() || task.first.array.storage ||
+                     std::ranges::any_of(task.others, [](const Var& v) { return !!v.array.storage; });
     cotangents_.clear();
     const uint32_t outputs = std::max<uint32_t>(1, static_cast<uint32_t>(task.others.size()) + 1);
     cotangents_.reserve(outputs);

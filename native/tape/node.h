@@ -67,6 +67,8 @@ class Node {
   virtual Edge& edge(size_t i) = 0;
   virtual uint32_t outputs() const = 0;
   virtual bool is_leaf() const { return false; }
+  // Whether it runs where none of its outputs got a gradient, as a user's backward does: it may make one.
+  virtual bool runs_undefined() const { return false; }
   // Cotangents of the outputs in (undefined ones have no storage), of the edges out. Sets what is needed only.
   virtual void run(std::span<Var> cotangents, std::span<Var> out, const BackwardMode& mode) = 0;
   virtual void release_saved() {}

@@ -1,8 +1,9 @@
 """Differentiation of recorded programs."""
 
-from pullback.autograd import function, graph, hooks
+from pullback.autograd import function, functional, graph, hooks
 from pullback.autograd.backward import backward, grad
 from pullback.autograd.function import Function, once_differentiable
+from pullback.autograd.gradcheck import gradcheck, gradgradcheck
 from pullback.autograd.modes import (
     enable_grad,
     inference_mode,
@@ -19,7 +20,10 @@ __all__ = [
     "backward",
     "enable_grad",
     "function",
+    "functional",
     "grad",
+    "gradcheck",
+    "gradgradcheck",
     "graph",
     "hooks",
     "inference_mode",
