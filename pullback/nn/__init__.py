@@ -3,6 +3,7 @@
 from pullback.nn import functional, init, parameter
 from pullback.nn.container import *  # noqa: F403
 from pullback.nn.layers.activation import *  # noqa: F403
+from pullback.nn.layers.attention import *  # noqa: F403
 from pullback.nn.layers.dropout import *  # noqa: F403
 from pullback.nn.layers.linear import *  # noqa: F403
 from pullback.nn.layers.shape import *  # noqa: F403
