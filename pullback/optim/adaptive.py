@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pullback import _api as torch
 from pullback.optim.optimizer import check_fused
-from pullback.optim.rule import add_scaled, number, update_rule
+from pullback.optim.rule import add_quotient, add_scaled, number, update_rule
 from pullback.optim.stepwise import Stepwise, columns, new_step, zeros_of
 
 __all__ = ["Adadelta", "Adagrad", "RMSprop"]
@@ -28,7 +28,7 @@ def adagrad(p, g, total, *, minus_lr, eps, weight_decay, decay, maximize):
     """One step (Duchi, Hazan & Singer, JMLR 2011)."""
     g = _gradient(p, g, weight_decay, decay, maximize)
     total = torch.addcmul(total, g, g, value=1)
-    return torch.addcdiv(p, g, torch.sqrt(total) + eps, value=minus_lr), total
+    return add_quotient(p, g, torch.sqrt(total) + eps, minus_lr), total
 
 
 class Adagrad(Stepwise):
@@ -168,7 +168,7 @@ def rmsprop(
         variance = torch.addcmul(square_avg, grad_avg, grad_avg, value=-1)
     root = torch.sqrt(variance) + eps
     if buf is None:
-        return torch.addcdiv(p, g, root, value=minus_lr), square_avg, buf, grad_avg
+        return add_quotient(p, g, root, minus_lr), square_avg, buf, grad_avg
     buf = torch.addcdiv(buf * momentum, g, root, value=1)
     return add_scaled(p, buf, minus_lr), square_avg, buf, grad_avg
 

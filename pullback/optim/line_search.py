@@ -102,7 +102,7 @@ class _Search:
 def strong_wolfe(evaluate, direction, t, value, gradient, slope, smallest):
     """A Point whose length decreases the function enough and flattens it, and the number of evaluations.
 
-    ``evaluate(t)`` gives the value and the gradient at a length; a bracket narrower than ``smallest`` ends it.
+    ``evaluate(t)`` gives value and gradient at a length; a bracket narrower than ``smallest`` is the end.
     """
     search = _Search(evaluate, direction, Point(0, value, gradient.clone(), slope))
     ends, steps = search.bracket(t)

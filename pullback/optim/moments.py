@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pullback import _api as torch
-from pullback.optim.rule import add_scaled, number, update_rule
+from pullback.optim.rule import add_quotient, add_scaled, number, update_rule
 from pullback.optim.stepwise import Stepwise, beta_errors, columns, zeros_of
 
 __all__ = ["Adamax", "NAdam", "RAdam"]
@@ -16,7 +16,7 @@ def adamax(p, g, exp_avg, exp_inf, *, minus_step_size, rest1, beta2, eps, weight
     g = add_scaled(g, p, weight_decay) if decay else g
     exp_avg = torch.lerp(exp_avg, g, rest1)
     exp_inf = torch.maximum(exp_inf * beta2, torch.abs(g) + eps)
-    return torch.addcdiv(p, exp_avg, exp_inf, value=minus_step_size), exp_avg, exp_inf
+    return add_quotient(p, exp_avg, exp_inf, minus_step_size), exp_avg, exp_inf
 
 
 class Adamax(Stepwise):
@@ -105,8 +105,8 @@ def nadam(p, g, exp_avg, exp_avg_sq, *, by_gradient, by_average, correction2, ep
     """One step (Dozat, 2016)."""
     p, g, exp_avg, exp_avg_sq = _averages(p, g, exp_avg, exp_avg_sq, **common)
     denominator = torch.sqrt(exp_avg_sq / correction2) + eps
-    p = torch.addcdiv(p, g, denominator, value=by_gradient)
-    return torch.addcdiv(p, exp_avg, denominator, value=by_average), exp_avg, exp_avg_sq
+    p = add_quotient(p, g, denominator, by_gradient)
+    return add_quotient(p, exp_avg, denominator, by_average), exp_avg, exp_avg_sq
 
 
 class NAdam(Stepwise):
