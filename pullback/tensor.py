@@ -10,6 +10,7 @@ from pullback import _core, conversion, creation, from_data, random
 from pullback.arguments import device_of, dtype_of, finish, number, sized, sizes_of
 from pullback.conversion import clone, contiguous, is_contiguous, to, to_dtype, type_, type_as
 from pullback.functions import allclose, equal, isclose
+from pullback.storage import _typed_storage, _untyped_storage
 from pullback.trace.tracer import functions as f
 from pullback.types import CPU, check_device, strided
 
@@ -404,6 +405,7 @@ def _install():
         setattr(Tensor, function.__name__, function)
     Tensor.__str__ = lambda self: self.__repr__()
     Tensor.type = type_
+    Tensor.storage, Tensor.untyped_storage = _typed_storage, _untyped_storage
     for name in ("empty", "zeros", "ones"):
         setattr(Tensor, f"new_{name}", _new(name))
     for name, d in {
