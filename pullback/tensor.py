@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy as _copy
+import sys
 
 import numpy as np
 
@@ -80,7 +81,9 @@ def cuda(self, *args, **kwargs):
 def __repr__(self, *, tensor_contents=None):
     from pullback import printing
 
-    return printing.tensor_repr(self, tensor_contents=tensor_contents)
+    levels = sys.modules.get("pullback.func.levels")
+    text = None if levels is None else levels.describe(self, printing.tensor_repr)
+    return printing.tensor_repr(self, tensor_contents=tensor_contents) if text is None else text
 
 
 def __format__(self, spec):

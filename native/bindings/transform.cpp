@@ -79,6 +79,7 @@ void init_transform(nb::module_& m) {
   m.def("innermost", [](nb::handle t) { return stolen(wrap(innermost(var(t)))); });
   m.def("open_input",
         [](nb::handle t, uint32_t scope) { return stolen(wrap(open_input(without_closed(var(t)), scope))); });
+  m.def("refuse_batch", refuse);
   m.def("same_place", [](nb::handle t) {
     return stolen(reinterpret_cast<PyObject*>(new_tensor(without_closed(var(t)))));
   });

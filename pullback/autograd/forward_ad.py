@@ -24,7 +24,7 @@ def enter_dual_level():
     """Opens a level. exit_dual_level() closes it; ``with dual_level():`` does both."""
     if _open:
         raise RuntimeError("Nested forward mode AD is not supported at the moment")
-    context = levels.level(False)
+    context = levels.level(False, shown=False)
     _open.append((context, context.__enter__()))
     return 0
 

@@ -11,6 +11,7 @@ import threading
 from contextlib import contextmanager
 
 from pullback import _core
+from pullback.printing import level_repr
 
 SCOPES = 31  # bits of a node's mask; bit 0 stands for ordinary leaves
 
@@ -19,21 +20,26 @@ class _Open(threading.local):
     def __init__(self):
         self.levels = []  # _core.Level, oldest first
         self.scopes = []  # bits
+        self.order = []  # levels and bits, oldest first
 
 
 _open = _Open()
 
 
 @contextmanager
-def level(batch: bool, size: int = 0):
-    """A batch of `size` samples, or a level of tangents, open for the block."""
+def level(batch: bool, size: int = 0, shown: bool = True):
+    """A batch of `size` samples, or a level of tangents, open for the block; `shown` in the text of tensors."""
     opened = _core.open_level(batch, size)
     _open.levels.append(opened)
+    if shown:
+        _open.order.append(opened)
     try:
         yield opened
     finally:
         opened.close()
         _open.levels.remove(opened)
+        if shown:
+            _open.order.remove(opened)
 
 
 @contextmanager
@@ -44,6 +50,7 @@ def scope():
     if bit is None:
         raise RuntimeError(f"more than {SCOPES} transformations are nested\nUse fewer levels of grad or vjp.")
     _open.scopes.append(bit)
+    _open.order.append(bit)
     before = _core.is_grad_enabled()
     _core.set_grad_enabled(True)
     try:
@@ -51,6 +58,7 @@ def scope():
     finally:
         _core.set_grad_enabled(before)
         _open.scopes.remove(bit)
+        _open.order.remove(bit)
 
 
 def open_batches():
@@ -188,11 +196,27 @@ def map_innermost(function, t):
     return rewrap(top[0], map_innermost(function, top[1]), tangent)
 
 
-def describe(t) -> str:
-    """How a tensor inside a transformation is printed."""
-    top = layers(t)
-    number = sum(1 for x in _open.levels if x.number <= top[0].number)
-    name = "BatchedTensor" if top[0].is_batch else "DualTensor"
-    where = f"lvl={number}, bdim=0" if top[0].is_batch else f"lvl={number}"
-    body = "\n".join("    " + line for line in repr(top[1]).split("\n"))
-    return f"{name}({where}, value=\n{body}\n)"
+def describe(t, show) -> str | None:
+    """The text of a tensor inside transformations, each around the next; show(plain tensor) is the innermost.
+
+    None for a tensor that no open transformation has touched.
+    """
+    text = None
+    if _core.has_layers():
+        by_hand = [x for x in _open.levels if x not in _open.order and has_level(t, x)]
+        if by_hand:  # forward_ad's: the tangent stands beside the elements
+            value, tangent = parts(t, by_hand[0])
+            return show(value, tangent=tangent)
+    for number, entry in enumerate(_open.order, 1):
+        if isinstance(entry, int):
+            touched = any(_core.scopes(x) >> entry & 1 for x in innermost_parts(t))
+            name, fields = "GradTrackingTensor", {"lvl": number}
+        elif has_level(t, entry):
+            touched, name = True, "BatchedTensor" if entry.is_batch else "GradTrackingTensor"
+            fields = {"lvl": number, "bdim": 0} if entry.is_batch else {"lvl": number}
+        else:
+            continue
+        if touched:
+            text = show(_core.innermost(t).detach()) if text is None else text
+            text = level_repr(name, text, **fields)
+    return text

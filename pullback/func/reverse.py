@@ -39,31 +39,34 @@ def leave(t, bit):
     return levels.map_innermost(one, t) if isinstance(t, _core.Tensor) and t.requires_grad else t
 
 
-def pull_back(outputs, cotangents, inputs, bit, keep_graph, record):
-    """Gradients of `inputs` (as open_inputs gave them), with the inputs' layers; None where nothing arrives.
+def pull_back(outputs, cotangents, inputs, run, keep_graph):
+    """Gradients of `inputs`, with the inputs' layers; None where nothing arrives.
 
-    The tape is below the layers, so they are taken off the outputs, the cotangents and the inputs together. Layers of
-    the cotangents that are newer than the recording stay on, and the engine runs for all of their samples at once.
+    The tape is below the layers, so they are taken off the outputs, the cotangents and the inputs together; then
+    run(outputs, cotangents, inputs, keep_graph) asks the engine. Layers of the cotangents that are newer than the
+    recording stay on, and the engine runs for all of their samples at once.
     """
     layered = [levels.layers(x) for x in (*outputs, *inputs)]
     newest = max((top[0] for top in layered if top is not None), key=lambda x: x.number, default=None)
     if newest is None:
-        return _run(outputs, cotangents, inputs, bit, keep_graph, record)
+        return run(outputs, cotangents, inputs, keep_graph)
+    if newest.is_batch and not all(levels.has_level(x, newest) for x in inputs):
+        _core.refuse_batch("a gradient of a value that all samples share is taken inside vmap")
     lower = [levels.remove(x, newest) for x in inputs]
     if newest.is_batch:
         # An output that all samples share does not depend on the inputs, which are a sample's own.
         pairs = [(y, g) for y, g in zip(outputs, cotangents) if _has(y, newest)]
         ys = [levels.remove(y, newest) for y, _ in pairs]
         gs = [levels.remove(levels.include(g, newest), newest) for _, g in pairs]
-        found = pull_back(ys, gs, lower, bit, keep_graph, record)
+        found = pull_back(ys, gs, lower, run, keep_graph)
         return [None if g is None else levels.insert(g, newest) for g in found]
     ys = [levels.parts(y, newest) for y in outputs]
     gs = [levels.parts(g, newest) for g in cotangents]
-    value = pull_back([y for y, _ in ys], [g for g, _ in gs], lower, bit, True, record)
+    value = pull_back([y for y, _ in ys], [g for g, _ in gs], lower, run, True)
     # d(g y') = g y'' + g' y': the tangents' own graph with g, and the values' with the tangents of g.
     pairs = [(dy, g) for (_, dy), (g, _) in zip(ys, gs) if dy is not None]
     pairs += [(y, dg) for (y, _), (_, dg) in zip(ys, gs) if dg is not None]
-    dot = pull_back([y for y, _ in pairs], [g for _, g in pairs], lower, bit, keep_graph, record)
+    dot = pull_back([y for y, _ in pairs], [g for _, g in pairs], lower, run, keep_graph)
     return [_joined(v, d, newest) for v, d in zip(value, dot)]
 
 
@@ -78,7 +81,12 @@ def _joined(value, dot, level):
     return value if dot is None else levels.join(value, dot, level)
 
 
-def _run(outputs, cotangents, inputs, bit, keep_graph, record):
+def _engine(bit, record):
+    """Runs the engine for a scope, recorded where something outside of it may want the gradients' gradients."""
+    return functools.partial(_run, bit, record)
+
+
+def _run(bit, record, outputs, cotangents, inputs, keep_graph):
     pairs = [(y, g) for y, g in zip(outputs, cotangents) if _core.scopes(y) & bit]
     if not pairs:
         return [None] * len(inputs)
@@ -96,7 +104,7 @@ def ones_like(t):
 
 
 def _gradients(output, opened, bit, record):
-    found = pull_back([output], [ones_like(output)], opened, bit, False, record)
+    found = pull_back([output], [ones_like(output)], opened, _engine(bit, record), False)
     return [x.new_zeros(x.shape) if g is None else g for x, g in zip(opened, found)]
 
 
@@ -188,7 +196,7 @@ class _Pullback:
                     f"of {y.shape}."
                 )
         record = _core.is_grad_enabled() if create_graph is None else create_graph
-        found = pull_back(self.outputs, flat, self.roots, self.bit, retain_graph, record)
+        found = pull_back(self.outputs, flat, self.roots, _engine(self.bit, record), retain_graph)
         found = [x.new_zeros(x.shape) if g is None else g for x, g in zip(self.roots, found)]
         found = tree_unflatten(found, self.inputs_spec)
         return found
