@@ -26,6 +26,10 @@ class _Open(threading.local):
 _open = _Open()
 
 
+def _close(entry):
+    _open.order[:] = [x for x in _open.order if x is not entry]
+
+
 @contextmanager
 def level(batch: bool, size: int = 0, shown: bool = True):
     """A batch of `size` samples, or a level of tangents, open for the block; `shown` in the text of tensors."""
@@ -39,7 +43,7 @@ def level(batch: bool, size: int = 0, shown: bool = True):
         opened.close()
         _open.levels.remove(opened)
         if shown:
-            _open.order.remove(opened)
+            _close(opened)
 
 
 @contextmanager
@@ -58,7 +62,7 @@ def scope():
     finally:
         _core.set_grad_enabled(before)
         _open.scopes.remove(bit)
-        _open.order.remove(bit)
+        _close(bit)
 
 
 def open_batches():
