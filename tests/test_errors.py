@@ -374,7 +374,21 @@ CASES = [
         "result type Float can't be cast to the desired output type Long",
         lambda g: torch.add(g.row, 1, out=g.whole),
     ),
+    (
+        "another second run under checkpoint()",
+        errors.CheckpointError,
+        RuntimeError,
+        "torch.utils.checkpoint: Recomputed values for the following tensors have different metadata than "
+        "during the forward pass.",
+        lambda g: checkpointed(iter([g.row, g.row[:2]]), g.leaf),
+    ),
 ]
+
+
+def checkpointed(values, x):
+    checkpoint = torch.utils.checkpoint.checkpoint
+    y = checkpoint(lambda t: (t[:1] * next(values)).sum(), x, use_reentrant=False)
+    y.backward()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 #include "bindings/node_object.h"
 #include "core/shape.h"
+#include "tape/transform.h"
 
 namespace pb::py {
 namespace {
@@ -36,6 +37,10 @@ class PyPacked final : public PackedValue {
       fail(ErrorKind::Type,
            "Output of saved tensor unpack_hook expected to be a Tensor but got result of type ",
            Py_TYPE(t.get())->tp_name);
+    }
+    if (is_batched(as_tensor(t.get())->var)) {
+      fail(ErrorKind::Runtime, "vmap: an unpack hook returned a tensor that stands for a batch\n",
+           "What pack hooks see are whole batches: return the value that was packed.");
     }
     const Array& a = as_tensor(t.get())->var.array;
     if (shared && a.storage.get() == shared && shared->version != version) {

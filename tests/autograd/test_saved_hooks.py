@@ -7,6 +7,7 @@ import weakref
 import pytest
 
 import pullback as torch
+from pullback import func
 from pullback.autograd import graph
 from pullback.errors import GradError, InplaceError, ShapeError
 
@@ -503,3 +504,34 @@ def test_refusals_of_hooks_on_one_value():
         raw.register_hooks(log.pack, log.unpack)
     with pytest.raises(RuntimeError, match="Trying to create a SavedTensor object from Python is"):
         type(raw)()
+
+
+# ---- under transformations ----
+
+
+def test_hooks_inside_of_vmap_see_whole_batches():
+    shapes = []
+
+    def pack(t):
+        shapes.append(tuple(t.shape))
+        return t.clone()
+
+    def f(x):
+        with graph.saved_tensors_hooks(pack, lambda t: t):
+            return (x.sin().exp() * x).sum()
+
+    x = torch.arange(6.0).reshape(3, 2)
+    found = func.vmap(func.grad(f))(x)
+    assert set(shapes) == {(3, 2)}
+    assert torch.equal(found, func.vmap(func.grad(lambda t: (t.sin().exp() * t).sum()))(x))
+
+
+def test_an_unpack_hook_must_not_return_one_sample_of_a_batch():
+    def f(x):
+        w = torch.ones(1, requires_grad=True)
+        with graph.saved_tensors_hooks(lambda t: t, lambda t: x):
+            y = (w * w).sum()
+        return torch.autograd.grad(y, w)[0]
+
+    with pytest.raises(RuntimeError, match=r"^vmap: an unpack hook returned a tensor that stands"):
+        func.vmap(f)(torch.ones(3, 1))

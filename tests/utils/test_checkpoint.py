@@ -8,6 +8,7 @@ import weakref
 import pytest
 
 import pullback as torch
+from pullback import func
 from pullback.autograd import graph
 from pullback.errors import InplaceError
 from pullback.utils.checkpoint import (
@@ -532,3 +533,18 @@ def test_segments(reentrant):
     assert calls == [0, 1, 2, 3, 4]
     y.sum().backward()
     assert sorted(calls[5:]) == [0, 1]
+
+
+def test_checkpoints_inside_of_transformations():
+    def f(x):
+        return (x.sin().exp() * x).sum()
+
+    def g(x):
+        return checkpoint(f, x, use_reentrant=False)
+
+    grad, vmap = func.grad, func.vmap
+    x = torch.arange(6.0).reshape(3, 2)
+    assert torch.equal(grad(g)(x), grad(f)(x))
+    assert torch.equal(vmap(grad(g))(x), vmap(grad(f))(x))
+    twice = (vmap(grad(lambda t, h=h: grad(h)(t).sin().sum()))(x) for h in (f, g))
+    assert torch.equal(*twice)
