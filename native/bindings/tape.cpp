@@ -11,8 +11,7 @@ namespace {
 
 PyObject* detach(PyObject* self, PyObject*) {
   return guarded([&]() -> PyObject* {
-    TensorObject* t =
-        new_tensor(detached(as_tensor(self)->var), is_plain(self) ? nullptr : Py_TYPE(self));
+    TensorObject* t = new_tensor(detached(as_tensor(self)->var), is_plain(self) ? nullptr : Py_TYPE(self));
     return reinterpret_cast<PyObject*>(t);
   });
 }

@@ -12,9 +12,7 @@ PyObject* batch_reader = nullptr;    // what Python sees of a batch: pullback.fu
 PyObject* batch_refuser = nullptr;
 PyObject* loop_reporter = nullptr;
 
-struct LevelHandle {
-  Ref<Level> level;
-};
+struct LevelHandle { Ref<Level> level; };
 
 nb::object stolen(PyObject* o) {
   if (!o) throw nb::python_error();
@@ -80,9 +78,8 @@ void init_transform(nb::module_& m) {
   m.def("open_input",
         [](nb::handle t, uint32_t scope) { return stolen(wrap(open_input(without_closed(var(t)), scope))); });
   m.def("refuse_batch", refuse);
-  m.def("same_place", [](nb::handle t) {
-    return stolen(reinterpret_cast<PyObject*>(new_tensor(without_closed(var(t)))));
-  });
+  m.def("same_place",
+        [](nb::handle t) { return stolen(reinterpret_cast<PyObject*>(new_tensor(without_closed(var(t))))); });
   m.def("scopes", [](nb::handle t) -> uint32_t {
     const Var& v = innermost(var(t));
     return v.node ? v.node->scopes : 0;

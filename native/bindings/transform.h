@@ -2,6 +2,4 @@
 #pragma once
 #include <nanobind/nanobind.h>
 
-namespace pb::py {
-void init_transform(nanobind::module_& m);
-}
+namespace pb::py { void init_transform(nanobind::module_& m); }

@@ -27,7 +27,9 @@ struct Level {
 class ValueLayer final : public Layer {
  public:
   ValueLayer(Ref<Level> level, Var value, Var tangent = {})
-      : level(std::move(level)), value(std::move(value)), tangent(std::move(tangent)) {}
+      : level(std::move(level)),
+        value(std::move(value)),
+        tangent(std::move(tangent)) {}
   ~ValueLayer() override { died(); }
   Ref<Level> level;
   Var value, tangent;

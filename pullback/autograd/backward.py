@@ -46,7 +46,9 @@ def _outputs(x):
 def _check_cotangent(k, g, out):
     if _is_edge(out):
         if g is None:
-            raise GradError("grad can be implicitly created only for scalar outputs\nGive the edge's gradient.")
+            raise GradError(
+                "grad can be implicitly created only for scalar outputs\nGive the edge's gradient."
+            )
         return g
     if g is None:
         if out.numel() != 1:

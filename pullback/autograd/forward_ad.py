@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from pullback import _core
-from pullback.func import levels
-from pullback.func import forward
+from pullback.func import forward, levels
 
-__all__ = ["UnpackedDualTensor", "dual_level", "enter_dual_level", "exit_dual_level", "make_dual", "unpack_dual"]
+__all__ = [
+    "UnpackedDualTensor",
+    "dual_level",
+    "enter_dual_level",
+    "exit_dual_level",
+    "make_dual",
+    "unpack_dual",
+]
 
 _open: list = []  # (context, level) of the one level that may be open
 
@@ -68,14 +73,16 @@ def make_dual(tensor, tangent, *, level=None):
     """
     if not _open:
         raise RuntimeError(
-            "Trying to create a dual Tensor for forward AD but no level exists, make sure to enter_dual_level() "
+            "Trying to create a dual Tensor for forward AD but no level exists, make sure to "
+            "enter_dual_level() "
             "first."
         )
     _check("primal", tensor)
     _check("tangent", tangent)
     if levels.parts(tensor, _open[-1][1])[1] is not None:
         raise RuntimeError(
-            "Making a dual Tensor based on a Tensor that already has a forward gradient at the same level 0 is "
+            "Making a dual Tensor based on a Tensor that already has a forward gradient at the same level "
+            "0 is "
             "not supported."
         )
     return forward.make_dual(_open[-1][1], tensor.view_as(tensor), tangent)

@@ -59,7 +59,5 @@ def split_aux(who, output, has_aux):
     if not has_aux:
         return output, None
     if not (isinstance(output, tuple) and len(output) == 2):
-        raise RuntimeError(
-            f"{who}: output of function f should be a tuple: (output, aux) if has_aux is True"
-        )
+        raise RuntimeError(f"{who}: output of function f should be a tuple: (output, aux) if has_aux is True")
     return output

@@ -15,11 +15,15 @@ def make_dual(level, primal, tangent):
     """A tensor with a tangent, after torch's checks."""
     if tuple(primal.shape) != tuple(tangent.shape):
         raise RuntimeError(
-            "Trying to set a forward gradient that has a different size than that of the original Tensor, this "
-            f"is not supported. Tensor is of size {list(primal.shape)} while the given forward gradient is of "
+            "Trying to set a forward gradient that has a different size than that of the original Tensor, "
+            "this "
+            f"is not supported. Tensor is of size {list(primal.shape)} while the given forward gradient is "
+            f"of "
             f"size {list(tangent.shape)}."
         )
-    return _core.add_tangent(level, primal, tangent if tangent.dtype == primal.dtype else tangent.to(primal.dtype))
+    return _core.add_tangent(
+        level, primal, tangent if tangent.dtype == primal.dtype else tangent.to(primal.dtype)
+    )
 
 
 def leave_level(t, level):
@@ -48,7 +52,8 @@ def _checked(primals, tangents):
         for x in leaves:
             if not isinstance(x, _core.Tensor):
                 raise RuntimeError(
-                    f"jvp(f, primals, tangents): Expected {who} to contain only Tensors, got unsupported type "
+                    f"jvp(f, primals, tangents): Expected {who} to contain only Tensors, got unsupported "
+                    f"type "
                     f"{type(x)}"
                 )
     return flat, flat_tangents, spec
@@ -78,7 +83,8 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
                 )
             if strict and levels.parts(y, level)[1] is None:
                 raise RuntimeError(
-                    "jvp(f, primals, tangents, strict=True): The output of f is independent of the inputs. This "
+                    "jvp(f, primals, tangents, strict=True): The output of f is independent of the inputs. "
+                    "This "
                     "is not allowed with strict=True."
                 )
         pairs = [leave_level(y, level) for y in flat_out]

@@ -1,8 +1,8 @@
 """Which transformations are open, and the layers that they put around tensors.
 
-Batches (vmap) and tangents (forward mode) are layers around a tensor's value; the tape lies below all of them.
-A scope of differentiation (grad, vjp) is no layer: it opens its inputs on the tape, as batched tensors wherever a
-batch is open around it, so that no gradient sums over samples.
+Batches (vmap) and tangents (forward mode) are layers around a tensor's value; the tape lies below all of
+them. A scope of differentiation (grad, vjp) is no layer: it opens its inputs on the tape, as batched tensors
+wherever a batch is open around it, so that no gradient sums over samples.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def _close(entry):
 
 @contextmanager
 def level(batch: bool, size: int = 0, shown: bool = True):
-    """A batch of `size` samples, or a level of tangents, open for the block; `shown` in the text of tensors."""
+    """A batch of `size` samples, or a level of tangents, open for the block; `shown` in the text of
+    tensors."""
     opened = _core.open_level(batch, size)
     _open.levels.append(opened)
     if shown:
@@ -71,7 +72,8 @@ def open_batches():
 
 
 def outer_scopes(bit) -> int:
-    """The mask of ordinary leaves and of the open scopes other than `bit`. Bits of closed ones mean nothing."""
+    """The mask of ordinary leaves and of the open scopes other than `bit`. Bits of closed ones mean
+    nothing."""
     mask = 1
     for b in _open.scopes:
         mask |= 1 << b

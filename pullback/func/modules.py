@@ -97,12 +97,15 @@ def swapped(module, given, tie_weights, strict):
             table[key] = value
 
 
-def functional_call(module, parameter_and_buffer_dicts, args=None, kwargs=None, *, tie_weights=True, strict=False):
+def functional_call(
+    module, parameter_and_buffer_dicts, args=None, kwargs=None, *, tie_weights=True, strict=False
+):
     """module(*args, **kwargs) with other tensors in the places of its parameters and buffers.
 
     Gradient    flows to the given tensors
     strict      every name must be given, and no other
-    Errors      ValueError for names given twice, RuntimeError under strict, TypeError for values that are no tensors
+    Errors      ValueError for names given twice, RuntimeError under strict, TypeError for values that are no
+    tensors
 
     >>> import pullback as torch
     >>> m = torch.nn.Linear(2, 1, bias=False)
@@ -144,5 +147,7 @@ def stack_module_state(models):
 def _stacked(tensors):
     wants = tensors[0].requires_grad
     if any(t.requires_grad != wants for t in tensors):
-        raise RuntimeError("Expected parameters/buffers from different models to have the same `.requires_grad`")
+        raise RuntimeError(
+            "Expected parameters/buffers from different models to have the same `.requires_grad`"
+        )
     return f["stack"]([t.detach() for t in tensors]).requires_grad_(wants)

@@ -42,9 +42,9 @@ def leave(t, bit):
 def pull_back(outputs, cotangents, inputs, run, keep_graph):
     """Gradients of `inputs`, with the inputs' layers; None where nothing arrives.
 
-    The tape is below the layers, so they are taken off the outputs, the cotangents and the inputs together; then
-    run(outputs, cotangents, inputs, keep_graph) asks the engine. Layers of the cotangents that are newer than the
-    recording stay on, and the engine runs for all of their samples at once.
+    The tape is below the layers, so they are taken off the outputs, the cotangents and the inputs together;
+    then run(outputs, cotangents, inputs, keep_graph) asks the engine. Layers of the cotangents that are newer
+    than the recording stay on, and the engine runs for all of their samples at once.
     """
     layered = [levels.layers(x) for x in (*outputs, *inputs)]
     newest = max((top[0] for top in layered if top is not None), key=lambda x: x.number, default=None)
@@ -82,7 +82,8 @@ def _joined(value, dot, level):
 
 
 def _engine(bit, record):
-    """Runs the engine for a scope, recorded where something outside of it may want the gradients' gradients."""
+    """Runs the engine for a scope, recorded where something outside of it may want the gradients'
+    gradients."""
     return functools.partial(_run, bit, record)
 
 
@@ -186,13 +187,15 @@ class _Pullback:
         flat, spec = tree_flatten(cotangents)
         if spec != self.spec:
             raise RuntimeError(
-                "Expected pytree structure of cotangents to be the same as pytree structure of outputs to the "
+                "Expected pytree structure of cotangents to be the same as pytree structure of outputs to "
+                "the "
                 f"function. cotangents: {_text(spec)}, primal output: {_text(self.spec)}"
             )
         for k, (g, y) in enumerate(zip(flat, self.outputs)):
             if tuple(g.shape) != tuple(y.shape):
                 raise RuntimeError(
-                    f"Mismatch in shape: grad_output[{k}] has a shape of {g.shape} and output[{k}] has a shape "
+                    f"Mismatch in shape: grad_output[{k}] has a shape of {g.shape} and output[{k}] has a "
+                    f"shape "
                     f"of {y.shape}."
                 )
         record = _core.is_grad_enabled() if create_graph is None else create_graph

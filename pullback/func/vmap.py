@@ -1,9 +1,10 @@
 """vmap: a function of one sample, run for many at once.
 
-Operations inside see one sample; the core runs each of them for all samples (see native/tape/transform.h). Where a
-program looks at values (branches, item(), printing numbers), the samples are grouped by what it would see and each
-group is run by itself; where that does not help (in-place changes of a tensor that all samples share), they are run
-one by one. So vmap refuses nothing but what torch's ``randomness="error"`` asks it to.
+Operations inside see one sample; the core runs each of them for all samples (see native/tape/transform.h).
+Where a
+program looks at values (branches, item(), numbers printed), the samples are grouped by what it would see and
+each group is run by itself; where that does not help (in-place changes of a tensor that all samples share), they
+are run one by one. So vmap refuses nothing but what torch's ``randomness="error"`` asks it to.
 """
 
 from __future__ import annotations
@@ -21,14 +22,13 @@ from pullback.trace.tracer import functions as f
 from pullback.utils._pytree import (
     broadcast_to_and_flatten,
     tree_flatten,
-    tree_map,
     tree_unflatten,
 )
 
 
 class _Split(BaseException):
-    """The samples of a level differ in a value that the program looked at. Not an Exception: a program that catches
-    those must not keep it from vmap."""
+    """The samples of a level differ in a value that the program looked at. Not an Exception: a program that
+    catches those must not keep it from vmap."""
 
     def __init__(self, level, groups):
         self.level, self.groups = level, groups
@@ -70,9 +70,15 @@ def not_vectorised():
         _state.reports.remove(report)
 
 
-def _note(text):
+def note(text):
+    """Adds a sentence to the reports that are open."""
     for report in _state.reports:
         report.append(text)
+
+
+def randomness() -> str:
+    """What the innermost vmap was told about random numbers."""
+    return _state.randomness[-1] if _state.randomness else "error"
 
 
 # ---- what the core asks ----
@@ -98,7 +104,7 @@ def _refuse(reason):
 
 
 def _looped(op):
-    _note(f"{op} was run sample by sample: it has no rule for batches")
+    note(f"{op} was run sample by sample: it has no rule for batches")
 
 
 _core.set_batch_hooks(_read, _refuse, _looped)
@@ -193,12 +199,13 @@ class _Plan:
         except _OneByOne as refused:
             if size == 0:
                 raise RuntimeError(f"vmap: {refused.reason}: that needs at least one sample") from None
-            _note(f"the samples were run one by one: {refused.reason}")
+            note(f"the samples were run one by one: {refused.reason}")
             return self.one_by_one(leaves, size)
 
     def in_groups(self, index, groups, size):
-        _note(
-            f"the samples were run in {len(groups)} groups: the program looked at a value that differs between "
+        note(
+            f"the samples were run in {len(groups)} groups: the program looked at a value that differs "
+            f"between "
             "them"
         )
         positions = np.arange(self.size)[index] if isinstance(index, slice) else index
@@ -243,14 +250,16 @@ class _Plan:
         if dim is None:
             if many:
                 raise ValueError(
-                    f"vmap({self.name}, ...): `{self.name}` can not return a BatchedTensor when out_dim is None"
+                    f"vmap({self.name}, ...): `{self.name}` can not return a BatchedTensor when out_dim is "
+                    f"None"
                 )
             return y
         if not many:
             y = y.expand(self.size, *y.shape)
         if not -y.dim() <= dim < y.dim():
             raise IndexError(
-                f"Dimension out of range (expected to be in range of [{-y.dim()}, {y.dim() - 1}], but got {dim})"
+                f"Dimension out of range (expected to be in range of [{-y.dim()}, {y.dim() - 1}], but got "
+                f"{dim})"
             )
         return y if dim == 0 else y.movedim(0, dim)
 
@@ -277,7 +286,8 @@ def _refuse_out_dims(name, out_dims, spec):
     flat, structure = tree_flatten(out_dims)
     if any(d is not None and not isinstance(d, int) for d in flat):
         raise ValueError(
-            f"vmap({name}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python collection of "
+            f"vmap({name}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python "
+            f"collection of "
             "ints representing where in the outputs the vmapped dimension should appear."
         )
     raise ValueError(
@@ -295,7 +305,8 @@ def _checked_dims(name, in_dims, leaves, spec, args):
         )
     if not args or not leaves:
         raise ValueError(
-            f"vmap({name})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying to vmap "
+            f"vmap({name})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying to "
+            f"vmap "
             "over a function with no inputs. The latter is unsupported."
         )
     dims = broadcast_to_and_flatten(tuple(in_dims) if isinstance(in_dims, list) else in_dims, spec)
@@ -321,7 +332,8 @@ def _checked_dim(call, x, dim):
         )
     if not -x.dim() <= dim < x.dim():
         raise ValueError(
-            f"{call}: Got in_dim={dim} for some input, but that input is a Tensor of dimensionality {x.dim()} so "
+            f"{call}: Got in_dim={dim} for some input, but that input is a Tensor of dimensionality "
+            f"{x.dim()} so "
             f"expected in_dim to satisfy -{x.dim()} <= in_dim < {x.dim()}."
         )
     return dim % x.dim()
@@ -330,10 +342,13 @@ def _checked_dim(call, x, dim):
 def _check_sizes(leaves, dims):
     sizes = [x.shape[d] for x, d in zip(leaves, dims) if d is not None]
     if not sizes:
-        raise ValueError("vmap: at least one in_dim must be an integer\nAll of them are None: nothing is mapped.")
+        raise ValueError(
+            "vmap: at least one in_dim must be an integer\nAll of them are None: nothing is mapped."
+        )
     if len(set(sizes)) > 1:
         raise ValueError(
-            f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {sizes} for "
+            f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {sizes} "
+            f"for "
             "the mapped dimension"
         )
 
@@ -341,12 +356,14 @@ def _check_sizes(leaves, dims):
 def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
     """The function that runs `func`, written for one sample, for all samples along an axis of its arguments.
 
-    in_dims     which axis of each argument holds the samples: an int, None (shared by all), or a structure of them
+    in_dims     which axis of each argument holds the samples: an int, None (for all), or a structure of
+                them
     out_dims    where the samples' axis goes in each result
     randomness  'error', 'same' (the same numbers for each sample) or 'different'
     chunk_size  how many samples are run at once; None: all
     Gradient    through vmap and inside it, to any order
-    Errors      ValueError where in_dims, sizes or outputs do not fit; RuntimeError for random numbers under 'error'
+    Errors      ValueError where in_dims, sizes or outputs do not fit; RuntimeError for random numbers under
+    'error'
 
     Where a function cannot be run for all samples at once, it is run in groups or one by one:
     ``pullback.func.not_vectorised()`` tells.

@@ -1,7 +1,7 @@
 """How each primitive treats a batch: a rule a family where one will do, and one an op where it will not.
 
-A rule gets (batch, instruction, *values): the declaration's arguments with batched tensors in them. It gives the
-op's results with the samples along axis 0. An op without a rule is run sample by sample.
+A rule gets (batch, instruction, *values): the declaration's arguments with batched tensors in them. It gives
+the op's results with the samples along axis 0. An op without a rule is run sample by sample.
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ def _shift(dim, rank):
 
 
 def along_axes(b, i, *values):
-    """All tensors batched, axes counted one further, an axis of size 1 in the place of a scalar's missing one."""
+    """All tensors batched, axes counted one further, an axis of size 1 in the place of a scalar's missing
+    one."""
     rank = max(len(x.meta[1]) for x in i.operands if isinstance(x, Tracer))
     out = []
     for p, v in zip(i.op.signature.parameters, values):

@@ -1,7 +1,8 @@
-"""One program for many samples: each instruction of a program for one sample, replaced by its rule for a batch.
+"""One program for many samples: each instruction of a program for one sample, replaced by its rule for a
+batch.
 
-The samples lie along an axis in front. The rules stand in pullback/primitives/batch_rules.py, most of them one for
-a whole family.
+The samples lie along an axis in front. The rules stand in pullback/primitives/batch_rules.py, most of them
+one for a whole family.
 """
 
 from __future__ import annotations

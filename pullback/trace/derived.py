@@ -1,7 +1,7 @@
 """Ops derived from ops: results with their tangents (forward mode), and many samples at once (vmap).
 
-Each is a composite of its own, traced when a symbolic key first asks for it; so it is recorded, differentiated,
-batched and pushed forward like any other op, to any depth.
+Each is a composite of its own, traced when a symbolic key first asks for it; so it is recorded,
+differentiated, batched and pushed forward like any other op, to any depth.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class DerivedTrace(Trace):
         return self.inner.given_by_hand
 
     def pulled(self, cotangents, need):
-        """The origin's gradients of the operands in `need`, in its own graph: (its cotangents, its wanted inputs,
-        gradients)."""
+        """The origin's gradients of the operands in `need`, in its own graph: (its cotangents, its wanted
+        inputs, gradients)."""
         inner = self.inner
         before, inner.need = inner.need, need
         try:

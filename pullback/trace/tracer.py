@@ -120,9 +120,9 @@ class Graph:
             self._seen[key] = i
         return self._seen[key].outputs
 
-
     def placeholder(self, full_like, t) -> Tracer:
-        """A value of the shape of t that no other instruction shares: what a linear function is derived by."""
+        """A value of the shape of t that no other instruction shares: what a linear function is derived
+        by."""
         op = full_like.declarations[0]
         i = Instruction(op, [t, self.number_of(1)], [])
         meta = _core.infer(op.handle, [t.meta, (INT,)], [])[0]

@@ -140,7 +140,8 @@ def tree_unflatten(leaves, treespec):
     """
     if not isinstance(treespec, TreeSpec):
         raise TypeError(
-            "tree_unflatten(leaves, treespec): Expected `treespec` to be instance of TreeSpec but got item of "
+            "tree_unflatten(leaves, treespec): Expected `treespec` to be instance of TreeSpec but got item "
+            "of "
             f"type {type(treespec)}."
         )
     leaves = list(leaves)

@@ -49,7 +49,7 @@ def test_says_what_is_wrong():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         utils.clip_grad_norm_([], 1.0)
-    with pytest.raises(TypeError, match="expected torch.Tensor, but got: list"):
+    with pytest.raises(TypeError, match=r"expected torch.Tensor, but got: list"):
         utils.vector_to_parameters([1, 2], [p])
     with pytest.raises(RuntimeError, match=r"shape '\[2\]' is invalid for input of size 1"):
         utils.vector_to_parameters(torch.ones(1), [p])

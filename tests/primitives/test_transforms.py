@@ -8,8 +8,8 @@ from test_rules import assert_close, calls, checked_ops
 import pullback as torch
 from pullback.func import jvp, not_vectorised, vmap
 
-# Run sample by sample: their results, or what they keep, differ in size from sample to sample, or they work on
-# memory as it lies.
+# Run sample by sample: their results, or what they keep, differ in size from sample to sample, or they work
+# on memory as it lies.
 LOOPED = {
     "as_strided_of_base",
     "masked_scatter",
@@ -151,5 +151,3 @@ def test_vmap_of_the_gradient_is_the_loop(name):
         one = list(plain(call.inputs))
         many = [torch.stack([x, x * 1.01 + 0.001, x * 0.98]) for x in one]
         assert_batches_agree(name, pulled, one, many, [0] * len(one))
-
-
