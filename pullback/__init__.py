@@ -32,6 +32,11 @@ __version__ = "0.1.0"
 def __getattr__(name):
     if name.startswith("__"):
         raise AttributeError(f"module 'pullback' has no attribute '{name}'")
+    if name in ("func", "vmap"):  # imported when first asked for
+        from importlib import import_module
+
+        func = import_module("pullback.func")  # `from pullback import func` would ask here again
+        return func if name == "func" else func.vmap
     from pullback.compat import attribute
 
     return attribute(name)

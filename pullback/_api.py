@@ -10,12 +10,13 @@ import os
 import pkgutil
 
 from pullback import _core, errors, types
-from pullback.trace import rules
+from pullback.trace import derived, rules
 from pullback import composites, conversion, creation, from_data, functions, primitives, random
 from pullback import tensor as _tensor_module
 from pullback.arguments import with_out
 from pullback.numeric_limits import finfo, iinfo
 from pullback.primitives.registry import public
+from pullback.storage import TypedStorage, UntypedStorage, is_storage
 from pullback.tensor import Tensor, _disabled_torch_function_impl
 from pullback.types import (
     Size,

@@ -31,6 +31,14 @@ class InplaceError(RuntimeError):
     """A tensor was changed in place although its old value is still needed, or must not be changed."""
 
 
+class CheckpointError(RuntimeError):
+    """The second run of a function under checkpoint() did not do the same as the first."""
+
+
+class GradcheckError(RuntimeError):
+    """A derivative is not what differences of the function say; gradcheck() and gradgradcheck() raise it."""
+
+
 class MemoryRefused(RuntimeError):
     """The machine has no memory of the size that was asked for."""
 

@@ -127,11 +127,6 @@ def set_default_device(device):
     check_device(device)
 
 
-def is_storage(obj):
-    """Whether an object is a storage: there are no such objects."""
-    return False
-
-
 def vander(x, N=None, increasing=False):
     """The powers of a vector's elements, one power a column."""
     n = x.numel() if N is None else N

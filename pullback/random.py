@@ -83,7 +83,12 @@ def _seed(seed: int) -> int:
     return seed % 2**64
 
 
+before_use: list = []  # called before each draw: vmap has a say in it
+
+
 def _of(generator):
+    for check in before_use:
+        check()
     if generator is None:
         return default_generator._native
     if not isinstance(generator, Generator):

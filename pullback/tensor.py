@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy as _copy
+import sys
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from pullback import _core, conversion, creation, from_data, random
 from pullback.arguments import device_of, dtype_of, finish, number, sized, sizes_of
 from pullback.conversion import clone, contiguous, is_contiguous, to, to_dtype, type_, type_as
 from pullback.functions import allclose, equal, isclose
+from pullback.storage import _typed_storage, _untyped_storage
 from pullback.trace.tracer import functions as f
 from pullback.types import CPU, check_device, strided
 
@@ -79,7 +81,9 @@ def cuda(self, *args, **kwargs):
 def __repr__(self, *, tensor_contents=None):
     from pullback import printing
 
-    return printing.tensor_repr(self, tensor_contents=tensor_contents)
+    levels = sys.modules.get("pullback.func.levels")
+    text = None if levels is None else levels.describe(self, printing.tensor_repr)
+    return printing.tensor_repr(self, tensor_contents=tensor_contents) if text is None else text
 
 
 def __format__(self, spec):
@@ -409,6 +413,7 @@ def _install():
         setattr(Tensor, function.__name__, function)
     Tensor.__str__ = lambda self: self.__repr__()
     Tensor.type = type_
+    Tensor.storage, Tensor.untyped_storage = _typed_storage, _untyped_storage
     for name in ("empty", "zeros", "ones"):
         setattr(Tensor, f"new_{name}", _new(name))
     for name, d in {

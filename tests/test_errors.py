@@ -168,6 +168,13 @@ CASES = [
         "element 0 of tensors does not require grad and does not have a grad_fn",
         lambda g: g.row.sum().backward(),
     ),
+    (
+        "gradcheck",
+        errors.GradcheckError,
+        RuntimeError,
+        "Numerical gradient for function expected to be zero",
+        lambda g: torch.autograd.gradcheck(lambda x: x.detach(), g.leaf.double()),
+    ),
     ("backward twice", errors.GradError, RuntimeError, BACKWARD_TWICE, backward_twice),
     (
         "leaf in place",
@@ -367,7 +374,21 @@ CASES = [
         "result type Float can't be cast to the desired output type Long",
         lambda g: torch.add(g.row, 1, out=g.whole),
     ),
+    (
+        "another second run under checkpoint()",
+        errors.CheckpointError,
+        RuntimeError,
+        "torch.utils.checkpoint: Recomputed values for the following tensors have different metadata than "
+        "during the forward pass.",
+        lambda g: checkpointed(iter([g.row, g.row[:2]]), g.leaf),
+    ),
 ]
+
+
+def checkpointed(values, x):
+    checkpoint = torch.utils.checkpoint.checkpoint
+    y = checkpoint(lambda t: (t[:1] * next(values)).sum(), x, use_reentrant=False)
+    y.backward()
 
 
 @pytest.mark.parametrize(
@@ -392,6 +413,17 @@ def test_every_error_class_is_raised_by_a_case():
 def test_errors_are_what_torch_raises(name):
     assert issubclass(getattr(errors, name), RuntimeError)
     assert issubclass(errors.DeviceError, AssertionError)
+
+
+def test_copying_refuses_with_the_same_words_after_copies_that_fit():
+    for source in (torch.ones(3), torch.ones(1), torch.ones(3, dtype=torch.int64)):
+        torch.zeros(3).copy_(source)
+        with pytest.raises(errors.ShapeError, match=r"^The size of tensor a \(3\) must match"):
+            torch.zeros(3).copy_(torch.ones(2, dtype=source.dtype))
+        with pytest.raises(
+            errors.ShapeError, match=r"^output with shape \[3\] doesn't match the broadcast shape"
+        ):
+            torch.zeros(3).copy_(torch.ones(2, 3, dtype=source.dtype))
 
 
 def test_a_second_line_says_what_to_do():

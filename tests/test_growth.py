@@ -158,3 +158,88 @@ def test_a_leaf_taken_from_its_graph_outlives_it():
     leaf.requires_grad_(False)
     del z
     assert not leaf.requires_grad and leaf.item() == 1
+
+
+class Square(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * g * ctx.saved_tensors[0]
+
+
+def test_hooks_on_saved_values(no_gc):
+    graph = torch.autograd.graph
+    x = torch.ones(8, requires_grad=True)
+    hooks = graph.saved_tensors_hooks(lambda t: [t.detach()], lambda kept: kept[0])
+
+    def step():
+        with hooks:
+            y = Square.apply(x.exp() * x)
+            z = y.sin()
+        assert z.grad_fn._raw_saved_self is not None
+        handle = graph.register_multi_grad_hook((x, y), lambda grads: None)
+        graph.register_multi_grad_hook((y,), lambda grad: None, mode="any")
+        torch.autograd.grad(z.sum(), x, retain_graph=True)
+        z.sum().backward()
+        handle.remove()
+        x.grad = None
+
+    grown, objects = steps(step, 1_000, 10_000)
+    assert grown < 1_000_000 and objects < 50
+
+
+def test_changes_of_saved_values(no_gc):
+    x = torch.ones(8, requires_grad=True)
+
+    def step():
+        with torch.autograd.graph.allow_mutation_on_saved_tensors():
+            y = x * 2
+            z = (y * y).sum()
+            y.mul_(3)
+            z.backward()
+        x.grad = None
+
+    grown, objects = steps(step, 1_000, 10_000)
+    assert grown < 1_000_000 and objects < 50
+
+
+def test_one_long_context_for_changes(no_gc):
+    x = torch.ones(8, requires_grad=True)
+
+    def step():
+        y = x * 2
+        z = (y * y).sum()
+        y.mul_(3)
+        z.backward()
+        x.grad = None
+
+    with torch.autograd.graph.allow_mutation_on_saved_tensors():
+        grown, objects = steps(step, 1_000, 10_000)
+    assert grown < 1_000_000 and objects < 50
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs")
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_checkpoints(no_gc, reentrant):
+    from pullback.utils.checkpoint import checkpoint
+
+    x = torch.ones(8, requires_grad=True)
+
+    def inner(t):
+        return t.exp().sin()
+
+    def outer(t):
+        return checkpoint(inner, t * 2, use_reentrant=reentrant).tanh()
+
+    def step():
+        y = checkpoint(outer, x, use_reentrant=reentrant).sum()
+        y.backward(retain_graph=True)
+        y.backward()
+        x.grad = None
+
+    grown, objects = steps(step, 500, 3_400)
+    assert grown < 1_000_000 and objects < 50

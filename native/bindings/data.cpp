@@ -5,6 +5,7 @@
 
 #include "bindings/op_function.h"
 #include "core/shape.h"
+#include "tape/transform.h"
 
 namespace pb::py {
 namespace {
@@ -13,7 +14,7 @@ const Array& array(PyObject* self) { return as_tensor(self)->var.array; }
 
 PyObject* item(PyObject* self, PyObject*) {
   return guarded([&]() -> PyObject* {
-    const Array& a = array(self);
+    const Array a = readable(self);
     if (a.meta->numel != 1) {
       fail(ErrorKind::Runtime, "a Tensor with ", a.meta->numel, " elements cannot be converted to Scalar\n",
            "item() reads a tensor of one element; use tolist() or numpy() for more.");
@@ -75,10 +76,14 @@ PyObject* element_size(PyObject* self, PyObject*) {
 }
 PyObject* storage_offset(PyObject* self, PyObject*) { return PyLong_FromLongLong(array(self).offset); }
 PyObject* data_ptr(PyObject* self, PyObject*) {
-  const Array& a = array(self);
-  return PyLong_FromVoidPtr(a.meta->numel ? a.data() : nullptr);
+  return guarded([&] {
+    const Array a = readable(self);
+    return PyLong_FromVoidPtr(a.meta->numel ? a.data() : nullptr);
+  });
 }
-PyObject* storage_ptr(PyObject* self, PyObject*) { return PyLong_FromVoidPtr(array(self).storage->data()); }
+PyObject* storage_ptr(PyObject* self, PyObject*) {
+  return guarded([&] { return PyLong_FromVoidPtr(readable(self).storage->data()); });
+}
 PyObject* storage_bytes(PyObject* self, PyObject*) { return PyLong_FromSize_t(array(self).storage->bytes()); }
 PyObject* is_contiguous(PyObject* self, PyObject* const*, Py_ssize_t, PyObject*) {
   return boolean(array(self).meta->is_contiguous);
@@ -96,8 +101,10 @@ PyObject* set_all(PyObject* self, PyObject* value) {
     Scalar s;
     if (!scalar_from(value, s)) fail(ErrorKind::Type, "fill_(): argument 'value' must be a number");
     TensorObject* t = as_tensor(self);
+    if (t->var.layer) return PyObject_CallMethod(self, "fill_", "O", value);
     check_not_inference(t->var.array);
     check_no_internal_overlap(t->var.array);
+    if (g_before_change) g_before_change(t->var.array);
     fill_elements(t->var.array, s);
     ++t->var.array.storage->version;
     return Py_NewRef(self);
@@ -113,8 +120,10 @@ PyObject* count_from_zero(PyObject* self, PyObject*) {
 PyObject* take_elements(PyObject* self, PyObject* other) {
   return guarded([&]() -> PyObject* {
     TensorObject* t = as_tensor(self);
+    if (t->var.layer || as_tensor(other)->var.layer) return PyObject_CallMethod(self, "copy_", "O", other);
     check_not_inference(t->var.array);
     check_no_internal_overlap(t->var.array);
+    if (g_before_change) g_before_change(t->var.array);
     const Array& from = array(other);
     check_no_partial_overlap(t->var.array, from);
     if (same_memory(t->var.array, from) && from.meta.get() != t->var.array.meta.get()) {
@@ -158,7 +167,7 @@ PyObject* as_class(PyObject* self, PyObject* cls) {
 PyObject* detached_as(PyObject* self, PyObject* cls) {
   return guarded([&]() -> PyObject* {
     return reinterpret_cast<PyObject*>(
-        new_tensor({as_tensor(self)->var.array, nullptr, 0}, reinterpret_cast<PyTypeObject*>(cls)));
+        new_tensor(detached(as_tensor(self)->var), reinterpret_cast<PyTypeObject*>(cls)));
   });
 }
 

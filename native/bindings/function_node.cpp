@@ -23,6 +23,7 @@ class FunctionNode final : public Node {
   size_t edge_count() const override { return edges_.size(); }
   Edge& edge(size_t i) override { return edges_[i]; }
   uint32_t outputs() const override { return static_cast<uint32_t>(outputs_.size()); }
+  bool runs_undefined() const override { return true; }
   const Meta* output_meta(uint32_t i) const override { return outputs_[i].get(); }
   PyObject* context() const { return ctx_.get(); }
   void clear() { ctx_ = Owned(); }
@@ -47,7 +48,10 @@ class FunctionNode final : public Node {
     check(PyObject_SetAttrString(ctx_.get(), "_entries", Py_None));
   }
 
-  void add_edge(const Var& v) { edges_.push_back({v.node, v.nr}); }
+  void add_edge(const Var& v) {
+    edges_.push_back({v.node, v.nr});
+    if (v.node) scopes |= v.node->scopes;
+  }
   void set_output(uint32_t nr, Ref<Meta> meta) {
     if (outputs_.size() <= nr) outputs_.resize(nr + 1);
     outputs_[nr] = std::move(meta);

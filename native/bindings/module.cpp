@@ -9,8 +9,10 @@
 #include "bindings/override.h"
 #include "bindings/random.h"
 #include "bindings/rules.h"
+#include "bindings/saved_hooks.h"
 #include "bindings/step.h"
 #include "bindings/tape.h"
+#include "bindings/transform.h"
 #include "core/shape.h"
 #include "kernels/blas.h"
 #include "kernels/copy.h"
@@ -188,12 +190,14 @@ NB_MODULE(_core, m) {
   init_override(m.ptr());
   init_tensor_type(m.ptr());
   init_op_function(m.ptr());
+  init_saved_hooks(m.ptr());
   init_runtime(m);
   init_tape(m);
   init_python_hooks(m);
   init_rules(m);
   init_random(m);
   init_step(m);
+  init_transform(m);
   m.def("empty", empty);
   m.def("empty_strided", empty_strided);
   m.def("borrow", borrow);

@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "bindings/function_node.h"
+#include "bindings/saved_hooks.h"
 #include "core/shape.h"
 
 namespace pb::py {
@@ -85,6 +86,18 @@ PyObject* metadata(PyObject* o, void*) {
   });
 }
 
+constexpr char kToken[] = "pullback.Node";
+
+// What stands for a node without holding it: hooks of the node itself may keep it.
+PyObject* token(PyObject* o, PyObject*) {
+  return guarded([&]() -> PyObject* {
+    Node* n = as_node(o)->node;
+    PyNodeExtras& e = extras_of(*n);
+    if (!e.token) e.token = own(PyCapsule_New(n, kToken, nullptr));
+    return Py_NewRef(e.token.get());
+  });
+}
+
 PyObject* sequence_nr(PyObject* o, PyObject*) {
   return PyLong_FromUnsignedLongLong(as_node(o)->node->sequence);
 }
@@ -108,7 +121,8 @@ PyObject* hook_dict(PyObject* o, PyObject* which) {
   });
 }
 
-// (declaration, an edge for each operand (numbers and tensors), numbers, integers) of an operation; None for others.
+// Of an operation: its declaration, an edge for each operand (numbers and tensors), numbers, integers, and which
+// operands are tensors. None for other nodes.
 PyObject* application(PyObject* o, PyObject*) {
   return guarded([&]() -> PyObject* {
     auto* n = dynamic_cast<OperationNode*>(as_node(o)->node);
@@ -128,38 +142,77 @@ PyObject* application(PyObject* o, PyObject*) {
       Owned v = own(PyLong_FromLongLong(i));
       check(PyList_Append(ints.get(), v.get()));
     }
+    Owned tensors = own(PyList_New(0));
+    for (int32_t position : p.arguments) {
+      Owned v = own(PyLong_FromLong(position));
+      check(PyList_Append(tensors.get(), v.get()));
+    }
     PyObject* declaration = static_cast<PyObject*>(p.op->declaration);
-    return Py_BuildValue("(OOOO)", declaration, edges.get(), numbers.get(), ints.get());
+    return Py_BuildValue("(OOOOO)", declaration, edges.get(), numbers.get(), ints.get(), tensors.get());
   });
 }
 
-PyObject* saved(PyObject* o, PyObject*) {
+OperationNode& operation_of(PyObject* o) {
+  auto* n = dynamic_cast<OperationNode*>(as_node(o)->node);
+  if (!n) fail(ErrorKind::Type, Py_TYPE(o)->tp_name, " is not the node of an operation");
+  return *n;
+}
+
+size_t saved_index(const OperationNode& n, PyObject* index) {
+  const size_t k = PyLong_AsSize_t(index);
+  if (PyErr_Occurred()) throw PythonError();
+  if (k >= n.plan().rule->saves.size()) fail(ErrorKind::Index, "the node keeps no value ", k);
+  return k;
+}
+
+PyObject* saves(PyObject* o, PyObject*) {
   return guarded([&]() -> PyObject* {
     auto* n = dynamic_cast<OperationNode*>(as_node(o)->node);
     Owned list = own(PyList_New(0));
     if (!n) return list.release();
-    if (n->released() && !n->plan().rule->saves.empty()) fail(ErrorKind::Grad, kFreedGraph);
-    const auto& saves = n->plan().rule->saves;
-    for (size_t k = 0; k < n->saved().size(); ++k) {
-      if (!n->saved()[k].array.storage) continue;
-      n->check_saved(n->saved()[k], k);
-      Owned t = own(wrap(n->reattach(k)));
-      Owned entry =
-          own(Py_BuildValue("(OiO)", saves[k].output ? Py_True : Py_False, saves[k].index, t.get()));
+    for (const Save& s : n->plan().rule->saves) {
+      Owned entry = own(Py_BuildValue("(Oi)", s.output ? Py_True : Py_False, s.index));
       check(PyList_Append(list.get(), entry.get()));
     }
     return list.release();
   });
 }
 
+PyObject* saved_value(PyObject* o, PyObject* index) {
+  return guarded([&]() -> PyObject* {
+    OperationNode& n = operation_of(o);
+    const size_t k = saved_index(n, index);
+    Array value = n.saved_value(k);
+    if (!value.storage) Py_RETURN_NONE;
+    return wrap(n.reattach(k, std::move(value)));
+  });
+}
+
+// What pack_saved(k, pack, unpack) did: "packed", "freed" (nothing is kept any more) or "taken" (by other hooks).
+PyObject* pack_saved(PyObject* o, PyObject* args) {
+  return guarded([&]() -> PyObject* {
+    PyObject *index = nullptr, *pack = nullptr, *unpack = nullptr;
+    if (!PyArg_ParseTuple(args, "OOO", &index, &pack, &unpack)) return nullptr;
+    OperationNode& n = operation_of(o);
+    const size_t k = saved_index(n, index);
+    if (n.released()) return text("freed");
+    if (n.packed(k)) return text("taken");
+    pack_saved_value(n, k, pack, unpack, false);
+    return text("packed");
+  });
+}
+
 PyMethodDef methods[] = {
     {"name", name, METH_NOARGS, "The node's name."},
     {"_sequence_nr", sequence_nr, METH_NOARGS, "Creation number in its thread."},
+    {"_token", token, METH_NOARGS, "Stands for the node without holding it."},
     {"_hooks", hook_dict, METH_O, "The dict of hooks, 'pre' or 'post'."},
     {"_application", application, METH_NOARGS,
-     "(declaration, edges by operand, numbers, integers), or None."},
+     "(declaration, edges by operand, numbers, integers, positions of tensors), or None."},
     {"_context", context, METH_NOARGS, "The ctx of a user's Function, or None."},
-    {"_saved", saved, METH_NOARGS, "What the node keeps: (is an output, position, tensor)."},
+    {"_saves", saves, METH_NOARGS, "Which values the node keeps: (is an output, position)."},
+    {"_saved_value", saved_value, METH_O, "One of the values that the node keeps, by its place in _saves()."},
+    {"_pack_saved", pack_saved, METH_VARARGS, "Hands a kept value to a pair of hooks."},
     {nullptr, nullptr, 0, nullptr},
 };
 PyGetSetDef getset[] = {
@@ -236,7 +289,14 @@ void replace_all(std::span<Var> values, PyObject* result, PyObject* hook) {
 }  // namespace
 
 PyNodeExtras::~PyNodeExtras() {
+  if (token) PyCapsule_SetContext(token.get(), this);  // from now on nobody's
   for (Retained& r : retained) Py_XDECREF(r.tensor);
+}
+
+const Node* node_of_token(PyObject* token) {
+  const void* node = PyCapsule_GetPointer(token, kToken);
+  if (!node) throw PythonError();
+  return PyCapsule_GetContext(token) ? nullptr : static_cast<const Node*>(node);
 }
 
 PyNodeExtras& extras_of(Node& n) {
@@ -249,6 +309,7 @@ int visit_node(Node& n, visitproc visit, void* arg) {
     for (auto& [nr, dict] : e->tensor_hooks) Py_VISIT(dict.get());
     for (const Owned* o : {&e->pre_hooks, &e->post_hooks, &e->accumulate_hooks, &e->metadata})
       Py_VISIT(o->get());
+    if (const int status = visit_packed(*e, visit, arg)) return status;
   }
   Py_VISIT(context_of(n));
   return 0;
@@ -259,6 +320,7 @@ void clear_node(Node& n) {
     const auto hooks = std::move(e->tensor_hooks);
     e->tensor_hooks.clear();
     for (Owned* o : {&e->pre_hooks, &e->post_hooks, &e->accumulate_hooks, &e->metadata}) *o = Owned();
+    if (!e->packed.empty()) n.release_saved();
   }
   clear_context(n);
 }
@@ -374,6 +436,11 @@ void PythonObserver::after(Node& n, std::span<Var> cotangents, std::span<Var> gr
   if (n.is_leaf()) run_accumulate_hooks(static_cast<LeafNode&>(n), e);
   run_post_hooks(n, e, cotangents.first(std::min<size_t>(cotangents.size(), n.differentiable_outputs())),
                  gradients);
+}
+
+PyObject* PythonObserver::notes() {
+  if (!notes_) notes_ = own(PyDict_New());
+  return notes_.get();
 }
 
 void init_node_type(PyObject* module) {

@@ -23,9 +23,12 @@ struct PyNodeExtras final : NodeExtras {
   std::map<uint32_t, Owned> tensor_hooks;     // dict: id -> callable, by output
   Owned pre_hooks, post_hooks, accumulate_hooks;
   Owned metadata;
+  Owned token;  // a capsule
   std::vector<Retained> retained;
 };
 PyNodeExtras& extras_of(Node& n);
+// The node of which this is the token; null if it is gone.
+const Node* node_of_token(PyObject* token);
 // For the garbage collector: Python objects that a node holds which nobody but one tensor holds.
 void set_edge_positions(PyObject* callable);
 int visit_node(Node& n, visitproc visit, void* arg);
@@ -36,6 +39,10 @@ class PythonObserver final : public EngineObserver {
  public:
   void before(Node& n, std::span<Var> cotangents) override;
   void after(Node& n, std::span<Var> cotangents, std::span<Var> gradients) override;
+  PyObject* notes();  // borrowed: a dict that lives as long as this run, for what hooks keep about it
+
+ private:
+  Owned notes_;
 };
 
 }  // namespace pb::py

@@ -210,8 +210,8 @@ PyObject* compare(PyObject* a, PyObject* b, int how) {
   return binary(*slots[how], a, b);
 }
 
-const Array& single_element(PyObject* o, const char* what) {
-  const Array& a = as_tensor(o)->var.array;
+Array single_element(PyObject* o, const char* what) {
+  Array a = readable(o);
   if (a.meta->numel != 1) {
     if (a.meta->numel == 0 && !what)
       fail(ErrorKind::Runtime, "Boolean value of Tensor with no values is ambiguous");
@@ -232,7 +232,7 @@ int truth(PyObject* o) {
       result = PyObject_IsTrue(answer.get());
       return;
     }
-    const Array& a = single_element(o, nullptr);
+    const Array a = single_element(o, nullptr);
     const Scalar s = load_scalar(a.meta->dtype, a.data());
     result = s.kind == Scalar::Kind::Float ? s.d != 0 : s.i != 0;
   });
@@ -242,7 +242,7 @@ int truth(PyObject* o) {
 PyObject* to_int(PyObject* o) {
   return guarded([&]() -> PyObject* {
     if (asks(o)) return ask_slot("__int__", &o, 1);
-    const Array& a = single_element(o, "int");
+    const Array a = single_element(o, "int");
     const Scalar s = load_scalar(a.meta->dtype, a.data());
     return s.kind == Scalar::Kind::Float ? PyLong_FromDouble(s.d) : PyLong_FromLongLong(s.i);
   });
@@ -250,14 +250,14 @@ PyObject* to_int(PyObject* o) {
 PyObject* to_float(PyObject* o) {
   return guarded([&]() -> PyObject* {
     if (asks(o)) return ask_slot("__float__", &o, 1);
-    const Array& a = single_element(o, "float");
+    const Array a = single_element(o, "float");
     return PyFloat_FromDouble(load_scalar(a.meta->dtype, a.data()).as_double());
   });
 }
 PyObject* to_index(PyObject* o) {
   return guarded([&]() -> PyObject* {
     if (asks(o)) return ask_slot("__index__", &o, 1);
-    const Array& a = as_tensor(o)->var.array;
+    const Array a = readable(o);
     if (a.meta->numel != 1 || is_float(a.meta->dtype))
       fail(ErrorKind::Type, "only integer tensors of a single element can be converted to an index");
     return PyLong_FromLongLong(load_scalar(a.meta->dtype, a.data()).i);

@@ -5,6 +5,7 @@
 #include "bindings/op_function.h"
 #include "bindings/override.h"
 #include "core/shape.h"
+#include "tape/transform.h"
 
 namespace pb::py {
 namespace {
@@ -67,7 +68,7 @@ PyObject* get_base(PyObject* self, void*) {
 }
 PyObject* get_grad_fn(PyObject* self, void*) {
   return guarded([&]() -> PyObject* {
-    const Var& v = var_of(self);
+    const Var& v = innermost(var_of(self));
     if (!v.node || v.node->is_leaf()) Py_RETURN_NONE;
     return node_object(v.node);
   });
@@ -125,8 +126,11 @@ int put_grad(PyObject* self, PyObject* value, void*) {
 PyObject* get_data(PyObject* self, void*) {
   return guarded([&] {
     const Array& a = as_tensor(self)->var.array;
+    PyTypeObject* type = class_of_results(self);
+    if (as_tensor(self)->var.layer)
+      return reinterpret_cast<PyObject*>(new_tensor(detached(as_tensor(self)->var), type));
     Array alias{Storage::alias(a.storage), a.meta, a.offset};
-    return reinterpret_cast<PyObject*>(new_tensor({std::move(alias), nullptr, 0}, class_of_results(self)));
+    return reinterpret_cast<PyObject*>(new_tensor({std::move(alias), nullptr, 0}, type));
   });
 }
 

@@ -8,6 +8,7 @@
 #include "kernels/creation.h"
 #include "kernels/index.h"
 #include "kernels/random.h"
+#include "tape/transform.h"
 
 namespace nb = nanobind;
 
@@ -16,13 +17,16 @@ namespace {
 
 const Array& array_of(nb::handle o) {
   if (!is_tensor(o.ptr())) fail(ErrorKind::Type, "expected a Tensor, got ", Py_TYPE(o.ptr())->tp_name);
-  return as_tensor(o.ptr())->var.array;
+  const Var& v = as_tensor(o.ptr())->var;
+  if (is_batched(v)) g_refuse_batch("a random fill, or an operation whose result's size depends on values");
+  return v.array;
 }
 
 // The memory of a dense tensor, filled in the order in which it lies.
 struct Target {
   explicit Target(nb::handle o) : array(array_of(o)) {
     if (!array.meta->is_dense) fail(ErrorKind::Runtime, "a random fill needs a dense tensor");
+    if (g_before_change) g_before_change(array);
     ++array.storage->version;
   }
   const Array& array;

@@ -2,7 +2,7 @@
 #include "bindings/rules.h"
 
 #include "bindings/tensor.h"
-#include "tape/plan.h"
+#include "tape/transform.h"
 
 namespace nb = nanobind;
 
@@ -10,6 +10,8 @@ namespace pb::py {
 namespace {
 
 PyObject* rule_maker = nullptr;  // pullback.trace.rules.make_rule
+PyObject* op_deriver = nullptr;  // pullback.trace.derived.derive
+PyObject* no_batch_rule = nullptr;  // an exception class of pullback.trace.batching
 
 // A Python exception out of a trace keeps its class on the way through the engine.
 template <class F> auto let_through(F&& f) {
@@ -70,9 +72,17 @@ Ref<RuleProgram> make_rule(const RuleKey& key) {
       rule->saves.push_back({nb::cast<bool>(s[0]), nb::cast<int32_t>(s[1])});
     return Ref<RuleProgram>(rule.get());
   } catch (nb::python_error& e) {
+    if (no_batch_rule && e.matches(no_batch_rule)) throw NoBatchRule();
     e.restore();
     throw PythonError();
   }
+}
+
+const Op* derive_op(const Op& op, LayerKind kind, uint64_t mask) {
+  nb::object declaration = nb::borrow(static_cast<PyObject*>(op.declaration));
+  return reinterpret_cast<const Op*>(let_through([&] {
+    return nb::cast<uintptr_t>(nb::borrow(op_deriver)(declaration, static_cast<int>(kind), mask));
+  }));
 }
 
 Scalar scalar_of(nb::handle o) {
@@ -171,6 +181,11 @@ uintptr_t register_op_py(const std::string& name, const std::string& node_name, 
 
 void init_rules(nb::module_& m) {
   g_make_rule = make_rule;
+  g_derive_op = derive_op;
+  m.def("set_op_deriver", [](nb::object derive, nb::object exception) {
+    Py_XSETREF(op_deriver, derive.release().ptr());
+    Py_XSETREF(no_batch_rule, exception.release().ptr());
+  });
   m.def("set_rule_maker", [](nb::object f) { Py_XSETREF(rule_maker, f.release().ptr()); });
   m.def("program", build_program);
   m.def("infer", infer_py);

@@ -78,8 +78,9 @@ bool integer_from(PyObject* o, int64_t& v) {
   }
   if (PyBool_Check(o) || PyFloat_Check(o)) return false;
   if (is_tensor(o)) {
-    const Array& a = as_tensor(o)->var.array;
-    if (a.meta->ndim != 0 || is_float(a.meta->dtype)) return false;
+    const Array& seen = as_tensor(o)->var.array;
+    if (seen.meta->ndim != 0 || is_float(seen.meta->dtype)) return false;
+    const Array a = readable(o);
     v = load_scalar(a.meta->dtype, a.data()).i;
     return true;
   }
@@ -219,7 +220,7 @@ bool take(const Parameter& p, PyObject* o, BoundCall& out) {
         return true;
       }
       if (p.kind == Kind::Scalar && is_tensor(o) && as_tensor(o)->var.array.meta->numel == 1) {
-        const Array& a = as_tensor(o)->var.array;
+        const Array a = readable(o);
         out.args.push_back({nullptr, load_scalar(a.meta->dtype, a.data())});
         return true;
       }

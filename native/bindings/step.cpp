@@ -92,6 +92,8 @@ class StepRule {
       bound_.emplace(s.key, bound);
     }
     s.out.resize(bound->program().outputs.size());
+    if (g_before_change)
+      for (int32_t target : bound->program().in_place) g_before_change(*s.in[target]);
     bound->run(s.in, s.scalars, s.out);
     for (Array& a : s.out) a = Array();
     for (int32_t target : bound->program().in_place) ++s.in[target]->storage->version;

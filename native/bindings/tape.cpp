@@ -5,13 +5,14 @@
 #include "bindings/op_function.h"
 #include "bindings/override.h"
 #include "core/shape.h"
+#include "tape/transform.h"
 
 namespace pb::py {
 namespace {
 
 PyObject* detach(PyObject* self, PyObject*) {
   return guarded([&]() -> PyObject* {
-    TensorObject* t = new_tensor({as_tensor(self)->var.array, nullptr, 0}, class_of_results(self));
+    TensorObject* t = new_tensor(detached(as_tensor(self)->var), class_of_results(self));
     return reinterpret_cast<PyObject*>(t);
   });
 }
@@ -104,8 +105,18 @@ PyObject* check_writable(PyObject* self, PyObject*) {
   });
 }
 
+// Where a tensor lies on the tape, or the place that a GradientEdge (node, output number) names.
+Var place_of(PyObject* o) {
+  if (!PyTuple_Check(o)) return var_of(o);
+  Var v;
+  v.node = node_from_object(PyTuple_GetItem(o, 0));
+  v.nr = static_cast<uint32_t>(PyLong_AsUnsignedLong(PyTuple_GetItem(o, 1)));
+  if (PyErr_Occurred()) throw PythonError();
+  return v;
+}
+
 Root root_of(PyObject* tensor, PyObject* gradient) {
-  const Var& v = var_of(tensor);
+  const Var v = place_of(tensor);
   if (!v.node) {
     fail(ErrorKind::Grad, "element 0 of tensors does not require grad and does not have a grad_fn\n",
          "Nothing that this value depends on asks for a gradient: set requires_grad=True on the tensors to ",
@@ -137,7 +148,7 @@ PyObject* run_backward_py(PyObject* tensors, PyObject* gradients, PyObject* inpu
   }
   std::vector<Target> targets;
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(inputs); ++i) {
-    const Var& v = var_of(PyTuple_GET_ITEM(inputs, i));
+    const Var v = place_of(PyTuple_GET_ITEM(inputs, i));
     targets.push_back({v.node, v.nr, {}});
   }
   request.targets = &targets;
@@ -146,7 +157,6 @@ PyObject* run_backward_py(PyObject* tensors, PyObject* gradients, PyObject* inpu
   Owned out = own(PyTuple_New(static_cast<Py_ssize_t>(targets.size())));
   for (size_t i = 0; i < targets.size(); ++i) {
     Target& t = targets[i];
-    PyObject* input = PyTuple_GET_ITEM(inputs, i);
     if (accumulate) {
       PyTuple_SET_ITEM(out.get(), i, Py_NewRef(Py_None));  // leaves and retained gradients have it by now
     } else if (!t.gradient.array.storage) {

@@ -7,6 +7,7 @@
 #include "bindings/node_object.h"
 #include "bindings/override.h"
 #include "core/shape.h"
+#include "tape/transform.h"
 
 namespace pb::py {
 
@@ -145,9 +146,9 @@ PyObject* wrap(Var v) {
 
 PyObject* wrap_array(Array a) { return wrap({std::move(a), nullptr, 0}); }
 
-bool requires_grad(TensorObject* t) { return static_cast<bool>(var_of(t).node); }
+bool requires_grad(TensorObject* t) { return static_cast<bool>(innermost(var_of(t)).node); }
 bool is_leaf(TensorObject* t) {
-  const Var& v = var_of(t);
+  const Var& v = innermost(var_of(t));
   return !v.node || v.node->is_leaf();
 }
 
@@ -162,6 +163,14 @@ void leave_leaf(TensorObject* t) {
 
 void set_requires_grad(TensorObject* t, bool on) {
   const Var& v = var_of(t);
+  if (v.layer) {
+    if (is_batched(v)) g_refuse_batch("requires_grad is set on a tensor inside vmap");
+    fail(ErrorKind::Grad,
+         "You are attempting to call Tensor.requires_grad_() (or perhaps using torch.autograd.functional.* "
+         "APIs) inside of a function being transformed by a functorch transform. This is unsupported, please "
+         "attempt to use the functorch transforms (e.g. grad, vjp, jacrev, jacfwd, hessian) or call "
+         "requires_grad_() outside of a function being transformed instead.");
+  }
   if (v.node && !v.node->is_leaf()) {
     if (on) return;
     fail(ErrorKind::Grad,
@@ -422,6 +431,11 @@ void LeafNode::run(std::span<Var> cotangents, std::span<Var>, const BackwardMode
 
 void accumulate_grad(TensorObject* t, Var&& g, bool create_graph) {
   const Meta& meta = *t->var.array.meta;
+  if (g.layer) {
+    fail(ErrorKind::Grad,
+         "backward() called inside a functorch transform. This is not supported, please use functorch.grad "
+         "or functorch.vjp instead or call backward() outside of functorch transforms.");
+  }
   if (!std::ranges::equal(g.array.meta->shape(), meta.shape())) {
     fail(ErrorKind::Shape, "Function AccumulateGrad returned an invalid gradient at index 0 - got ",
          shape_text(g.array.meta->shape()), " but expected shape compatible with ", shape_text(meta.shape()),

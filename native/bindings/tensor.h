@@ -30,6 +30,9 @@ inline bool is_plain(PyObject* o) { return Py_TYPE(o) == tensor_type || Py_TYPE(
 inline bool is_tensor(PyObject* o) { return is_plain(o) || PyObject_TypeCheck(o, tensor_type); }
 inline TensorObject* as_tensor(PyObject* o) { return reinterpret_cast<TensorObject*>(o); }
 
+// The elements, for a look at them from Python: of a batch, only where all samples agree.
+Array readable(PyObject* o);
+
 // New references.
 TensorObject* new_tensor(Var v, PyTypeObject* type = nullptr);
 PyObject* wrap(Var v);  // a leaf's own object, where the value is a leaf
@@ -67,7 +70,10 @@ void check_in_place(TensorObject* t, bool records = false);
 // The node that adds into a leaf's grad. The leaf owns it; while a graph outlives the leaf, it owns the leaf.
 class LeafNode final : public Node {
  public:
-  explicit LeafNode(TensorObject* t) : variable_(t) { sequence = kLeafSequence; }
+  explicit LeafNode(TensorObject* t) : variable_(t) {
+    sequence = kLeafSequence;
+    scopes = 1;
+  }
   ~LeafNode() override;
   const std::string& name() const override;
   size_t edge_count() const override { return 0; }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "kernels/blas.h"
-#include "kernels/gemm_small.h"
+#include "kernels/gemm.h"
 #include "runtime/threads.h"
 
 namespace pb {
@@ -20,8 +20,8 @@ constexpr double kChunkWork = 250e3;      // what makes waking another thread wo
 constexpr double kOwnWork =
     7e6;          // up to here the own kernels serve: as fast, and in torch's order for long k
 constexpr double kBlasSlice = 1.0e6;  // a slice of a BLAS product, at the least
-constexpr int64_t kOwnColumns = 32;  // a slice for the own kernels: whole panels
-constexpr int64_t kOwnRows = 192;  // and rows of A that stay in the second cache; a multiple of 16
+constexpr int64_t kOwnColumns = 32;  // a slice for the own kernels: whole panels,
+constexpr int64_t kOwnRows = 256;    // and rows enough to pay for packing B
 
 const GemmKernels& choose_kernels() {
 #if defined(__x86_64__)
@@ -168,7 +168,9 @@ template <class T> Grid own_grid(const GemmTask<T>& g) {
   // A matrix times a vector is cut along the rows of the matrix only, at multiples of the kernels' blocks.
   if (g.n == 1) return Grid(g.m, 1, std::max<int64_t>(64, round_up(65536 / g.k, 64)), 1);
   if (g.m == 1) return Grid(1, g.n, 1, std::max<int64_t>(64, round_up(65536 / g.k, 64)));
-  return Grid(g.m, g.n, kOwnRows, kOwnColumns);
+  // Each slice packs its columns of B, so the columns are cut first.
+  const int64_t columns = std::clamp(round_up(g.n / 8, kOwnColumns), kOwnColumns, 16 * kOwnColumns);
+  return Grid(g.m, g.n, g.m >= 8 * kOwnRows ? 2 * kOwnRows : kOwnRows, columns);
 }
 
 // Where the own kernels have 64-byte vectors they were ahead of OpenBLAS at every size measured up to 1024^3.

@@ -109,9 +109,22 @@ struct Ready {
   friend bool operator<(const Ready& a, const Ready& b) { return a.sequence < b.sequence; }
 };
 
+class Run;
+thread_local Run* t_run = nullptr;
+
 class Run {
  public:
-  explicit Run(BackwardRequest& r) : request_(r) {}
+  explicit Run(BackwardRequest& r) : request_(r), outer_(std::exchange(t_run, this)) {}
+  ~Run() { t_run = outer_; }
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+
+  const BackwardRequest& request() const { return request_; }
+  const Run* outer() const { return outer_; }
+  bool reaches(const Node& n) const {
+    const int32_t t = map_.find(&n);
+    return t >= 0 && map_.tasks[t].wanted;
+  }
 
   void operator()() {
     discover();
@@ -208,8 +221,8 @@ class Run {
     Ref<Node> hold(task.node);
     Node& n = *task.node;
     const GradMode mode(request_.mode.create_graph);  // for hooks too
-    bool any = task.first.array.storage || std::any_of(task.others.begin(), task.others.end(),
-                                                       [](const Var& v) { return !!v.array.storage; });
+    bool any = n.runs_undefined() || task.first.array.storage ||
+               std::ranges::any_of(task.others, [](const Var& v) { return !!v.array.storage; });
     cotangents_.clear();
     const uint32_t outputs = std::max<uint32_t>(1, static_cast<uint32_t>(task.others.size()) + 1);
     cotangents_.reserve(outputs);
@@ -219,10 +232,12 @@ class Run {
     for (Var& v : task.others) cotangents.push_back(std::move(v));
     // As in torch: what is asked for of an inner node is the gradient before its hooks, of a leaf after them.
     if (!n.is_leaf()) capture(task, cotangents);
+    // Not where only a sibling was asked for: the gradient came along, but is not part of this run.
     if (any && task.wanted && request_.observer && n.extras) {
       if (cotangents.size() < n.differentiable_outputs()) cotangents.resize(n.differentiable_outputs());
       request_.observer->before(n, cotangents);
-      any = std::ranges::any_of(cotangents, [](const Var& v) { return !!v.array.storage; });
+      any = n.runs_undefined() ||
+            std::ranges::any_of(cotangents, [](const Var& v) { return !!v.array.storage; });
     }
     if (n.is_leaf()) capture(task, cotangents);
     std::vector<Var> gradients;
@@ -264,6 +279,7 @@ class Run {
   }
 
   BackwardRequest& request_;
+  Run* outer_;
   TaskMapLease lease_;
   TaskMap& map_ = *lease_;
   std::vector<Ready> ready_;
@@ -279,7 +295,7 @@ const Op* add_op() {
 }  // namespace
 
 void accumulate(Var& into, Var&& g, bool create_graph) {
-  if (!create_graph) {
+  if (!create_graph && !into.layer && !g.layer) {
     const Array &a = into.array, &b = g.array;
     const bool same = a.meta.get() == b.meta.get() && a.meta->is_dense;
     if (same && (a.storage->unique() || b.storage->unique())) {
@@ -306,6 +322,14 @@ void accumulate(Var& into, Var&& g, bool create_graph) {
 void run_backward(BackwardRequest& request) {
   Run run(request);
   run();
+}
+
+EngineObserver* current_observer() { return t_run ? t_run->request().observer : nullptr; }
+bool current_run_reaches(const Node& n) { return t_run && t_run->reaches(n); }
+bool any_run_asks_for_inputs() {
+  for (const Run* r = t_run; r; r = r->outer())
+    if (r->request().targets) return true;
+  return false;
 }
 
 }  // namespace pb

@@ -38,6 +38,12 @@ struct BackwardRequest {
 
 void run_backward(BackwardRequest& request);
 
+// For what hooks ask of the innermost run around them in this thread.
+EngineObserver* current_observer();       // null outside of a run
+bool current_run_reaches(
+    const Node& n);  // whether it runs this node, or hands out a gradient that arrives there
+bool any_run_asks_for_inputs();           // this run, or one around it
+
 // into += g; a buffer that nobody else holds is reused.
 void accumulate(Var& into, Var&& g, bool create_graph);
 

@@ -9,11 +9,31 @@ namespace pb {
 
 class Node;
 
+// What an open transformation adds to a value: see tape/transform.h.
+class Layer {
+ public:
+  virtual ~Layer() = default;
+  void retain() { ++refs_; }
+  void release() {
+    if (--refs_ == 0) delete this;
+  }
+  static inline int64_t alive = 0;  // nothing is looked for while there are none
+
+ protected:
+  Layer() { ++alive; }
+  static void died() { --alive; }
+
+ private:
+  uint32_t refs_ = 0;
+};
+
 // A value on the tape: an array, and where its gradient goes (null: nowhere).
+// With a layer, the array is what a program inside the transformation sees; the layer holds the values.
 struct Var {
   Array array;
   Ref<Node> node;
   uint32_t nr = 0;  // which output of the node
+  Ref<Layer> layer{};
 };
 
 struct Edge {
@@ -21,8 +41,18 @@ struct Edge {
   uint32_t nr = 0;
 };
 
+// A saved value that hooks took over from its node.
+class PackedValue {
+ public:
+  virtual ~PackedValue() = default;
+  virtual Array unpack() const = 0;
+};
+
 // Python's view of a node: hooks, and the object handed out as grad_fn. Made on first use.
-struct NodeExtras { virtual ~NodeExtras() = default; };
+struct NodeExtras {
+  virtual ~NodeExtras() = default;
+  std::vector<std::unique_ptr<PackedValue>> packed;  // by save; null: the node keeps the value itself
+};
 
 struct BackwardMode {
   bool keep_graph = false;
@@ -39,6 +69,8 @@ class Node {
   // Those of them that hooks see: without hidden outputs and indices.
   virtual uint32_t differentiable_outputs() const { return outputs(); }
   virtual bool is_leaf() const { return false; }
+  // Whether it runs where none of its outputs got a gradient, as a user's backward does: it may make one.
+  virtual bool runs_undefined() const { return false; }
   // Cotangents of the outputs in (undefined ones have no storage), of the edges out. Sets what is needed only.
   virtual void run(std::span<Var> cotangents, std::span<Var> out, const BackwardMode& mode) = 0;
   virtual void release_saved() {}
@@ -53,6 +85,7 @@ class Node {
   uint32_t refs() const { return refs_; }
 
   uint64_t sequence = 0;  // creation number in its thread; leaves come first on the way back
+  uint32_t scopes = 0;    // which scopes of differentiation it depends on: bit 0 are ordinary leaves
   std::unique_ptr<NodeExtras> extras;
 
  private:

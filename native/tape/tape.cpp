@@ -8,6 +8,7 @@
 #include "core/shape.h"
 #include "core/small.h"
 #include "runtime/allocator.h"
+#include "tape/transform.h"
 
 namespace pb {
 namespace {
@@ -110,12 +111,19 @@ template <class Emit> void apply_planned(Plan& p, const Application& a, Emit&& e
 }  // namespace
 
 void apply(const Application& a, std::vector<Var>& out) {
+  if (has_layers(a)) [[unlikely]]
+    return apply_transformed(a, out);
   Plan& p = find_plan(a, needed(a));
   if (p.direct) out.push_back(apply_direct(p, a));
   else apply_planned(p, a, [&](Var&& v) { out.push_back(std::move(v)); });
 }
 
 Var apply_one(const Application& a) {
+  if (has_layers(a)) [[unlikely]] {
+    std::vector<Var> out;
+    apply_transformed(a, out);
+    return std::move(out[0]);
+  }
   Plan& p = find_plan(a, needed(a));
   if (p.direct) return apply_direct(p, a);
   Var first;
@@ -126,6 +134,8 @@ Var apply_one(const Application& a) {
 }
 
 bool apply_single(const Application& a, Var& out) {
+  if (has_layers(a)) [[unlikely]]
+    return false;
   Plan& p = find_plan(a, needed(a));
   if (p.rule->visible != 1) return false;
   if (p.direct) out = apply_direct(p, a);
@@ -189,6 +199,7 @@ Ref<OperationNode> OperationNode::make(Ref<Plan> plan, const Application& a) {
   for (size_t k = 0; k < edges; ++k) {
     const Var* v = a.args[plan->arguments[k]].var;
     new (n->edges() + k) Edge{needs(plan->need, plan->arguments[k]) ? v->node : Ref<Node>(), v->nr};
+    if (v->node) n->scopes |= v->node->scopes;
   }
   for (size_t k = 0; k < saves; ++k) new (n->saved_begin() + k) Saved();
   size_t s = 0;
@@ -199,6 +210,12 @@ Ref<OperationNode> OperationNode::make(Ref<Plan> plan, const Application& a) {
 }
 
 void OperationNode::save(const Application& a, std::span<const Array> outputs) {
+  keep(a, outputs);
+  if (g_pack_saved) [[unlikely]]
+    g_pack_saved(*this);
+}
+
+void OperationNode::keep(const Application& a, std::span<const Array> outputs) {
   const auto& saves = plan_->rule->saves;
   for (size_t k = 0; k < saves.size(); ++k) {
     const Save& s = saves[k];
@@ -220,6 +237,10 @@ void OperationNode::release_saved() {
   for (Saved& s : saved()) s = Saved();
   saved_count_ = 0;
   released_ = true;
+  if (packed_) {
+    const auto dropped = std::move(extras->packed);  // what dies with them may look at this node
+    extras->packed.clear();
+  }
 }
 
 void OperationNode::destroy() {
@@ -330,8 +351,12 @@ void OperationNode::run(std::span<Var> cotangents, std::span<Var> out, const Bac
     inputs[n++] = &cotangents[i].array;
   }
   if (released_ && needs_saved(mask)) fail(ErrorKind::Grad, kFreedGraph);
-  for (size_t k = 0; k < saved_count_; ++k) check_saved(saved()[k], k);
-  if (mode.create_graph) return run_recorded(cotangents, mask, out, mode);
+  std::vector<Array> unpacked;
+  if (packed_) [[unlikely]]
+    unpacked = unpack_all();
+  else
+    for (size_t k = 0; k < saved_count_; ++k) check_saved(saved()[k], k);
+  if (mode.create_graph || has_layers(cotangents)) return run_recorded(cotangents, mask, unpacked, out);
   // The first time, this derives a program; meanwhile another thread may run this node, and free what it keeps.
   Ref<Bound> bound(const_cast<Bound*>(&plan_->backward(mask, {metas.data(), n})));
   if (released_ && needs_saved(mask)) fail(ErrorKind::Grad, kFreedGraph);
@@ -339,7 +364,8 @@ void OperationNode::run(std::span<Var> cotangents, std::span<Var> out, const Bac
   std::fill_n(inputs.data() + n, values, nullptr);
   for (size_t k = 0; k < held.values().size(); ++k) {
     const Save& s = rule.saves[k];
-    inputs[n + (s.output ? plan_->arguments.size() + s.index : s.index)] = &held.values()[k].array;
+    inputs[n + (s.output ? plan_->arguments.size() + s.index : s.index)] =
+        unpacked.empty() ? &held.values()[k].array : &unpacked[k];
   }
   Small<Array, 4> arrays(bound->results().size());
   // What is freed after this step anyway may hold its results. Hooks may still look at the cotangents.
@@ -359,10 +385,9 @@ void OperationNode::collect_outputs(std::span<const Array> results, std::span<Va
   }
 }
 
-// A saved value as it stood on the tape: an input on its own edge, an output on this node.
-Var OperationNode::reattach(size_t k) {
+Var OperationNode::reattach(size_t k, Array value) {
   const Save& s = plan_->rule->saves[k];
-  Var v{saved()[k].array, nullptr, 0};
+  Var v{std::move(value), nullptr, 0};
   if (s.output) {
     if (is_float(v.array.meta->dtype)) v.node = Ref<Node>(this), v.nr = static_cast<uint32_t>(s.index);
   } else {
@@ -373,8 +398,8 @@ Var OperationNode::reattach(size_t k) {
 }
 
 // With create_graph the same backward program runs as an op of its own, and is recorded in its turn.
-void OperationNode::run_recorded(std::span<Var> cotangents, uint64_t mask, std::span<Var> out,
-                                 const BackwardMode&) {
+void OperationNode::run_recorded(std::span<Var> cotangents, uint64_t mask, std::span<const Array> unpacked,
+                                 std::span<Var> out) {
   Ref<Plan> plan = plan_;
   const size_t inputs = plan->arguments.size();
   std::vector<Var> values(inputs + plan->out.size());
@@ -382,7 +407,8 @@ void OperationNode::run_recorded(std::span<Var> cotangents, uint64_t mask, std::
   for (size_t k = 0; k < plan->out.size(); ++k) values[inputs + k].array.meta = plan->out[k];
   for (size_t k = 0; k < saved_count_; ++k) {
     const Save& s = plan->rule->saves[k];
-    values[s.output ? inputs + s.index : s.index] = reattach(k);
+    values[s.output ? inputs + s.index : s.index] =
+        reattach(k, unpacked.empty() ? saved()[k].array : unpacked[k]);
   }
   std::vector<Argument> args;
   for (const Var& c : cotangents)
@@ -451,9 +477,23 @@ Array copy_of(const Array& a) {
   return copy;
 }
 
+// What hooks are to pack of other operands over the memory that is about to change: their values until now.
+std::vector<Array> operands_before_change(const Plan& p, const Application& a) {
+  std::vector<Array> before(p.rule->saves.size());
+  for (size_t k = 0; k < before.size(); ++k) {
+    const Save& s = p.rule->saves[k];
+    if (s.output || s.index == 0) continue;
+    const Array& operand = a.args[p.arguments[s.index]].var->array;
+    if (operand.storage == a.args[0].var->array.storage) before[k] = copy_of(operand);
+  }
+  return before;
+}
+
 }  // namespace
 
 Ref<Node> apply_in_place(const Application& a) {
+  if (has_layers(a)) [[unlikely]]
+    return change_transformed(a), nullptr;
   const Var& self = *a.args[0].var;
   check_no_internal_overlap(self.array);
   for (size_t i = 1; i < a.args.size(); ++i) {
@@ -472,11 +512,16 @@ Ref<Node> apply_in_place(const Application& a) {
   }
   std::vector<Array> results(p->out.size());
   Ref<OperationNode> node;
+  if (g_before_change) [[unlikely]]
+    g_before_change(self.array);
   // The way back may need the value that is about to be overwritten: then the node keeps a copy of it.
   const bool keeps_self =
       std::ranges::any_of(p->rule->saves, [](const Save& s) { return !s.output && s.index == 0; });
   Array old;
   if (keeps_self) old = copy_of(self.array);
+  std::vector<Array> packed_operands;
+  if (need && g_pack_saved) [[unlikely]]
+    packed_operands = operands_before_change(*p, a);
   if (p->direct && p->out[0].get() == self.array.meta.get() && !keeps_self) {
     run_direct(*p, a, self.array.data());
     results[0] = self.array;
@@ -490,15 +535,18 @@ Ref<Node> apply_in_place(const Application& a) {
   ++self.array.storage->version;
   if (need) {
     node = OperationNode::make(p, a);
-    node->save(a, results);
+    node->keep(a, results);
     for (size_t k = 0; k < p->rule->saves.size(); ++k) {
       const Save& s = p->rule->saves[k];
       if (s.output) continue;
       auto& kept = node->saved()[k];
       if (s.index == 0) kept = {old, old.storage->version};
+      else if (!packed_operands.empty() && packed_operands[k].storage) kept = {packed_operands[k], 0};
       // Another operand over the same memory has lost its value: backward says so, as torch does.
       else if (kept.array.storage.get() == self.array.storage.get()) --kept.version;
     }
+    if (g_pack_saved) [[unlikely]]
+      g_pack_saved(*node);
   }
   return Ref<Node>(node.get());
 }

@@ -46,6 +46,14 @@ inline constexpr char kAnomalyHint[] =
     "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
     "torch.autograd.set_detect_anomaly(True, check_nan=False).";
 
+class OperationNode;
+// Hands what a node has just saved to the hooks of the thread. Null while no thread has hooks.
+using PackSaved = void (*)(OperationNode&);
+extern PackSaved g_pack_saved;
+// Told before the elements of an array are overwritten. Null while nobody asked.
+using BeforeChange = void (*)(const Array&);
+extern BeforeChange g_before_change;
+
 class OperationNode final : public Node {
  public:
   static Ref<OperationNode> make(Ref<Plan> plan, const Application& a);
@@ -65,14 +73,20 @@ class OperationNode final : public Node {
   const Plan& plan() const { return *plan_; }
   bool released() const { return released_; }
   void save(const Application& a, std::span<const Array> outputs);
+  void keep(const Application& a, std::span<const Array> outputs);  // without asking hooks
 
   struct Saved {
     Array array;
     uint32_t version = 0;
   };
   std::span<Saved> saved() { return {saved_begin(), saved_count_}; }
-  void check_saved(const Saved& s, size_t k) const;  // throws if it was changed since
-  Var reattach(size_t k);
+  const Meta* meta_of_saved(size_t k) const;
+  // A saved value as it stood on the tape: an input on its own edge, an output on this node.
+  Var reattach(size_t k, Array value);
+  // Checked against changes since, or unpacked.
+  Array saved_value(size_t k) const;
+  const PackedValue* packed(size_t k) const;
+  void take_over(size_t k, std::unique_ptr<PackedValue> packed);  // instead of the node's own reference
   std::span<const Scalar> scalars() const { return {scalars_begin(), scalar_count_}; }
 
  private:
@@ -80,10 +94,13 @@ class OperationNode final : public Node {
 
   OperationNode() = default;
   std::string name_of_saved(const Saved& s, const Save& source) const;
+  void check_saved(const Saved& s, size_t k) const;
+  std::vector<Array> unpack_all() const;
   const Edge& edge_at(size_t i) const { return const_cast<OperationNode*>(this)->edges()[i]; }
   bool needs_saved(uint64_t cotangents) const;
   void complete_shared(std::vector<Var>& cotangents) const;
-  void run_recorded(std::span<Var> cotangents, uint64_t mask, std::span<Var> out, const BackwardMode& mode);
+  void run_recorded(std::span<Var> cotangents, uint64_t mask, std::span<const Array> unpacked,
+                    std::span<Var> out);
   void collect_outputs(std::span<const Array> results, std::span<Var> out) const;
 
   Edge* edges() { return reinterpret_cast<Edge*>(this + 1); }
@@ -96,7 +113,7 @@ class OperationNode final : public Node {
   uint32_t edge_count_ = 0;
   Ref<Plan> plan_;
   uint32_t saved_count_ = 0, saved_capacity_ = 0, scalar_count_ = 0;
-  bool released_ = false;
+  bool released_ = false, packed_ = false;
 };
 
 }  // namespace pb

@@ -1,6 +1,6 @@
 """Differentiation of recorded programs."""
 
-from pullback.autograd import function, grad_mode, graph, hooks
+from pullback.autograd import function, functional, grad_mode, graph, hooks
 from pullback.autograd.backward import backward, grad
 from pullback.autograd.function import Function, once_differentiable
 from pullback.autograd.grad_mode import (
@@ -12,6 +12,7 @@ from pullback.autograd.grad_mode import (
     set_grad_enabled,
     set_multithreading_enabled,
 )
+from pullback.autograd.gradcheck import gradcheck, gradgradcheck
 from pullback.autograd.variable import Variable
 
 __all__ = [
@@ -20,8 +21,11 @@ __all__ = [
     "backward",
     "enable_grad",
     "function",
+    "functional",
     "grad",
     "grad_mode",
+    "gradcheck",
+    "gradgradcheck",
     "graph",
     "hooks",
     "inference_mode",

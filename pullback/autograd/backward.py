@@ -16,13 +16,24 @@ def _tuple(x):
     return tuple(x) if x is not None else ()
 
 
+def _tensors(*values):
+    return [t for t in values if isinstance(t, _core.Tensor)]
+
+
+def _is_edge(x):
+    """A place on the tape, from get_gradient_edge()."""
+    return isinstance(x, tuple) and hasattr(x, "node") and hasattr(x, "output_nr")
+
+
 def _outputs(x):
-    x = _tuple(x)
+    x = (x,) if _is_edge(x) else _tuple(x)
     for t in x:
+        if _is_edge(t):
+            continue
         if not isinstance(t, _core.Tensor):
             raise AssertionError("Expected output to be a torch.Tensor")
     for k, t in enumerate(x):
-        if not t.requires_grad:
+        if not _is_edge(t) and not t.requires_grad:
             raise GradError(
                 f"element {k} of tensors does not require grad and does not have a grad_fn\n"
                 "Nothing that this value depends on asks for a gradient: set requires_grad=True on the "
@@ -33,6 +44,12 @@ def _outputs(x):
 
 
 def _check_cotangent(k, g, out):
+    if _is_edge(out):
+        if g is None:
+            raise GradError(
+                "grad can be implicitly created only for scalar outputs\nGive the edge's gradient."
+            )
+        return g
     if g is None:
         if out.numel() != 1:
             raise GradError(
@@ -63,6 +80,8 @@ def _cotangents(outputs, gradients):
 
 def _targets(inputs):
     for t in inputs:
+        if _is_edge(t):
+            continue
         if not isinstance(t, _core.Tensor):
             raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
         if not t.requires_grad:
@@ -132,19 +151,43 @@ def backward(
     _core.run_backward(tensors, cotangents, inputs, keep, create_graph, True)
 
 
-def _batched(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused, materialize_grads):
-    """One gradient for each row of the cotangents, stacked."""
-    from pullback._api import stack
+def _batched(outputs, inputs, grad_outputs, create_graph, allow_unused, materialize_grads):
+    """One gradient for each row of the cotangents, stacked: the engine runs once, for all rows."""
+    from pullback.func import vmap
 
-    rows = [None if g is None else g.unbind(0) for g in _tuple(grad_outputs)]
-    n = len(next(r for r in rows if r is not None))
-    results = []
-    for k in range(n):
-        keep = True if k < n - 1 else (create_graph if retain_graph is None else retain_graph)
-        gs = tuple(None if r is None else r[k] for r in rows)
-        row = grad(outputs, inputs, gs, keep, create_graph, True, allow_unused, False, materialize_grads)
-        results.append(row)
-    return tuple(None if col[0] is None else stack(col) for col in zip(*results, strict=True))
+    outputs = _outputs(outputs)
+    given = [k for k, g in enumerate(_tuple(grad_outputs)) if g is not None]
+    reached: list[int] = []
+
+    def one_row(*rows):
+        gs: list = [None] * len(outputs)
+        for k, g in zip(given, rows, strict=True):
+            gs[k] = g
+        # Kept: where the rows cannot run together, they run one after another.
+        found = grad(outputs, inputs, gs, True, create_graph, True, allow_unused, False, materialize_grads)
+        reached[:] = [k for k, g in enumerate(found) if g is not None]
+        return tuple(found[k] for k in reached)
+
+    columns = vmap(one_row)(*(_tuple(grad_outputs)[k] for k in given))
+    result: list = [None] * len(inputs)
+    for k, g in zip(reached, columns, strict=True):
+        result[k] = g
+    return tuple(result)
+
+
+def _through_layers(outputs, cotangents, inputs, keep_graph, create_graph):
+    """The engine's run for tensors inside vmap or forward mode, whose tape is below their layers."""
+    from pullback.func.reverse import ones_like, pull_back
+
+    def run(outputs, cotangents, inputs, keep_graph):
+        pairs = [(y, g) for y, g in zip(outputs, cotangents, strict=True) if y.requires_grad]
+        if not pairs:
+            return [None] * len(inputs)
+        ys, gs = zip(*pairs, strict=True)
+        return _core.run_backward(ys, gs, tuple(inputs), keep_graph or create_graph, create_graph, False)
+
+    filled = [ones_like(y) if g is None else g for y, g in zip(outputs, cotangents, strict=True)]
+    return pull_back(outputs, filled, inputs, run, keep_graph)
 
 
 def grad(
@@ -182,17 +225,19 @@ def grad(
             FutureWarning,
             stacklevel=2,
         )
-    inputs = _tuple(inputs)
+    inputs = (inputs,) if _is_edge(inputs) else _tuple(inputs)
     if is_grads_batched and grad_outputs is not None:
-        rest = (retain_graph, create_graph, allow_unused, materialize_grads)
-        return _batched(outputs, inputs, grad_outputs, *rest)
+        return _batched(outputs, inputs, grad_outputs, create_graph, allow_unused, materialize_grads)
     if not inputs:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     outputs = _outputs(outputs)
     cotangents = _cotangents(outputs, grad_outputs)
     _targets(inputs)
     keep = create_graph if retain_graph is None else retain_graph
-    result = _core.run_backward(outputs, cotangents, inputs, keep, create_graph, False)
+    if _core.has_layers() and any(_core.top_layer(t) is not None for t in _tensors(*outputs, *inputs)):
+        result = _through_layers(outputs, cotangents, inputs, keep, create_graph)
+    else:
+        result = _core.run_backward(outputs, cotangents, inputs, keep, create_graph, False)
     for k, g in enumerate(result):
         if g is None and not allow_unused:
             raise GradError(

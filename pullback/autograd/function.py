@@ -8,6 +8,7 @@ import warnings
 
 from pullback import _core
 from pullback.autograd.grad_mode import enable_grad, no_grad
+from pullback.autograd.saved import Packed, changed_since, maker, of_context
 from pullback.errors import GradError, InplaceError
 
 __all__ = [
@@ -103,25 +104,24 @@ class FunctionCtx:
             return getattr(node, name)
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
+    @property
+    def _raw_saved_tensors(self):
+        if self._entries is None:
+            raise GradError(_FREED)
+        return tuple(of_context(self, k) for k in range(len(self._entries)))
+
     def _maker(self, tensor, output):
         if output is not None:
             return f", which is output {output} of {type(self).__name__.removesuffix('Backward')},"
-        node = tensor.grad_fn
-        return "" if node is None else f", which is output {tensor.output_nr} of {_short(node.name())},"
+        return maker(tensor)
 
     def _unpack(self, tensor, output, version):
         if tensor is None:
             return None
+        if isinstance(tensor, Packed):
+            return tensor.restore(None if output is None else self._node and (self._node, output))
         if tensor._version != version:
-            raise InplaceError(
-                "one of the variables needed for gradient computation has been modified by an inplace "
-                "operation: "
-                f"[torch.{tensor.dtype._legacy} {list(tensor.shape)}]{self._maker(tensor, output)} is at "
-                "version "
-                f"{tensor._version}; expected version {version} instead. Hint: enable anomaly detection to "
-                "find the operation that failed to compute its "
-                "gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
-            )
+            raise changed_since(tensor, version, self._maker(tensor, output))
         if output is None or self._node is None:
             return tensor
         return _core.function_saved(self._node, output, tensor)
@@ -131,11 +131,6 @@ def _all_tensors(values, text):
     for k, t in enumerate(values):
         if t is not None and not isinstance(t, _core.Tensor):
             raise TypeError(text.format(k=k, name=type(t).__name__))
-
-
-def _short(name):
-    head, found, _ = name.rpartition("Backward")
-    return head if found else name
 
 
 def _same(tensor, group):
@@ -299,7 +294,7 @@ def _record(cls, ctx, tensors, output, recording):
         ctx._outputs.append((tuple(item.shape), item.dtype))
     ctx._inputs = tuple((tuple(t.shape), t.dtype, t.requires_grad) for t in tensors)
     if recording:
-        _save(ctx, items, results)
+        _save(ctx, items, results, _core.saved_hooks())
     ctx.to_save = ctx.dirty_tensors = ctx.non_differentiable = None
     return tuple(results) if is_tuple else results[0]
 
@@ -368,7 +363,7 @@ def _changed(node, k, item, several):
     return _core.function_output(node, k, item, True, several)
 
 
-def _save(ctx, items, results):
+def _save(ctx, items, results, hooks):
     """Outputs are kept without their place in the graph: it would be a circle."""
     entries = []
     for t in ctx.to_save or ():
@@ -379,9 +374,11 @@ def _save(ctx, items, results):
             raise GradError(_core.INFERENCE_SAVED)
         k = next((i for i, item in enumerate(items) if item is t), None)
         if k is None or not results[k].requires_grad:
-            entries.append((t, None, t._version))
+            kept = t if hooks is None else Packed(t, hooks, t._gradient_edge())
+            entries.append((kept, None, t._version))
         else:
-            entries.append((t.detach(), k, t._version))
+            kept = t.detach()
+            entries.append((kept if hooks is None else Packed(kept, hooks, None), k, t._version))
     ctx._entries = tuple(entries)
 
 

@@ -5,10 +5,29 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pullback import _core
+from pullback.autograd.hooks import register_multi_grad_hook
+from pullback.autograd.mutation import allow_mutation_on_saved_tensors, increment_version
+from pullback.autograd.saved import (
+    disable_saved_tensors_hooks,
+    none,
+    of_node,
+    save_on_cpu,
+    saved_tensors_hooks,
+)
 from pullback.trace import signature as sig
 from pullback.trace.tracer import DTYPES
 
-__all__ = ["GradientEdge", "Node", "get_gradient_edge"]
+__all__ = [
+    "GradientEdge",
+    "Node",
+    "allow_mutation_on_saved_tensors",
+    "disable_saved_tensors_hooks",
+    "get_gradient_edge",
+    "increment_version",
+    "register_multi_grad_hook",
+    "save_on_cpu",
+    "saved_tensors_hooks",
+]
 
 Node = _core.Node
 
@@ -57,27 +76,36 @@ def _next_functions(self):
     return tuple(edges)
 
 
-def _saved(self, name):
-    """A value that the node keeps, under the name of its parameter; `result` is the output."""
+def _place(self, signature, application, name):
+    """Which of the values that a node keeps goes by a name: that of its parameter; `result` is the output."""
+    for place, (is_output, k) in enumerate(self._saves()):
+        if is_output:
+            if name == ("result" if k == 0 else f"result{k}"):
+                return place
+            continue
+        operands = [None] * len(application[1])
+        for number, position in enumerate(application[4]):
+            operands[position] = number
+        values = sig.decode(signature, operands, application[3], DTYPES)
+        for p, value in zip(signature.parameters, values, strict=True):
+            if value == k and p.kind in ("Tensor", "Operand") and name in (p.name, _alias(p.name)):
+                return place
+    return None
+
+
+def _saved(self, name, raw=False):
+    """A value that the node keeps, or (raw) its SavedTensor; or a parameter that is no tensor."""
     application = self._application()
     signature = getattr(application[0], "signature", None) if application else None
     if signature is None:
         raise AttributeError(name)
-    for is_output, k, tensor in self._saved():
-        if is_output:
-            if name == ("result" if k == 0 else f"result{k}"):
-                return tensor
-            continue
-        tensors = iter(range(len(application[1])))
-        operands = [e if e == (None, 0) else next(tensors) for e in application[1]]
-        values = sig.decode(signature, operands, application[3], DTYPES)
-        for p, value in zip(signature.parameters, values, strict=True):
-            if value == k and p.kind in ("Tensor", "Operand") and name in (p.name, _alias(p.name)):
-                return tensor
+    place = _place(self, signature, application, name)
+    if place is not None:
+        return of_node(self, place) if raw else self._saved_value(place)
     values = sig.decode(signature, application[1], application[3], DTYPES)
     for p, value in zip(signature.parameters, values, strict=True):
-        if not p.takes_tensor and name in (p.name, _alias(p.name)):
-            return value
+        if name in (p.name, _alias(p.name)) and raw == p.takes_tensor:
+            return none() if raw else value
     raise AttributeError(name)
 
 
@@ -86,9 +114,10 @@ def _alias(name):
 
 
 def _attribute(self, name):
-    if name.startswith("_saved_"):
+    raw = name.startswith("_raw_saved_")
+    if (raw and name != "_raw_saved_tensors") or name.startswith("_saved_"):
         try:
-            return _saved(self, name[len("_saved_") :])
+            return _saved(self, name.partition("saved_")[2], raw)
         except AttributeError:
             pass
     elif not name.startswith("__"):

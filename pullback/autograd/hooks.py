@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+
 from pullback import _core
 from pullback.utils.hooks import RemovableHandle
 
@@ -53,6 +56,87 @@ def edge_positions(node):
 
 
 _core.set_edge_positions(edge_positions)
+
+
+class _MultiHandle(RemovableHandle):
+    """Removes the hooks on several tensors."""
+
+    def __init__(self, handles):
+        self.handles = tuple(handles)
+
+    def remove(self):
+        """Remove all of the hooks."""
+        for handle in self.handles:
+            handle.remove()
+
+    def __getstate__(self):
+        return self.handles
+
+    def __setstate__(self, state):
+        self.handles = state
+
+
+_groups = itertools.count()
+
+
+def register_multi_grad_hook(tensors, fn, *, mode="all"):
+    """Calls a function with the gradients of several tensors. Returns a handle with remove().
+
+    mode "all"    fn(gradients) once all those of `tensors` in this backward pass have theirs; None stands
+                  for the others
+    mode "any"    fn(gradient) with the first one that is computed
+    Errors        ValueError for another mode; AssertionError in "all" for a tensor that needs no gradient
+
+    >>> import pullback as torch
+    >>> a, b = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    >>> c, d = a * b, a + b
+    >>> handle = torch.autograd.graph.register_multi_grad_hook(
+    ...     (a, c, d), lambda grads: print([g is not None for g in grads])
+    ... )
+    >>> c.sum().backward()
+    [True, True, False]
+    """
+    if mode not in ("all", "any"):
+        raise ValueError(f"Expects mode to be one of {('all', 'any')} but got {mode}")
+    group = ("multi_grad_hook", next(_groups))
+    if mode == "all":
+        nodes = [_token_of(t) for t in tensors]
+        hooks = [functools.partial(_gather, group, nodes, fn, k) for k in range(len(nodes))]
+        return _MultiHandle(t.register_hook(h) for t, h in zip(tensors, hooks, strict=True))
+
+    @functools.wraps(fn)
+    def first(gradient):
+        notes = _core.run_notes()
+        if group not in notes:
+            notes[group] = True
+            fn(gradient)
+
+    return _MultiHandle(t.register_hook(first) for t in tensors if t.requires_grad)
+
+
+def _token_of(tensor):
+    edge = tensor._gradient_edge()
+    if edge is None:
+        raise AssertionError(
+            "Expected gradient function to be set\n"
+            "mode='all' waits for the gradient of each tensor: leave out those that need none."
+        )
+    return edge[0]._token()
+
+
+def _gather(group, nodes, fn, k, gradient):
+    """One gradient has come; the last of those that this backward pass computes calls the function."""
+    notes = _core.run_notes()
+    if group not in notes:
+        notes[group] = ([None] * len(nodes), sum(map(_core.run_reaches, nodes)))
+    gradients, missing = notes[group]
+    gradients[k] = gradient
+    notes[group] = (gradients, missing - 1)
+    if missing == 1:
+        del notes[group]
+        fn(gradients)
+
+
 _core.Node.register_hook = node_register_hook
 _core.Node.register_prehook = node_register_prehook
 _core.Tensor._backward_hooks = property(lambda self: self._hook_dict("present"))

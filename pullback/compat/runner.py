@@ -90,8 +90,16 @@ class _Loader(importlib.abc.Loader):
         return TorchModule() if self.home is None else None
 
     def exec_module(self, module):
-        if self.home is not None:
-            sys.modules[module.__spec__.name] = import_module(self.home)
+        if self.home is None:
+            return
+        name = module.__spec__.name
+        sys.modules[name] = home = import_module(self.home)
+        # A function may have the name of the module that defines it (`autograd.gradcheck`). Importing that
+        # module under torch's name would put it in the function's place, so it is known from the start.
+        for path, child in list(sys.modules.items()):
+            parent, _, last = path.rpartition(".")
+            if parent == self.home and vars(home).get(last) is not child:
+                sys.modules.setdefault(f"{name}.{last}", child)
 
 
 class TorchFinder(importlib.abc.MetaPathFinder):

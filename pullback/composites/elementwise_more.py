@@ -32,10 +32,9 @@ def in_place_form(name, *declarations, function=True):
 
 
 def _copy(x, src, non_blocking):
-    f["_where"](
-        f["_cast"](x, _core.bool), x, src
-    )  # refuses what does not broadcast with torch's words; never run
-    src = f["expand"](src, x.shape)
+    # Never run: it is asked for its shape, and refuses with torch's words what does not broadcast.
+    both = f["_where"](f["_cast"](x, _core.bool), x, src)
+    src = f["expand"](src, both.shape)
     return src if src.dtype == x.dtype else f["_cast"](src, x.dtype)
 
 

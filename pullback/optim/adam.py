@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pullback import _api as torch
 from pullback.optim.optimizer import Optimizer, check_fused, stepping
-from pullback.optim.rule import add_scaled, number, update_rule
+from pullback.optim.rule import add_quotient, add_scaled, number, update_rule
 from pullback.tensor import Tensor
 
 __all__ = ["Adam", "AdamW"]
@@ -50,10 +50,7 @@ def adam(
     if max_exp_avg_sq is not None:
         second = max_exp_avg_sq = torch.maximum(max_exp_avg_sq, exp_avg_sq)
     denominator = torch.sqrt(second) / root_correction2 + eps
-    if isinstance(minus_step_size, Tensor):
-        p = p + minus_step_size * exp_avg / denominator
-    else:
-        p = torch.addcdiv(p, exp_avg, denominator, value=minus_step_size)
+    p = add_quotient(p, exp_avg, denominator, minus_step_size)
     return p, exp_avg, exp_avg_sq, max_exp_avg_sq
 
 

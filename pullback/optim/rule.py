@@ -21,7 +21,7 @@ from pullback import _api as torch
 from pullback.tensor import Tensor
 from pullback.trace.step import step_rule
 
-__all__ = ["add_scaled", "number", "update_rule"]
+__all__ = ["add_quotient", "add_scaled", "number", "update_rule"]
 
 
 def _run_recorded(fn, columns, scalars, flags, outputs):
@@ -76,3 +76,10 @@ def add_scaled(a, b, scale):
     if isinstance(scale, Tensor):
         return torch.addcmul(a, b, scale)
     return torch.add(a, b, alpha=scale)
+
+
+def add_quotient(p, a, b, scale):
+    """p + scale * a / b, rounded as addcdiv; ``scale`` may be a tensor whose gradient is wanted."""
+    if isinstance(scale, Tensor):
+        return p + scale * a / b
+    return torch.addcdiv(p, a, b, value=scale)

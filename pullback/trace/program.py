@@ -67,7 +67,8 @@ class Lowering:
         index = len(self.spec["instructions"])
         first = len(self.spec["values"])
         for k, out in enumerate(i.outputs):
-            self.value_of[out] = self._add("values", (V_RESULT, index, k))
+            value = self._add("values", (V_RESULT, index, k))
+            self.value_of.setdefault(out, value)  # one that the program is given stays what it is given
         self.spec["instructions"].append((i.op.handle, operands, params, first, len(i.outputs)))
 
     def integer(self, e) -> int:
@@ -109,6 +110,13 @@ class Lowering:
             self.spec["guards"].append((relation, self.integer(a), self.integer(b), answer))
         self.spec["in_place"] = list(in_place)
         return _core.program(self.spec)
+
+
+def size_sources(e) -> list:
+    """The values whose sizes an expression needs."""
+    found: list = []
+    _size_sources(e, found)
+    return found
 
 
 def _size_sources(e, found):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pullback import _core
 from pullback.trace import signature as sig
-from pullback.trace.program import Lowering, dependencies, element_reads, is_constant
+from pullback.trace.program import Lowering, dependencies, element_reads, is_constant, size_sources
 from pullback.trace.sizes import FOLD, PARAM, SIZE, Size
 from pullback.trace.tracer import DTYPES, N_CONST, N_INPUT, N_SIZE, Graph, Number, Tracer, functions, param
 
@@ -92,39 +92,83 @@ class Trace:
 
     def wanted(self):
         """Inputs that need a gradient; from the 64th tensor on they share one bit."""
-        positions = [k for k, o in enumerate(self.operands) if isinstance(o, Tracer)]
-        return [self.operands[k] for k in positions if self.need & shared_bit(k)]
+        return [t for k, t in self.tensors() if self.need & shared_bit(k) and t.dtype.is_floating_point]
+
+    def tensors(self):
+        """The tensor operands with their positions among all operands."""
+        return [(k, o) for k, o in enumerate(self.operands) if isinstance(o, Tracer)]
 
     def derive(self, mask):
         """Gradients of the wanted inputs from the cotangents in `mask`: (cotangent tracers, gradient
         tracers)."""
-        outputs = self.outputs
         cotangents = [
             self.graph.input(o.meta, -1 - k) if mask & shared_bit(k) and o.dtype.is_floating_point else None
-            for k, o in enumerate(outputs)
+            for k, o in enumerate(self.outputs)
         ]
-        wanted = self.wanted()
-        rule = getattr(self.op, "custom_vjp", None)
-        if rule is not None and self.op.family == "composite":
-            gradients = self.by_hand(outputs, cotangents, wanted)
-        else:
-            gradients = vjp(outputs, cotangents, wanted)
         finished = []
-        for w, g in zip(wanted, gradients):
+        for w, g in zip(self.wanted(), self.pull_back(cotangents)):
             finished.append(_zeros_like(w) if g is None else g)
         return [c for c in cotangents if c is not None], finished
 
-    def by_hand(self, outputs, cotangents, wanted):
-        """The vjp given by hand for what is visible; what arrives at hidden outputs flows through the
-        graph."""
-        n = self.visible
+    def pull_back(self, cotangents):
+        """Gradients of the wanted inputs from a cotangent of each output (None: none arrives)."""
+        if not self.given_by_hand:
+            return vjp(self.outputs, cotangents, self.wanted())
+        outputs, wanted, direct = self.outputs, self.wanted(), self.direct_outputs()
         gradients = [None] * len(wanted)
-        if any(c is not None for c in cotangents[:n]):
-            gradients = self.op.vjp_of_composite(self, cotangents[:n])
-        if any(c is not None for c in cotangents[n:]):
-            more = vjp(outputs[n:], cotangents[n:], wanted)
+        if any(cotangents[k] is not None for k in direct):
+            gradients = self.by_hand([cotangents[k] for k in direct])
+        through = [k for k in range(len(outputs)) if k not in direct]
+        if any(cotangents[k] is not None for k in through):
+            more = vjp([outputs[k] for k in through], [cotangents[k] for k in through], wanted)
             gradients = [b if a is None else a if b is None else a + b for a, b in zip(gradients, more)]
         return gradients
+
+    @property
+    def given_by_hand(self) -> bool:
+        """Whether the declaration gives a vjp of the whole, instead of being differentiated through."""
+        return getattr(self.op, "custom_vjp", None) is not None and self.op.family == "composite"
+
+    def direct_outputs(self):
+        """Which outputs the vjp given by hand is of; what arrives at the others flows through the graph."""
+        return range(self.visible)
+
+    def by_hand(self, cotangents):
+        """Gradients of the wanted inputs by the vjp given by hand."""
+        return self.op.vjp_of_composite(self, cotangents)
+
+    def push_forward(self, tangents):
+        """Tangents of the visible outputs from those of the wanted inputs (None: zero).
+
+        Forward mode is the transpose of the rule: what the gradients, as linear functions of the cotangents,
+        make of the tangents. The cotangents' own values take no part.
+        """
+        full = functions["_full_like"]
+        places = [
+            self.graph.placeholder(full, o) if o.dtype.is_floating_point else None
+            for o in self.visible_outputs
+        ]
+        gradients = self.pull_back(places + [None] * len(self.hidden))
+        pairs = [(g, t) for g, t in zip(gradients, tangents) if g is not None]
+        if not pairs:
+            return [None] * len(places)
+        found = vjp([g for g, _ in pairs], [t for _, t in pairs], [p for p in places if p is not None])
+        found = iter(found)
+        return [None if p is None else next(found) for p in places]
+
+    def names_of_inputs(self):
+        """Torch's name of the parameter that each tensor input came in by."""
+        names = ["self"] * len(self.inputs)
+        signature = getattr(self.op, "signature", None)
+        if signature is None:
+            return names
+        place = {t: k for k, t in enumerate(self.inputs)}
+        values = sig.decode(signature, self.operands, self.ints, DTYPES)
+        for p, value in zip(signature.parameters, values, strict=True):
+            for v in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(v, Tracer) and v in place:
+                    names[place[v]] = "self" if p.name == "input" else p.name
+        return names
 
     def find_saves(self):
         """Chooses what the node keeps: inputs, outputs, and hidden outputs that are dear to compute again."""
@@ -142,8 +186,10 @@ class Trace:
                 break
             self.hidden += sorted(fresh, key=lambda t: self.graph.instructions.index(t.source))
         given = set(self.inputs)
-        for k, t in enumerate(self.inputs):
-            if t in reads:
+        names = self.names_of_inputs()
+        # In torch's order, which hooks on saved values can see: inputs by their names, then outputs.
+        for k in sorted(range(len(self.inputs)), key=lambda k: names[k]):
+            if self.inputs[k] in reads:
                 self.saves.append((False, k))
         for k, t in enumerate(self.outputs):
             if t in reads and t not in given:
@@ -217,13 +263,20 @@ class Replay:
             if missing:
                 stack.extend(missing)
                 continue
-            i = t.source
-            made = self.trace.graph.record(
-                i.op, [self.operand(x) for x in i.operands], [self.integer(p) for p in i.ints]
-            )
-            self.new.update(zip(i.outputs, made))
+            self.new.update(zip(t.source.outputs, self.copy(t.source)))
             stack.pop()
         return [self.new[o] for o in outputs]
+
+    def copy(self, i):
+        operands = [self.operand(x) for x in i.operands]
+        return self.trace.graph.record(i.op, operands, [self.integer(p) for p in i.ints])
+
+    def guards(self, graph):
+        """What held for the sizes of the original must hold for the copy."""
+        for relation, a, b, answer in graph.guards:
+            for e in (a, b):
+                self.run(size_sources(e))
+            self.trace.graph.guards.append((relation, self.integer(a), self.integer(b), answer))
 
     def operand(self, x):
         if isinstance(x, Tracer):

@@ -120,6 +120,16 @@ class Graph:
             self._seen[key] = i
         return self._seen[key].outputs
 
+    def placeholder(self, full_like, t) -> Tracer:
+        """A value of the shape of t that no other instruction shares: what a linear function is derived
+        by."""
+        op = full_like.declarations[0]
+        i = Instruction(op, [t, self.number_of(1)], [])
+        meta = _core.infer(op.handle, [t.meta, (INT,)], [])[0]
+        i.outputs = [Tracer(self, meta, i, 0)]
+        self.instructions.append(i)
+        return i.outputs[0]
+
 
 def _int_key(i):
     if not isinstance(i, Size):

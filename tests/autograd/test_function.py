@@ -272,6 +272,28 @@ def test_missing_halves():
         Exp()
 
 
+@pytest.mark.parametrize("materialize", [True, False])
+def test_backward_runs_where_no_gradient_arrives(materialize):
+    class Given(Identity):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.set_materialize_grads(materialize)
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, g):
+            seen.append(g if g is None else g.tolist())
+            return g
+
+    seen, before = [], []
+    x = leaf(1.0, 2.0)
+    y = Given.apply(x)
+    y.grad_fn.register_prehook(before.append)
+    returning(lambda g: None).apply(y * 3).sum().backward()
+    assert seen == [[0, 0] if materialize else None] and before == [(None,)]
+    assert x.grad is None if not materialize else x.grad.tolist() == [0, 0]
+
+
 def test_setup_context():
     class Power(Function):
         @staticmethod

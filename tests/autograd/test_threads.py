@@ -1,4 +1,5 @@
-"""Several Python threads: recording, backward on graphs of their own and on a shared one, hooks, Functions, modes."""
+"""Several Python threads: recording, backward on graphs of their own and on a shared one, hooks, "
+"Functions, modes."""
 
 import sys
 import threading
@@ -22,7 +23,8 @@ def _switch_often():
 
 
 def together(work, count=COUNT):
-    """Runs work(k) in `count` threads that start at one moment; gives the results, or raises the first error."""
+    """Runs work(k) in `count` threads that start at one moment; gives the results, or raises the first "
+    "error."""
     results, errors = [None] * count, []
     barrier = threading.Barrier(count)
 

@@ -174,6 +174,17 @@ def _views(d):
     }
 
 
+def _attention(d):
+    q, k, v = d.normal(2, 1, 3, 2), d.normal(2, 1, 4, 2), d.normal(2, 1, 4, 3)
+    seen = d.mask(3, 4)
+    seen[1] = False
+    return [
+        [q, k, v, None, 0.5, (0, 1, 2, 3)],
+        [q, k, v, seen, 0.5, (2, 0, 1, 3)],
+        [q, Strided(k), v, Fixed(d.normal(3, 4)), 1.0, (0, 1, 2, 3)],
+    ]
+
+
 def _products(d):
     x = d.normal
     scaled = [2.0, 0.5, False]
@@ -333,6 +344,8 @@ def _lists(d):
         "median_all": [[apart(3, 3)]],
         "nanmedian_all": [[apart(3, 3)]],
         "softmax": _along(d),
+        "safe_softmax": _along(d),
+        "scaled_dot_product_attention": _attention(d),
         "log_softmax": _along(d),
         "softmax_backward": [[x(3, 4), positive, 1], [x(3, 4), positive, 0]],
         "log_softmax_backward": [[x(3, 4), positive, 1], [x(3, 4), positive, 0]],

@@ -1,0 +1,107 @@
+#include "bindings/transform.h"
+
+#include "bindings/tensor.h"
+#include "tape/transform.h"
+
+namespace nb = nanobind;
+
+namespace pb::py {
+namespace {
+
+PyObject* batch_reader = nullptr;    // what Python sees of a batch: pullback.func.vmap
+PyObject* batch_refuser = nullptr;
+PyObject* loop_reporter = nullptr;
+
+struct LevelHandle { Ref<Level> level; };
+
+nb::object stolen(PyObject* o) {
+  if (!o) throw nb::python_error();
+  return nb::steal(o);
+}
+const Var& var(nb::handle t) {
+  if (!is_tensor(t.ptr())) fail(ErrorKind::Type, "expected a Tensor, but got ", Py_TYPE(t.ptr())->tp_name);
+  return var_of(t.ptr());
+}
+
+LevelHandle open_level(bool batch, int64_t size) {
+  static int64_t last = 0;
+  LevelHandle h{Ref<Level>(new Level())};
+  h.level->kind = batch ? LayerKind::Batch : LayerKind::Dual;
+  h.level->number = ++last;
+  h.level->size = size;
+  return h;
+}
+
+// The newest layer of a tensor: (level, value, tangent or None); None for a tensor without.
+nb::object top_layer(nb::handle t) {
+  const Var v = without_closed(var(t));
+  if (!v.layer) return nb::none();
+  const ValueLayer& l = *layer_of(v);
+  nb::object tangent = l.tangent.array.storage ? stolen(wrap(l.tangent)) : nb::none();
+  return nb::make_tuple(LevelHandle{l.level}, stolen(wrap(l.value)), tangent);
+}
+
+void refuse(const char* why) {
+  nb::borrow(batch_refuser)(why);
+  fail(ErrorKind::Runtime, why);
+}
+
+}  // namespace
+
+Array readable(PyObject* o) {
+  const Var& v = var_of(o);
+  if (!v.layer || !is_batched(v)) return v.array;
+  Owned one = own(PyObject_CallOneArg(batch_reader, o));
+  return as_tensor(one.get())->var.array;
+}
+
+void init_transform(nb::module_& m) {
+  nb::class_<LevelHandle>(m, "Level", "One open vmap or forward-mode level.")
+      .def_prop_ro("number", [](const LevelHandle& h) { return h.level->number; })
+      .def_prop_ro("size", [](const LevelHandle& h) { return h.level->size; })
+      .def_prop_ro("is_batch", [](const LevelHandle& h) { return h.level->kind == LayerKind::Batch; })
+      .def_prop_ro("is_open", [](const LevelHandle& h) { return h.level->open; })
+      .def("close", [](LevelHandle& h) { h.level->open = false; })
+      .def("__eq__", [](const LevelHandle& a, const LevelHandle& b) { return a.level == b.level; })
+      .def("__hash__", [](const LevelHandle& h) { return h.level->number; });
+  m.def("open_level", open_level, nb::arg("batch"), nb::arg("size"));
+  m.def("add_batch", [](const LevelHandle& h, nb::handle value) {
+    return stolen(wrap(batched(h.level, without_closed(var(value)))));
+  });
+  m.def("add_tangent", [](const LevelHandle& h, nb::handle value, nb::handle tangent) {
+    return stolen(wrap(dual(h.level, without_closed(var(value)), without_closed(var(tangent)))));
+  });
+  m.def("top_layer", top_layer);
+  m.def("has_layers", [] { return Layer::alive > 0; });
+  m.def("is_batched", [](nb::handle t) { return is_batched(var(t)); });
+  m.def("innermost", [](nb::handle t) { return stolen(wrap(innermost(var(t)))); });
+  m.def("open_input",
+        [](nb::handle t, uint32_t scope) { return stolen(wrap(open_input(without_closed(var(t)), scope))); });
+  m.def("refuse_batch", refuse);
+  m.def("same_place",
+        [](nb::handle t) { return stolen(reinterpret_cast<PyObject*>(new_tensor(without_closed(var(t))))); });
+  m.def("scopes", [](nb::handle t) -> uint32_t {
+    const Var& v = innermost(var(t));
+    return v.node ? v.node->scopes : 0;
+  });
+  m.def("set_batch_hooks", [](nb::object read, nb::object refuse_with, nb::object report) {
+    Py_XSETREF(batch_reader, read.release().ptr());
+    Py_XSETREF(batch_refuser, refuse_with.release().ptr());
+    Py_XSETREF(loop_reporter, report.release().ptr());
+  });
+  g_refuse_batch = [](const char* why) {
+    try {
+      refuse(why);
+    } catch (nb::python_error& e) {
+      e.restore();
+      throw PythonError();
+    }
+  };
+  g_report_loop = [](const Op& op) {
+    if (!loop_reporter) return;
+    Owned name = own(text(op.name));
+    Owned done = own(PyObject_CallOneArg(loop_reporter, name.get()));
+  };
+}
+
+}  // namespace pb::py

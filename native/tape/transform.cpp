@@ -1,0 +1,318 @@
+#include "tape/transform.h"
+
+#include <map>
+#include <tuple>
+
+#include "core/small.h"
+
+namespace pb {
+
+DeriveOp g_derive_op = nullptr;
+void (*g_report_loop)(const Op&) = nullptr;
+void (*g_refuse_batch)(const char*) = nullptr;
+
+namespace {
+
+const Op& derived(const Op& op, LayerKind kind, uint64_t mask) {
+  static auto& known = *new std::map<std::tuple<const Op*, LayerKind, uint64_t>, const Op*>();
+  const Op*& d = known[{&op, kind, mask}];
+  if (!d) d = g_derive_op(op, kind, mask);
+  return *d;
+}
+
+// Shares the elements of the first sample, so that a look at it never leaves the memory.
+Array seen_through(const Array& value) {
+  const Meta& m = *value.meta;
+  return {value.storage, Meta::intern(m.dtype, m.shape().subspan(1), m.strides().subspan(1)), value.offset};
+}
+
+}  // namespace
+
+Var batched(Ref<Level> level, Var value) {
+  Var v;
+  v.array = seen_through(value.array);
+  v.layer = Ref<Layer>(new ValueLayer(std::move(level), std::move(value)));
+  return v;
+}
+
+Var dual(Ref<Level> level, Var value, Var tangent) {
+  Var v;
+  v.array = value.array;
+  v.layer = Ref<Layer>(new ValueLayer(std::move(level), std::move(value), std::move(tangent)));
+  return v;
+}
+
+const Var& innermost(const Var& v) {
+  const Var* p = &v;
+  while (p->layer) p = &layer_of(*p)->value;
+  return *p;
+}
+
+bool is_batched(const Var& v) {
+  for (const Var* p = &v; p->layer; p = &layer_of(*p)->value)
+    if (layer_of(*p)->level->kind == LayerKind::Batch) return true;
+  return false;
+}
+
+Var without_closed(const Var& v) {
+  if (!v.layer) return v;
+  ValueLayer& l = *layer_of(v);
+  if (l.level->open) return v;  // levels below it are older, and close later
+  if (l.level->kind == LayerKind::Dual) return without_closed(l.value);
+  fail(ErrorKind::Runtime, "vmap: a tensor made inside vmap is used outside of it\n",
+       "Return it from the function instead of keeping it in a variable from outside.");
+}
+
+namespace {
+
+// One layer taken off the arguments: those of the newest level among them.
+class Stripped {
+ public:
+  explicit Stripped(const Application& a) : current_(a.args.size()) {
+    for (size_t i = 0; i < a.args.size(); ++i) {
+      if (!a.args[i].var) continue;
+      current_[i] = without_closed(*a.args[i].var);
+      if (!current_[i].layer) continue;
+      Level* l = layer_of(current_[i])->level.get();
+      if (!level_ || l->number > level_->number) level_ = Ref<Level>(l);
+    }
+    args_.assign(a.args.begin(), a.args.end());
+    tangents_.resize(args_.size());
+    for (size_t i = 0; i < args_.size(); ++i) {
+      if (!args_[i].var) continue;
+      args_[i].var = &current_[i];
+      ValueLayer* l = layer_of(current_[i]);
+      if (!l || l->level.get() != level_.get()) continue;
+      mask_ |= shared_bit(i);
+      args_[i].var = &l->value;
+      if (l->tangent.array.storage) tangents_[i] = &l->tangent;
+    }
+  }
+
+  const Ref<Level>& level() const { return level_; }
+  uint64_t mask() const { return mask_; }
+  std::span<Argument> args() { return args_; }
+  std::span<const Var* const> tangents() const { return tangents_; }
+  ValueLayer* layer(size_t i) const {
+    ValueLayer* l = layer_of(current_[i]);
+    return l && l->level.get() == level_.get() ? l : nullptr;
+  }
+
+ private:
+  std::vector<Var> current_;
+  std::vector<Argument> args_;
+  std::vector<const Var*> tangents_;
+  Ref<Level> level_;
+  uint64_t mask_ = 0;
+};
+
+Var expand_front(const Var& v, int64_t size) {
+  static const Op* expand = find_op("expand");
+  const Meta& m = *v.array.meta;
+  std::vector<int64_t> ints{m.ndim + 1, size};
+  ints.insert(ints.end(), m.shape().begin(), m.shape().end());
+  ints.push_back(0);
+  const Argument args[1] = {{&v, {}}};
+  return apply_one({expand, args, ints, ((uint64_t{1} << (m.ndim + 1)) - 1) << 1});
+}
+
+// Inputs that share a bit of the mask are batched all or none.
+void complete_batch(Stripped& s, std::vector<Var>& made) {
+  if (s.args().size() <= 63 || !(s.mask() >> 63)) return;
+  made.reserve(s.args().size());
+  for (size_t i = 63; i < s.args().size(); ++i) {
+    if (!s.args()[i].var || s.layer(i)) continue;
+    made.push_back(expand_front(*s.args()[i].var, s.level()->size));
+    s.args()[i].var = &made.back();
+  }
+}
+
+// Sample by sample: right for every op, and slow.
+void apply_looped(const Application& a, const Stripped& s, std::vector<Var>& out) {
+  static const Op *select = find_op("select"), *stack = find_op("stack");
+  const int64_t n = s.level()->size;
+  if (n == 0) g_refuse_batch("an operation without a rule for batches cannot run on an empty batch");
+  if (g_report_loop) g_report_loop(*a.op);
+  std::vector<std::vector<Var>> parts;
+  for (int64_t k = 0; k < n; ++k) {
+    std::vector<Var> held(a.args.size()), results;
+    std::vector<Argument> args(a.args.begin(), a.args.end());
+    for (size_t i = 0; i < args.size(); ++i) {
+      if (!s.layer(i)) continue;
+      const Argument one[1] = {{args[i].var, {}}};
+      const int64_t ints[2] = {0, k};
+      held[i] = apply_one({select, one, ints, 2});
+      args[i].var = &held[i];
+    }
+    apply({a.op, args, a.ints, a.symbolic}, results);
+    parts.resize(results.size());
+    for (size_t r = 0; r < results.size(); ++r) parts[r].push_back(std::move(results[r]));
+  }
+  for (std::vector<Var>& samples : parts) {
+    std::vector<Argument> args;
+    for (const Var& v : samples) args.push_back({&v, {}});
+    const int64_t ints[2] = {n, 0};
+    out.push_back(apply_one({stack, args, ints, 0}));
+  }
+}
+
+void apply_batched(const Application& a, Stripped& s, std::vector<Var>& out) {
+  std::vector<Var> made, results;
+  complete_batch(s, made);
+  try {
+    const Op& op = derived(*a.op, LayerKind::Batch, s.mask());
+    apply({&op, s.args(), a.ints, a.symbolic}, results);
+  } catch (const NoBatchRule&) {
+    results.clear();
+    apply_looped({a.op, s.args(), a.ints, a.symbolic}, s, results);
+  }
+  for (Var& r : results) out.push_back(batched(s.level(), std::move(r)));
+}
+
+Var zeros_like(const Var& v) {
+  Var z;
+  z.array = Array::allocate(Meta::contiguous(v.array.meta->dtype, v.array.meta->shape()));
+  fill_elements(z.array, Scalar::of_int(0));
+  return z;
+}
+
+uint64_t tangent_mask(const Stripped& s) {
+  uint64_t mask = 0;
+  for (size_t i = 0; i < s.tangents().size(); ++i)
+    if (s.tangents()[i]) mask |= shared_bit(i);
+  return mask;
+}
+
+// An op that only rearranges its one tensor does the same to the tangent, and views stay views.
+bool passes_tangent(const Op& op, size_t tensors) { return op.family == Family::View && tensors == 1; }
+
+// Results and their tangents, by one program: the op's own, joined by what the transpose of its rule makes of
+// the tangents. `out` has each result, and behind a floating-point one its tangent.
+void push_forward(const Application& a, const Stripped& s, std::vector<Var>& out) {
+  const uint64_t mask = tangent_mask(s);
+  std::vector<Var> zeros;
+  zeros.reserve(a.args.size());
+  std::vector<Argument> args;
+  for (size_t i = 0; i < a.args.size(); ++i) {
+    if (!a.args[i].var || !needs(mask, i) || !is_float(a.args[i].var->array.meta->dtype)) continue;
+    if (!s.tangents()[i]) zeros.push_back(zeros_like(*a.args[i].var));
+    args.push_back({s.tangents()[i] ? s.tangents()[i] : &zeros.back(), {}});
+  }
+  args.insert(args.end(), a.args.begin(), a.args.end());
+  apply({&derived(*a.op, LayerKind::Dual, mask), args, a.ints, a.symbolic}, out);
+}
+
+void apply_dual(const Application& a, Stripped& s, std::vector<Var>& out) {
+  const Application inner{a.op, s.args(), a.ints, a.symbolic};
+  if (!tangent_mask(s) || !a.op->differentiable) return apply(inner, out);
+  if (passes_tangent(*a.op, a.args.size())) {
+    const Argument args[1] = {{s.tangents()[0], {}}};
+    Var tangent = apply_one({a.op, args, a.ints, a.symbolic});
+    out.push_back(dual(s.level(), apply_one(inner), std::move(tangent)));
+    return;
+  }
+  std::vector<Var> results;
+  push_forward(inner, s, results);
+  for (size_t k = 0; k < results.size(); ++k) {
+    Var& r = results[k];
+    if (!is_float(r.array.meta->dtype)) out.push_back(std::move(r));
+    else out.push_back(dual(s.level(), std::move(r), std::move(results[++k])));
+  }
+}
+
+}  // namespace
+
+void apply_transformed(const Application& a, std::vector<Var>& out) {
+  Stripped s(a);
+  if (!s.level()) apply({a.op, s.args(), a.ints, a.symbolic}, out);
+  else if (s.level()->kind == LayerKind::Batch) apply_batched(a, s, out);
+  else apply_dual(a, s, out);
+}
+
+// ---- in place ----------------------------------------------------------------------------------------------
+
+namespace {
+
+void change(const Application& a, Var& self) {
+  Ref<Node> node = apply_in_place(a);
+  if (!node) return;
+  self.node = std::move(node);
+  self.nr = 0;
+}
+
+void change_batched(const Application& a, Stripped& s) {
+  ValueLayer* self = s.layer(0);
+  if (!self)
+    g_refuse_batch("an in-place operation puts values of each sample into a tensor that all samples share");
+  const Op& op = derived(*a.op, LayerKind::Batch, s.mask());
+  try {
+    change({&op, s.args(), a.ints, a.symbolic}, self->value);
+  } catch (const NoBatchRule&) { g_refuse_batch("an in-place operation has no rule for batches"); }
+}
+
+void copy_into(Var& to, const Var& from) {
+  static const Op* copy = find_op("copy");
+  const Argument pair[2] = {{&to, {}}, {&from, {}}};
+  change({copy, pair, {}, 0}, to);
+}
+
+void change_dual(const Application& a, Stripped& s, Var& outer) {
+  static const Op *clone = find_op("clone"), *zero = find_op("zero");
+  ValueLayer* self = s.layer(0);
+  Var& value = self ? self->value : outer;
+  if (!tangent_mask(s) || !a.op->differentiable) return change({a.op, s.args(), a.ints, a.symbolic}, value);
+  // Worked out from a copy, which stays as it is when the value is overwritten.
+  const Argument old[1] = {{s.args()[0].var, {}}};
+  const Var before = apply_one({clone, old, {}, 0});
+  std::vector<Argument> args(s.args().begin(), s.args().end());
+  args[0].var = &before;
+  std::vector<Var> results;
+  push_forward({a.op, args, a.ints, a.symbolic}, s, results);
+  copy_into(value, results[0]);
+  if (results.size() < 2) {
+    if (!self || !self->tangent.array.storage) return;
+    const Argument one[1] = {{&self->tangent, {}}};
+    change({zero, one, {}, 0}, self->tangent);
+  } else if (self && self->tangent.array.storage) {
+    copy_into(self->tangent, results[1]);
+  } else {
+    Var plain = value;
+    outer = dual(s.level(), std::move(plain), std::move(results[1]));
+  }
+}
+
+}  // namespace
+
+void change_transformed(const Application& a) {
+  Stripped s(a);
+  // The caller's own value: it may gain a tangent.
+  Var& outer = const_cast<Var&>(*a.args[0].var);
+  if (!s.level()) change({a.op, s.args(), a.ints, a.symbolic}, outer);
+  else if (s.level()->kind == LayerKind::Batch) change_batched(a, s);
+  else change_dual(a, s, outer);
+}
+
+Var detached(const Var& v) {
+  if (!v.layer) return {v.array, nullptr, 0, {}};
+  const ValueLayer& l = *layer_of(v);
+  Var inner = detached(l.value);  // the tangent stays behind, as in torch
+  return l.level->kind == LayerKind::Batch ? batched(l.level, std::move(inner)) : inner;
+}
+
+Var open_input(const Var& v, uint32_t scope) {
+  if (v.layer) {
+    ValueLayer& l = *layer_of(v);
+    Var inner = open_input(l.value, scope);
+    return l.level->kind == LayerKind::Batch ? batched(l.level, std::move(inner))
+                                             : dual(l.level, std::move(inner), l.tangent);
+  }
+  static const Op* alias = find_op("alias");
+  const Argument args[1] = {{&v, {}}};
+  const Application a{alias, args, {}, 0};
+  const GradMode on(true);
+  Ref<OperationNode> node = OperationNode::make(Ref<Plan>(&find_plan(a, 1)), a);
+  node->scopes |= scope;
+  return {v.array, Ref<Node>(node.get()), 0, {}};
+}
+
+}  // namespace pb

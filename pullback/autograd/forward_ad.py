@@ -1,0 +1,95 @@
+"""Forward mode by hand: tensors that carry a tangent inside a level."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from pullback.func import forward, levels
+
+__all__ = [
+    "UnpackedDualTensor",
+    "dual_level",
+    "enter_dual_level",
+    "exit_dual_level",
+    "make_dual",
+    "unpack_dual",
+]
+
+_open: list = []  # (context, level) of the one level that may be open
+
+
+class UnpackedDualTensor(NamedTuple):
+    """What unpack_dual() gives: the value, and the tangent or None."""
+
+    primal: Any
+    tangent: Any
+
+
+def enter_dual_level():
+    """Opens a level. exit_dual_level() closes it; ``with dual_level():`` does both."""
+    if _open:
+        raise RuntimeError("Nested forward mode AD is not supported at the moment")
+    context = levels.level(False, shown=False)
+    _open.append((context, context.__enter__()))
+    return 0
+
+
+def exit_dual_level(*, level=None):
+    """Closes the level. Tensors keep their values and lose their tangents."""
+    if not _open:
+        raise RuntimeError("Dual level must be a positive number.")
+    context, _ = _open.pop()
+    context.__exit__(None, None, None)
+
+
+class dual_level:
+    """A level of forward mode for the length of a block.
+
+    >>> import pullback as torch
+    >>> import pullback.autograd.forward_ad as fwAD
+    >>> with fwAD.dual_level():
+    ...     x = fwAD.make_dual(torch.tensor(3.0), torch.tensor(1.0))
+    ...     fwAD.unpack_dual(x * x).tangent
+    tensor(6.)
+    """
+
+    def __enter__(self):
+        return enter_dual_level()
+
+    def __exit__(self, *_):
+        exit_dual_level()
+
+
+def _check(name, t):
+    if not t.dtype.is_floating_point:
+        raise ValueError(f"Expected {name} to be floating point or complex, but got: {t.dtype}")
+
+
+def make_dual(tensor, tangent, *, level=None):
+    """`tensor` with a tangent, for the level that is open.
+
+    Shapes    tangent as tensor
+    Errors    RuntimeError where no level is open, shapes differ, or the tensor has a tangent already
+    """
+    if not _open:
+        raise RuntimeError(
+            "Trying to create a dual Tensor for forward AD but no level exists, make sure to "
+            "enter_dual_level() "
+            "first."
+        )
+    _check("primal", tensor)
+    _check("tangent", tangent)
+    if levels.parts(tensor, _open[-1][1])[1] is not None:
+        raise RuntimeError(
+            "Making a dual Tensor based on a Tensor that already has a forward gradient at the same level "
+            "0 is "
+            "not supported."
+        )
+    return forward.make_dual(_open[-1][1], tensor.view_as(tensor), tangent)
+
+
+def unpack_dual(tensor, *, level=None):
+    """(primal, tangent) of a tensor; the tangent is None where it has none."""
+    if not _open:
+        return UnpackedDualTensor(tensor, None)
+    return UnpackedDualTensor(*levels.parts(tensor, _open[-1][1]))

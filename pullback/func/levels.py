@@ -1,0 +1,228 @@
+"""Which transformations are open, and the layers that they put around tensors.
+
+Batches (vmap) and tangents (forward mode) are layers around a tensor's value; the tape lies below all of
+them. A scope of differentiation (grad, vjp) is no layer: it opens its inputs on the tape, as batched tensors
+wherever a batch is open around it, so that no gradient sums over samples.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+
+from pullback import _core
+from pullback.printing import level_repr
+
+SCOPES = 31  # bits of a node's mask; bit 0 stands for ordinary leaves
+
+
+class _Open(threading.local):
+    def __init__(self):
+        self.levels = []  # _core.Level, oldest first
+        self.scopes = []  # bits
+        self.order = []  # levels and bits, oldest first
+
+
+_open = _Open()
+
+
+def _close(entry):
+    _open.order[:] = [x for x in _open.order if x is not entry]
+
+
+@contextmanager
+def level(batch: bool, size: int = 0, shown: bool = True):
+    """A batch of `size` samples, or a level of tangents, open for the block; `shown` in the text of
+    tensors."""
+    opened = _core.open_level(batch, size)
+    _open.levels.append(opened)
+    if shown:
+        _open.order.append(opened)
+    try:
+        yield opened
+    finally:
+        opened.close()
+        _open.levels.remove(opened)
+        if shown:
+            _close(opened)
+
+
+@contextmanager
+def scope():
+    """A scope of differentiation: gives its bit. Gradients are recorded inside, whatever the mode outside."""
+    taken = set(_open.scopes)
+    bit = next((b for b in range(1, SCOPES + 1) if b not in taken), None)
+    if bit is None:
+        raise RuntimeError(f"more than {SCOPES} transformations are nested\nUse fewer levels of grad or vjp.")
+    _open.scopes.append(bit)
+    _open.order.append(bit)
+    before = _core.is_grad_enabled()
+    _core.set_grad_enabled(True)
+    try:
+        yield 1 << bit
+    finally:
+        _core.set_grad_enabled(before)
+        _open.scopes.remove(bit)
+        _close(bit)
+
+
+def open_batches():
+    """The open batch levels, oldest first."""
+    return [x for x in _open.levels if x.is_batch]
+
+
+def outer_scopes(bit) -> int:
+    """The mask of ordinary leaves and of the open scopes other than `bit`. Bits of closed ones mean
+    nothing."""
+    mask = 1
+    for b in _open.scopes:
+        mask |= 1 << b
+    return mask & ~bit
+
+
+def inside_transform() -> bool:
+    return bool(_open.levels or _open.scopes)
+
+
+def layers(t):
+    """The newest layer: (level, value, tangent or None); None for a plain tensor."""
+    return _core.top_layer(t)
+
+
+def has_level(t, level) -> bool:
+    """Whether t has a layer of this level."""
+    top = layers(t)
+    while top is not None and top[0].number > level.number:
+        top = layers(top[1])
+    return top is not None and top[0] == level
+
+
+def is_plain(t) -> bool:
+    return not _core.has_layers() or _core.top_layer(t) is None
+
+
+def rewrap(level, value, tangent=None):
+    return _core.add_batch(level, value) if level.is_batch else _core.add_tangent(level, value, tangent)
+
+
+def _under(t, level):
+    """(newer layer's level, value, tangent) if the newest layer of t is newer than `level`, else None."""
+    top = layers(t)
+    return top if top is not None and top[0].number > level.number else None
+
+
+def include(t, level):
+    """t with the batch axis of `level` in its place among the layers; t itself if it has it."""
+    top = layers(t)
+    if top is not None and top[0] == level:
+        return t
+    if top is not None and top[0].number > level.number:
+        return rewrap(top[0], include(top[1], level), top[2])
+    return _core.add_batch(level, t.expand(level.size, *t.shape))
+
+
+def remove(t, level):
+    """t without the layer of `level`: its batch axis in front, or its value."""
+    newer = _under(t, level)
+    if newer is None:
+        top = layers(t)
+        return t if top is None or top[0] != level else top[1]
+    above, value, tangent = newer
+    value = remove(value, level)
+    if above.is_batch:
+        # The batch of `level` now lies in front, where that of the newer layer belongs.
+        return rewrap(above, value.transpose(0, 1)) if level.is_batch else rewrap(above, value)
+    return rewrap(above, value, remove(tangent, level))
+
+
+def insert(t, level):
+    """The inverse of remove: axis 0 of t, below any newer layers, becomes the batch of `level`."""
+    newer = _under(t, level)
+    if newer is None:
+        return _core.add_batch(level, t)
+    above, value, tangent = newer
+    if above.is_batch:
+        return rewrap(above, insert(value.transpose(0, 1), level))
+    return rewrap(above, insert(value, level), insert(tangent, level))
+
+
+def parts(t, level):
+    """Value and tangent (or None) of a level of tangents, each below the same newer layers as t."""
+    newer = _under(t, level)
+    if newer is None:
+        top = layers(t)
+        return (t, None) if top is None or top[0] != level else (top[1], top[2])
+    above, value, tangent = newer
+    value, dot = parts(value, level)
+    if above.is_batch:
+        return rewrap(above, value), None if dot is None else rewrap(above, dot)
+    tangent, tangent_dot = parts(tangent, level)
+    if dot is None and tangent_dot is None:
+        return rewrap(above, value, tangent), None
+    dot = dot if dot is not None else value.new_zeros(value.shape)
+    tangent_dot = tangent_dot if tangent_dot is not None else value.new_zeros(value.shape)
+    return rewrap(above, value, tangent), rewrap(above, dot, tangent_dot)
+
+
+def join(value, dot, level):
+    """The inverse of parts."""
+    if dot is None:
+        return value
+    tops = [top[0] for top in (layers(value), layers(dot)) if top is not None]
+    newest = max((x for x in tops if x.number > level.number), key=lambda x: x.number, default=None)
+    if newest is None:
+        return _core.add_tangent(level, value, dot)
+    if newest.is_batch:
+        value, dot = (layers(include(x, newest))[1] for x in (value, dot))
+        return rewrap(newest, join(value, dot, level))
+    (v, v_dot), (d, d_dot) = parts(value, newest), parts(dot, newest)
+    v_dot = v_dot if v_dot is not None else v.new_zeros(v.shape)
+    return rewrap(newest, join(v, d, level), join(v_dot, d_dot, level))
+
+
+def innermost_parts(t):
+    """All plain tensors that t consists of."""
+    found, stack = [], [t]
+    while stack:
+        x = stack.pop()
+        top = layers(x)
+        if top is None:
+            found.append(x)
+        else:
+            stack += [v for v in top[1:] if v is not None]
+    return found
+
+
+def map_innermost(function, t):
+    """The same layers around function(plain tensor)."""
+    top = layers(t)
+    if top is None:
+        return function(t)
+    tangent = None if top[2] is None else map_innermost(function, top[2])
+    return rewrap(top[0], map_innermost(function, top[1]), tangent)
+
+
+def describe(t, show) -> str | None:
+    """The text of a tensor inside transformations, each around the next; show(plain tensor) is the innermost.
+
+    None for a tensor that no open transformation has touched.
+    """
+    text = None
+    if _core.has_layers():
+        by_hand = [x for x in _open.levels if x not in _open.order and has_level(t, x)]
+        if by_hand:  # forward_ad's: the tangent stands beside the elements
+            value, tangent = parts(t, by_hand[0])
+            return show(value, tangent=tangent)
+    for number, entry in enumerate(_open.order, 1):
+        if isinstance(entry, int):
+            touched = any(_core.scopes(x) >> entry & 1 for x in innermost_parts(t))
+            name, fields = "GradTrackingTensor", {"lvl": number}
+        elif has_level(t, entry):
+            touched, name = True, "BatchedTensor" if entry.is_batch else "GradTrackingTensor"
+            fields = {"lvl": number, "bdim": 0} if entry.is_batch else {"lvl": number}
+        else:
+            continue
+        if touched:
+            text = show(_core.innermost(t).detach()) if text is None else text
+            text = level_repr(name, text, **fields)
+    return text

@@ -1,0 +1,153 @@
+"""Modules as functions of their parameters: functional_call, stack_module_state."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+from pullback import _core
+from pullback.trace.tracer import functions as f
+
+
+def _one_dict(given):
+    if isinstance(given, dict):
+        return dict(given)
+    if not isinstance(given, (list, tuple)) or not all(isinstance(d, dict) for d in given):
+        kind = type(given)
+        if isinstance(given, (list, tuple)):
+            raise ValueError(
+                "Expected all elements of parameter_and_buffer_dicts to be dictionaries, but got "
+                f"{[type(d) for d in given]}"
+            )
+        raise ValueError(
+            f"Expected parameter_and_buffer_dicts to be a dict, or a list/tuple of dicts, but got {kind}"
+        )
+    seen: dict = {}
+    repeated = [k for d in given for k in d if sum(k in other for other in given) > 1]
+    if repeated:
+        names = sorted(set(repeated))
+        raise ValueError(
+            f"{names} appeared in multiple dictionaries; behavior of functional call is ambiguous"
+        )
+    for d in given:
+        seen.update(d)
+    return seen
+
+
+def _places(module):
+    """{full name: (the dict that holds it, its key)} of all parameters and buffers."""
+    places = {}
+    for prefix, m in module.named_modules(remove_duplicate=False):
+        for table in (m._parameters, m._buffers):
+            for key, value in table.items():
+                if value is not None:
+                    places[f"{prefix}.{key}" if prefix else key] = (table, key)
+    return places
+
+
+def _tied(places, given):
+    """The given tensors, also for the other names of a tied one."""
+    names_of: dict = {}
+    for name, (table, key) in places.items():
+        names_of.setdefault(id(table[key]), []).append(name)
+    out = dict(given)
+    for names in names_of.values():
+        values = {id(given[n]): given[n] for n in names if n in given}
+        if len(values) > 1:
+            raise ValueError(
+                "functional_call got multiple values for keys "
+                f"{sorted(n for n in names if n in given)}, which are tied. Consider using tie_weights=False"
+            )
+        for name in names:
+            for value in values.values():
+                out[name] = value
+    return out
+
+
+@contextmanager
+def swapped(module, given, tie_weights, strict):
+    """The module with other tensors in the places of its parameters and buffers, put back on every path."""
+    places = _places(module)
+    unexpected = [n for n in given if n not in places]
+    missing = [n for n in places if n not in given]
+    if strict and (unexpected or missing):
+        text = f"Error(s) in reparametrizing for {type(module).__name__}:"
+        if unexpected:
+            text += "\n\tUnexpected key(s): " + ", ".join(f"'{n}'" for n in unexpected) + "."
+        if missing:
+            text += "\n\tMissing key(s): " + ", ".join(f"'{n}'" for n in missing) + "."
+        raise RuntimeError(text)
+    tensors = _tied(places, given) if tie_weights else given
+    before = [(table, key, table[key]) for table, key in places.values()]
+    try:
+        for name, value in tensors.items():
+            if name not in places:
+                continue
+            if not isinstance(value, _core.Tensor):
+                raise TypeError(f"{value} is not an instance of torch.Tensor")
+            table, key = places[name]
+            table[key] = value
+        yield
+        # Buffers that the module replaced or changed are the caller's from now on.
+        for name in given:
+            if isinstance(given, dict) and name in places:
+                table, key = places[name]
+                given[name] = table[key]
+    finally:
+        for table, key, value in before:
+            table[key] = value
+
+
+def functional_call(
+    module, parameter_and_buffer_dicts, args=None, kwargs=None, *, tie_weights=True, strict=False
+):
+    """module(*args, **kwargs) with other tensors in the places of its parameters and buffers.
+
+    Gradient    flows to the given tensors
+    strict      every name must be given, and no other
+    Errors      ValueError for names given twice, RuntimeError under strict, TypeError for values that are no
+    tensors
+
+    >>> import pullback as torch
+    >>> m = torch.nn.Linear(2, 1, bias=False)
+    >>> torch.func.functional_call(m, {"weight": torch.ones(1, 2)}, torch.ones(2))
+    tensor([2.])
+    """
+    given = parameter_and_buffer_dicts if isinstance(parameter_and_buffer_dicts, dict) else None
+    given = _one_dict(parameter_and_buffer_dicts) if given is None else given
+    args = () if args is None else args if isinstance(args, tuple) else (args,)
+    with swapped(module, given, tie_weights, strict):
+        return module(*args, **({} if kwargs is None else kwargs))
+
+
+def stack_module_state(models):
+    """(parameters, buffers) of several modules of one class, each name's tensors stacked along a new axis 0.
+
+    Errors    RuntimeError for no modules, modules of different classes, or in different modes
+
+    >>> import pullback as torch
+    >>> params, _ = torch.func.stack_module_state([torch.nn.Linear(2, 1) for _ in range(3)])
+    >>> params["weight"].shape
+    torch.Size([3, 1, 2])
+    """
+    models = list(models)
+    if not models:
+        raise RuntimeError("stack_module_state: Expected at least one model, got 0.")
+    if any(m.training != models[0].training for m in models):
+        raise RuntimeError("stack_module_state: Expected all models to have the same training/eval mode.")
+    if any(type(m) is not type(models[0]) for m in models):
+        raise RuntimeError("stack_module_state: Expected all models to be of the same class.")
+    params = [dict(m.named_parameters()) for m in models]
+    buffers = [dict(m.named_buffers()) for m in models]
+    return (
+        {k: _stacked(tuple(p[k] for p in params)) for k in params[0]},
+        {k: _stacked(tuple(b[k] for b in buffers)) for k in buffers[0]},
+    )
+
+
+def _stacked(tensors):
+    wants = tensors[0].requires_grad
+    if any(t.requires_grad != wants for t in tensors):
+        raise RuntimeError(
+            "Expected parameters/buffers from different models to have the same `.requires_grad`"
+        )
+    return f["stack"]([t.detach() for t in tensors]).requires_grad_(wants)

@@ -1,0 +1,302 @@
+"""Reverse mode as functions: grad, grad_and_value, vjp, jacrev."""
+
+from __future__ import annotations
+
+import functools
+
+from pullback import _core
+from pullback.creation import eye
+from pullback.func import levels
+from pullback.func.arguments import (
+    check_argnums,
+    function_name,
+    only_tensors,
+    picked,
+    replaced,
+    split_aux,
+)
+from pullback.utils._pytree import tree_flatten, tree_map, tree_unflatten
+
+
+def open_inputs(tensors, bit):
+    """Each tensor on a node of this scope, with every batch that is open around it."""
+    opened = []
+    for t in tensors:
+        for batch in levels.open_batches():
+            t = levels.include(t, batch)
+        opened.append(_core.open_input(t, bit))
+    return opened
+
+
+def leave(t, bit):
+    """A result on its way out of a scope: off the tape, unless something outside needs its gradient."""
+
+    outer = levels.outer_scopes(bit)
+
+    def one(x):
+        return x if _core.scopes(x) & outer else x.detach()
+
+    return levels.map_innermost(one, t) if isinstance(t, _core.Tensor) and t.requires_grad else t
+
+
+def pull_back(outputs, cotangents, inputs, run, keep_graph):
+    """Gradients of `inputs`, with the inputs' layers; None where nothing arrives.
+
+    The tape is below the layers, so they are taken off the outputs, the cotangents and the inputs together;
+    then run(outputs, cotangents, inputs, keep_graph) asks the engine. Layers of the cotangents that are newer
+    than the recording stay on, and the engine runs for all of their samples at once.
+    """
+    layered = [levels.layers(x) for x in (*outputs, *inputs)]
+    newest = max((top[0] for top in layered if top is not None), key=lambda x: x.number, default=None)
+    if newest is None:
+        return run(outputs, cotangents, inputs, keep_graph)
+    if newest.is_batch and not all(levels.has_level(x, newest) for x in inputs):
+        _core.refuse_batch("a gradient of a value that all samples share is taken inside vmap")
+    lower = [levels.remove(x, newest) for x in inputs]
+    if newest.is_batch:
+        # An output that all samples share does not depend on the inputs, which are a sample's own.
+        pairs = [(y, g) for y, g in zip(outputs, cotangents) if _has(y, newest)]
+        ys = [levels.remove(y, newest) for y, _ in pairs]
+        gs = [levels.remove(levels.include(g, newest), newest) for _, g in pairs]
+        found = pull_back(ys, gs, lower, run, keep_graph)
+        return [None if g is None else levels.insert(g, newest) for g in found]
+    ys = [levels.parts(y, newest) for y in outputs]
+    gs = [levels.parts(g, newest) for g in cotangents]
+    value = pull_back([y for y, _ in ys], [g for g, _ in gs], lower, run, True)
+    # d(g y') = g y'' + g' y': the tangents' own graph with g, and the values' with the tangents of g.
+    pairs = [(dy, g) for (_, dy), (g, _) in zip(ys, gs) if dy is not None]
+    pairs += [(y, dg) for (y, _), (_, dg) in zip(ys, gs) if dg is not None]
+    dot = pull_back([y for y, _ in pairs], [g for _, g in pairs], lower, run, keep_graph)
+    return [_joined(v, d, newest) for v, d in zip(value, dot)]
+
+
+def _has(t, level):
+    top = levels.layers(t)
+    return top is not None and top[0] == level
+
+
+def _joined(value, dot, level):
+    if value is None and dot is not None:
+        value = dot.new_zeros(dot.shape)
+    return value if dot is None else levels.join(value, dot, level)
+
+
+def _engine(bit, record):
+    """Runs the engine for a scope, recorded where something outside of it may want the gradients'
+    gradients."""
+    return functools.partial(_run, bit, record)
+
+
+def _run(bit, record, outputs, cotangents, inputs, keep_graph):
+    pairs = [(y, g) for y, g in zip(outputs, cotangents) if _core.scopes(y) & bit]
+    if not pairs:
+        return [None] * len(inputs)
+    outer = record and (
+        any(_core.scopes(y) & levels.outer_scopes(bit) for y, _ in pairs)
+        or any(x.requires_grad for _, g in pairs for x in levels.innermost_parts(g))
+    )
+    ys, gs = zip(*pairs)
+    found = _core.run_backward(ys, gs, tuple(inputs), keep_graph or outer, bool(outer), False)
+    return [None if g is None else leave(g, bit) for g in found]
+
+
+def ones_like(t):
+    return t.new_ones(t.shape)
+
+
+def _gradients(output, opened, bit, record):
+    found = pull_back([output], [ones_like(output)], opened, _engine(bit, record), False)
+    return [x.new_zeros(x.shape) if g is None else g for x, g in zip(opened, found)]
+
+
+def _value_and_gradients(func, argnums, has_aux, args, kwargs):
+    record = _core.is_grad_enabled()
+    with levels.scope() as bit:
+        flat, spec = tree_flatten(picked(args, argnums))
+        only_tensors(flat)
+        roots = open_inputs(flat, bit)
+        # What the function changes in place moves on; the places that gradients are asked of stay.
+        handed = [levels.map_innermost(_core.same_place, x) for x in roots]
+        output = func(*replaced(args, argnums, tree_unflatten(handed, spec)), **kwargs)
+        output, aux = split_aux("grad_and_value(f)(*args)", output, has_aux)
+        if not isinstance(output, _core.Tensor):
+            raise RuntimeError(
+                f"grad_and_value(f)(*args): Expected f(*args) to return a Tensor, got {type(output)}"
+            )
+        if output.dim() != 0:
+            raise RuntimeError(
+                "grad_and_value(f)(*args): Expected f(*args) to return a scalar Tensor, got tensor with "
+                f"{output.dim()} dims. Maybe you wanted to use the vjp or jacrev APIs instead?"
+            )
+        found = tree_unflatten(_gradients(output, roots, bit, record), spec)
+        output = leave(output, bit)
+        aux = tree_map(lambda t: leave(t, bit), aux)
+    return found, output, aux
+
+
+def grad_and_value(func, argnums=0, has_aux=False):
+    """Like grad(), and the function's value beside: (gradient, value) or (gradient, (value, aux)).
+
+    >>> import pullback as torch
+    >>> torch.func.grad_and_value(lambda x: (x * x).sum())(torch.tensor([1.0, 2.0]))
+    (tensor([2., 4.]), tensor(5.))
+    """
+
+    @functools.wraps(func)
+    def wrapper(*args, **kwargs):
+        found, output, aux = _value_and_gradients(func, argnums, has_aux, args, kwargs)
+        return (found, (output, aux)) if has_aux else (found, output)
+
+    return wrapper
+
+
+def grad(func, argnums=0, has_aux=False):
+    """The function that gives the gradient of a scalar function by its argument(s) `argnums`.
+
+    Shapes    the gradient has the structure, shapes and dtypes of the arguments
+    Gradient  derivatives of any order by nesting; with respect to outer variables too
+    Errors    RuntimeError where func gives no scalar tensor or an argument is missing
+
+    >>> import pullback as torch
+    >>> f = lambda x: x**3
+    >>> torch.func.grad(torch.func.grad(f))(torch.tensor(2.0))
+    tensor(12.)
+    """
+
+    @functools.wraps(func)
+    def wrapper(*args, **kwargs):
+        found, _, aux = _value_and_gradients(func, argnums, has_aux, args, kwargs)
+        return (found, aux) if has_aux else found
+
+    return wrapper
+
+
+class _Pullback:
+    """What vjp() gives to call: cotangents of the outputs -> cotangents of the inputs, as often as wanted."""
+
+    def __init__(self, outputs, spec, roots, inputs_spec, bit):
+        self.outputs, self.spec, self.roots, self.inputs_spec, self.bit = (
+            outputs,
+            spec,
+            roots,
+            inputs_spec,
+            bit,
+        )
+
+    def __call__(self, cotangents, retain_graph=True, create_graph=None):
+        flat, spec = tree_flatten(cotangents)
+        if spec != self.spec:
+            raise RuntimeError(
+                "Expected pytree structure of cotangents to be the same as pytree structure of outputs to "
+                "the "
+                f"function. cotangents: {_text(spec)}, primal output: {_text(self.spec)}"
+            )
+        for k, (g, y) in enumerate(zip(flat, self.outputs)):
+            if tuple(g.shape) != tuple(y.shape):
+                raise RuntimeError(
+                    f"Mismatch in shape: grad_output[{k}] has a shape of {g.shape} and output[{k}] has a "
+                    f"shape "
+                    f"of {y.shape}."
+                )
+        record = _core.is_grad_enabled() if create_graph is None else create_graph
+        found = pull_back(self.outputs, flat, self.roots, _engine(self.bit, record), retain_graph)
+        found = [x.new_zeros(x.shape) if g is None else g for x, g in zip(self.roots, found)]
+        found = tree_unflatten(found, self.inputs_spec)
+        return found
+
+
+def _text(spec):
+    from pullback.utils._pytree import treespec_pprint
+
+    return treespec_pprint(spec)
+
+
+def vjp(func, *primals, has_aux=False):
+    """The value of func at `primals`, and the function that pulls cotangents of it back to the inputs.
+
+    Shapes    cotangents have the structure and shapes of the output, results those of the primals
+    Errors    RuntimeError where func gives something else than tensors, or cotangents do not fit
+
+    >>> import pullback as torch
+    >>> y, pull = torch.func.vjp(torch.sin, torch.zeros(2))
+    >>> pull(torch.ones(2))
+    (tensor([1., 1.]),)
+    """
+    return _vjp(func, primals, None, has_aux)
+
+
+def _vjp(func, args, argnums, has_aux):
+    with levels.scope() as bit:
+        flat, spec = tree_flatten(args if argnums is None else picked(args, argnums))
+        only_tensors(flat)
+        roots = open_inputs(flat, bit)
+        handed = tree_unflatten([levels.map_innermost(_core.same_place, x) for x in roots], spec)
+        output = func(*(handed if argnums is None else replaced(args, argnums, handed)))
+        output, aux = split_aux("vjp(f, *primals)", output, has_aux)
+        flat_out, out_spec = tree_flatten(output)
+        for y in flat_out:
+            if not isinstance(y, _core.Tensor):
+                raise RuntimeError(
+                    "vjp(f, *primals): expected f(*primals) to return only tensors, got unsupported type "
+                    f"{type(y)}"
+                )
+        left = tree_unflatten([leave(y, bit) for y in flat_out], out_spec)
+        aux = tree_map(lambda t: leave(t, bit), aux)
+    pull = _Pullback(flat_out, out_spec, roots, spec, bit)
+    return (left, pull, aux) if has_aux else (left, pull)
+
+
+def basis_of(tensors):
+    """For each tensor, unit cotangents for every element of all of them, one after another: (n, *shape)."""
+    total, out, start = sum(t.numel() for t in tensors), [], 0
+    for t in tensors:
+        rows = eye(total, dtype=t.dtype)[:, start : start + t.numel()]
+        out.append(rows.reshape(total, *t.shape))
+        start += t.numel()
+    return out
+
+
+def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_copy=False):
+    """The function that gives the Jacobian of func by its argument(s), row by row in reverse mode.
+
+    Shapes      (*output.shape, *argument.shape) for each pair of an output and an argument
+    chunk_size  how many rows are worked out at once; None: all
+    Errors      ValueError for a chunk_size below 1, RuntimeError for bad argnums or outputs
+
+    >>> import pullback as torch
+    >>> torch.func.jacrev(lambda x: x * x)(torch.tensor([1.0, 2.0]))
+    tensor([[2., 0.],
+            [0., 4.]])
+    """
+    if chunk_size is not None and chunk_size <= 0:
+        raise ValueError("jacrev: `chunk_size` should be greater than 0.")
+
+    @functools.wraps(func)
+    def wrapper(*args, **kwargs):
+        from pullback.func.vmap import vmap
+
+        check_argnums(argnums)
+        whole = functools.partial(func, **kwargs) if kwargs else func
+        out = _vjp(whole, args, argnums, has_aux)
+        output, pull = out[0], out[1]
+        flat_out, out_spec = tree_flatten(output)
+
+        def one_row(*cotangents):
+            return tree_flatten(pull(tree_unflatten(cotangents, out_spec)))[0]
+
+        if len(flat_out) == 1 and flat_out[0].numel() == 1:  # one row needs no batch
+            columns = [x.unsqueeze(0) for x in one_row(ones_like(flat_out[0]))]
+        else:
+            columns = vmap(one_row, chunk_size=chunk_size)(*basis_of(flat_out))
+        inputs_spec, n_in = pull.inputs_spec, pull.inputs_spec.num_leaves
+        per_output, start = [], 0
+        for y in flat_out:
+            parts = [columns[k][start : start + y.numel()] for k in range(n_in)]
+            start += y.numel()
+            shaped = [p.reshape(*y.shape, *p.shape[1:]) for p in parts]
+            per_output.append(tree_unflatten(shaped, inputs_spec))
+        result = tree_unflatten(per_output, out_spec)
+        return (result, out[2]) if has_aux else result
+
+    wrapper.__name__ = function_name(func)
+    return wrapper
