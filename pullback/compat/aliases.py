@@ -33,9 +33,9 @@ _DENSE = "there are no sparse tensors; use dense ones, or index_add and gather"
 
 # The way round a name that pullback does not offer, by torch's full name.
 WAY_ROUND: dict[str, str] = {
-    "torch._C": "pullback has its own core and offers no torch._C; use the public names",
-    "torch._C.DisableTorchFunctionSubclass": "use torch.overrides.DisableTorchFunctionSubclass",
-    "torch._C.DisableTorchFunction": "use torch.overrides.DisableTorchFunction",
+    "torch._C": "pullback has its own core and offers no torch._C; use the public names "
+    "(DisableTorchFunction and "
+    "DisableTorchFunctionSubclass are in torch.overrides)",
     "torch._dynamo": _EAGER,
     "torch._inductor": _EAGER,
     "torch.amp": _FLOAT32,

@@ -1,5 +1,7 @@
 """pullback.nn: modules, layers and losses under torch's names."""
 
+import sys
+
 from pullback.nn import functional, init, parameter, utils
 from pullback.nn.container import *  # noqa: F403
 from pullback.nn.layers.activation import *  # noqa: F403
@@ -10,6 +12,8 @@ from pullback.nn.layers.shape import *  # noqa: F403
 from pullback.nn.loss import *  # noqa: F403
 from pullback.nn.module import Module
 from pullback.nn.parameter import Buffer, Parameter
+
+modules = sys.modules[__name__]  # torch keeps its layers one level further down
 
 __all__ = ["Buffer", "Module", "Parameter", "functional", "init", "parameter", "utils"]
 __all__ += [name for name in dir() if name[0].isupper() and name not in __all__]

@@ -8,6 +8,7 @@ from collections import OrderedDict
 
 from pullback import _api as torch
 from pullback.nn import module_hooks as hooks
+from pullback.nn.module_hooks import *  # noqa: F403 - torch's home of the hooks for all modules
 from pullback.nn.module_hooks import CallMixin
 from pullback.nn.module_state import StateMixin
 from pullback.nn.parameter import Buffer, Parameter

@@ -298,3 +298,22 @@ def test_extra_state_and_load_hooks():
     assert net.load_state_dict({}, strict=False).missing_keys == ["_extra_state"]
     with net.register_load_state_dict_post_hook(lambda m, keys: keys.missing_keys.clear()):
         net.load_state_dict({})
+
+
+def test_hooks_for_all_modules_from_where_torch_has_them():
+    log, where = [], torch.nn.modules.module
+    handles = [
+        where.register_module_forward_pre_hook(lambda m, args: log.append("before")),
+        where.register_module_forward_hook(lambda m, args, out: log.append("after")),
+        where.register_module_full_backward_pre_hook(lambda m, grads: log.append("back, before")),
+        where.register_module_full_backward_hook(lambda m, i, o: log.append("back, after")),
+        where.register_module_parameter_registration_hook(lambda m, name, p: log.append(name)),
+    ]
+    try:
+        layer = torch.nn.Linear(2, 1)
+        layer(torch.ones(1, 2, requires_grad=True)).sum().backward()
+    finally:
+        for handle in handles:
+            handle.remove()
+    layer(torch.ones(1, 2))
+    assert log == ["weight", "bias", "before", "after", "back, before", "back, after"]
