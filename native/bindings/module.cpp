@@ -3,6 +3,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "bindings/foreign.h"
 #include "bindings/function_node.h"
 #include "bindings/node_object.h"
 #include "bindings/op_function.h"
@@ -195,6 +196,7 @@ NB_MODULE(_core, m) {
   init_random(m);
   init_step(m);
   init_transform(m);
+  init_foreign(m);
   m.def("empty", empty);
   m.def("empty_strided", empty_strided);
   m.def("borrow", borrow);

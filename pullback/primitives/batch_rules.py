@@ -7,6 +7,7 @@ the op's results with the samples along axis 0. An op without a rule is run samp
 from __future__ import annotations
 
 from pullback import _core
+from pullback.primitives.family import Elementwise
 from pullback.primitives.registry import ops
 from pullback.trace import batching
 from pullback.trace.batching import NoBatchRule
@@ -30,7 +31,7 @@ def find(op):
     """The rule of an op: its own, its family's, or the one for ops along axes."""
     if op.name in _rules:
         return _rules[op.name]
-    if op.family == "elementwise":
+    if isinstance(op, Elementwise):
         return elementwise
     if any(p.name in AXES and p.kind == "int" for p in op.signature.parameters):
         return along_axes
@@ -58,7 +59,8 @@ def elementwise(b, i, *values):
         values = [
             _typed(b, v, common) if k >= first and isinstance(v, Tracer) else v for k, v in enumerate(values)
         ]
-    return b.record(i.op, *(b.lines_up(v, rank) if isinstance(v, Tracer) else v for v in values))
+    lined = [b.lines_up(v, rank) if isinstance(v, Tracer) else v for v in values]
+    return b.record(i.op, *lined)
 
 
 def _typed(b, t, dtype):
