@@ -475,3 +475,20 @@ assert GradcheckError is pullback.errors.GradcheckError
 """
     subprocess.run([sys.executable, "-c", program], check=True)
     assert callable(torch.autograd.gradcheck) and issubclass(GradcheckError, RuntimeError)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "func",
+        "vmap",
+        "func.vmap",
+        "autograd.forward_ad",
+        "autograd.functional",
+        "autograd.forward_ad.make_dual",
+    ],
+)
+def test_what_is_imported_when_first_asked_for(name):
+    for first in ("import pullback as torch", "import pullback; torch = pullback.as_torch()"):
+        subprocess.run([sys.executable, "-c", f"{first}; torch.{name}"], check=True)
+    refuses(AttributeError, "module 'pullback.autograd' has no attribute 'x'", getattr, torch.autograd, "x")
