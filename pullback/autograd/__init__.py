@@ -1,5 +1,7 @@
 """Differentiation of recorded programs."""
 
+from importlib import import_module
+
 from pullback.autograd import function, functional, graph, hooks
 from pullback.autograd.backward import backward, grad
 from pullback.autograd.function import Function, once_differentiable
@@ -19,6 +21,7 @@ __all__ = [
     "Variable",
     "backward",
     "enable_grad",
+    "forward_ad",
     "function",
     "functional",
     "grad",
@@ -33,3 +36,9 @@ __all__ = [
     "once_differentiable",
     "set_grad_enabled",
 ]
+
+
+def __getattr__(name):
+    if name == "forward_ad":  # imported when first asked for, with what it stands on
+        return import_module("pullback.autograd.forward_ad")
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
