@@ -126,10 +126,8 @@ def _split(self, key):
             tensors[axis] = p
             axis += width
         elif p is Ellipsis:
-            rest = self.dim() - taken
-            views.extend([_WHOLE] * rest)
-            axis += rest
-            taken = self.dim()
+            views.extend([_WHOLE] * (self.dim() - taken))
+            axis += self.dim() - taken
         else:
             views.append(p)
             axis += p is None or isinstance(p, slice)

@@ -127,6 +127,11 @@ class ScratchLease {
   std::unique_ptr<Scratch> scratch_;
 };
 
+void check_call(const Op* op, const std::vector<PyObject*>& values) {
+  Owned check_call = own(PyObject_GetAttrString(static_cast<PyObject*>(op->declaration), "check_call"));
+  own(PyObject_Vectorcall(check_call.get(), values.data(), values.size(), nullptr));
+}
+
 PyObject* run_overload(OpFunction* f, size_t k, ScratchLease& s, PyObject* const* args, Py_ssize_t n,
                        PyObject* kwnames) {
   PyTypeObject* result_class = nullptr;
@@ -138,6 +143,7 @@ PyObject* run_overload(OpFunction* f, size_t k, ScratchLease& s, PyObject* const
   }
   if (c.foreign) return dispatch(reinterpret_cast<PyObject*>(f), k, s->values);
   const Op* op = f->overloads[k].op;
+  if (op->checks_calls) check_call(op, s->values);
   if (f->in_place) return in_place(op, c.args, c.ints, c.symbolic, c.first);
   PyObject* result_type = f->result_type == Py_None ? nullptr : f->result_type;
   return call_op(op, c.args, c.ints, c.symbolic, c.first, result_class, result_type);

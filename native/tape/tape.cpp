@@ -107,12 +107,17 @@ Var apply_direct(Plan& p, const Application& a) {
 
 template <class Emit> void apply_planned(Plan& p, const Application& a, Emit&& emit);
 
+Plan& plan_of(const Application& a) {
+  if (a.op->divides) check_divisor(a);
+  return find_plan(a, needed(a));
+}
+
 }  // namespace
 
 void apply(const Application& a, std::vector<Var>& out) {
   if (has_layers(a)) [[unlikely]]
     return apply_transformed(a, out);
-  Plan& p = find_plan(a, needed(a));
+  Plan& p = plan_of(a);
   if (p.direct) out.push_back(apply_direct(p, a));
   else apply_planned(p, a, [&](Var&& v) { out.push_back(std::move(v)); });
 }
@@ -123,7 +128,7 @@ Var apply_one(const Application& a) {
     apply_transformed(a, out);
     return std::move(out[0]);
   }
-  Plan& p = find_plan(a, needed(a));
+  Plan& p = plan_of(a);
   if (p.direct) return apply_direct(p, a);
   Var first;
   apply_planned(p, a, [&](Var&& v) {
@@ -135,7 +140,7 @@ Var apply_one(const Application& a) {
 bool apply_single(const Application& a, Var& out) {
   if (has_layers(a)) [[unlikely]]
     return false;
-  Plan& p = find_plan(a, needed(a));
+  Plan& p = plan_of(a);
   if (p.rule->visible != 1) return false;
   if (p.direct) out = apply_direct(p, a);
   else apply_planned(p, a, [&](Var&& v) { out = std::move(v); });
@@ -454,13 +459,13 @@ Ref<Node> apply_in_place(const Application& a) {
   if (has_layers(a)) [[unlikely]]
     return change_transformed(a), nullptr;
   const Var& self = *a.args[0].var;
-  check_no_internal_overlap(self.array);
+  if (!a.op->uniform) check_no_internal_overlap(self.array);
   for (size_t i = 1; i < a.args.size(); ++i) {
     if (!a.args[i].var) continue;
     check_no_partial_overlap(self.array, a.args[i].var->array);
   }
-  const uint64_t need = needed(a);
-  Ref<Plan> p(&find_plan(a, need));
+  Ref<Plan> p(&plan_of(a));
+  const uint64_t need = p->need;
   const Meta& result = *p->out[0];
   check_result_type(result.dtype, self.array.meta->dtype);
   if (!std::ranges::equal(result.shape(), self.array.meta->shape())) {

@@ -61,6 +61,7 @@ _fills = [
         rule,
         name=f"fill_{kind.lower()}{suffix}",
         node=f"FillBackward{n}!",
+        uniform=kind == "Scalar",
         expose_as="-",
         dtypes=ANY,
     )
@@ -72,7 +73,7 @@ _fills = [
 ]
 expose("fill", *_fills[:2], method=False)
 in_place_form("fill", *_fills[2:])
-composite("zero(Tensor input)", lambda x: f["_full_like"](x, 0), expose_as="-", dtypes=ANY)
+composite("zero(Tensor input)", lambda x: f["_full_like"](x, 0), uniform=True, expose_as="-", dtypes=ANY)
 in_place_form("zero", ops["zero"])
 
 # ---- choices by a mask ----
