@@ -195,7 +195,7 @@ def _write(view, value):
         else:
             f["copy_"](view, f["expand"](_without_leading_ones(value), view.shape))
     elif _is_recorded(view, value):
-        f["fill_"](view, value)
+        f["_fill_assigned_"](view, value)
     else:
         view._set_all(value)
 
@@ -230,8 +230,8 @@ def set_item(self, key, value):
     if key is False:  # chooses nothing
         return None
     if _is_basic(key):
-        whole = key is Ellipsis or key == _WHOLE
-        return _write(self if whole and self.dim() else _core.basic_index(self, key), value)
+        whole = key is Ellipsis or key == () or (key == _WHOLE and self.dim())
+        return _write(self if whole else _core.basic_index(self, key), value)
     view, tensors = _split(self, key)
     if not tensors:
         return _write(view, value)

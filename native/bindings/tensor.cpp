@@ -244,8 +244,6 @@ namespace {
 
 }  // namespace
 
-namespace {
-
 // A new place on the tape. The gradient to retain is from now on the new value's; hooks stay with the old one.
 void move_to_node(TensorObject* t, Ref<Node> node, uint32_t nr) {
   if (t->retains_grad && t->var.node && node) {
@@ -261,8 +259,6 @@ void move_to_node(TensorObject* t, Ref<Node> node, uint32_t nr) {
   t->var.node = std::move(node);
   t->var.nr = nr;
 }
-
-}  // namespace
 
 void refresh(TensorObject* t) {
   if (t->base->var.node && (t->no_grad_view || t->multi_view)) {
@@ -285,6 +281,12 @@ void check_in_place(TensorObject* t, bool records) {
   if (t->base && (t->no_grad_view || t->multi_view) && (records || v.node || t->base->var.node)) {
     refuse_view(t, "is being modified inplace.", "is being modified inplace with grad mode enabled.");
   }
+  check_leaf_in_place(t);
+}
+
+void check_leaf_in_place(TensorObject* t) {
+  if (!grad_enabled()) return;
+  const Var& v = var_of(t);
   if (v.node && v.node->is_leaf()) {
     fail(ErrorKind::Inplace, "a leaf Variable that requires grad is being used in an in-place operation.\n",
          "Change it under torch.no_grad(), or change a clone of it.");

@@ -182,3 +182,13 @@ composite(
     node="ClampBackward1!",
     in_place=True,
 )
+
+# Where torch's own C++ combines a tensor and a number the number is no operand: other names, one edge.
+for _name in ("add", "mul", "div"):
+    composite(
+        f"{_name}(Tensor input, Scalar other)",
+        lambda x, y, _name=_name: f["_div" if _name == "div" else _name](x, y),
+        name=f"{_name}_number",
+        node=f"{_name.capitalize()}Backward1!",
+        expose_as=f"_{_name}_number",
+    )

@@ -73,6 +73,16 @@ _fills = [
 ]
 expose("fill", *_fills[:2], method=False)
 in_place_form("fill", *_fills[2:])
+# x[key] = 2: torch makes a tensor of the number first, which the graph shows.
+composite(
+    "fill(Tensor input, Operand value)",
+    lambda x, value: f["_full_like"](x, value),
+    name="fill_assigned",
+    node="FillBackward3!",
+    expose_as="-",
+    dtypes=ANY,
+)
+in_place_form("_fill_assigned", ops["fill_assigned"])
 composite("zero(Tensor input)", lambda x: f["_full_like"](x, 0), uniform=True, expose_as="-", dtypes=ANY)
 in_place_form("zero", ops["zero"])
 

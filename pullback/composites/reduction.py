@@ -234,13 +234,12 @@ def trapezoid(y, x=None, *, dx=1, dim=-1):
     later, earlier = f["_slice"](y, dim, 1, n, 1), f["_slice"](y, dim, 0, max(n - 1, 0), 1)
     if x is None:
         ends = f["select"](y, dim, 0) + f["select"](y, dim, n - 1)
-        return (f["sum"](y, dim) - ends * 0.5) * dx
-    step = diff(x, 1, -1 if x.dim() == 1 else dim)
+        return f["_mul_number"](f["sum"](y, dim) - f["_mul_number"](ends, 0.5), dx)
     if x.dim() == 1 and y.dim() > 1:
         shape = [1] * y.dim()
-        shape[dim] = step.numel()
-        step = f["reshape"](step, tuple(shape))
-    return f["sum"](step * (later + earlier), dim) / 2
+        shape[dim] = x.numel()
+        x = f["reshape"](x, tuple(shape))
+    return f["_div_number"](f["sum"]((earlier + later) * diff(x, 1, dim), dim), 2)
 
 
 function(trapezoid)

@@ -402,6 +402,7 @@ elementwise(  # torch has no rule for it and refuses; a step function's derivati
     "floor_divide(Operand input, Operand other)",
     lambda g, x, y, out: (g * 0.0, g * 0.0),
     node="torch::autograd::NotImplemented!",
+    number_node="torch::autograd::NotImplemented",
     divides=True,
     in_place=True,
     samples=interval(0.3, 3),
