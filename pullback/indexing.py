@@ -187,6 +187,7 @@ def _write(view, value):
     if isinstance(value, Tensor):
         same = tuple(value.shape) == tuple(view.shape)
         if same and not _is_recorded(view, value):
+            view._check_writable()
             view._take_elements(value)
         elif same:
             f["copy_"](view, value)
@@ -197,6 +198,7 @@ def _write(view, value):
     elif _is_recorded(view, value):
         f["_fill_assigned_"](view, value)
     else:
+        view._check_writable()
         view._set_all(value)
 
 

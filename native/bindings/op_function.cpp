@@ -160,7 +160,7 @@ PyObject* run_overload(OpFunction* f, size_t k, ScratchLease& s, PyObject* const
   if (op->checks_calls) check_call(op, s->values);
   if (f->in_place) return in_place(op, c.args, c.ints, c.symbolic, c.first);
   static const Op* reshape = find_op("reshape");
-  if (op == reshape && c.args[0].var->node && grad_enabled() && !result_class &&
+  if (op == reshape && c.args[0].var->node && !c.args[0].var->layer && grad_enabled() && !result_class &&
       !c.args[0].var->array.meta->is_contiguous)
     return reshape_recorded(op, c);
   PyObject* result_type = f->result_type == Py_None ? nullptr : f->result_type;

@@ -19,7 +19,7 @@ PyObject* detach(PyObject* self, PyObject*) {
 PyObject* detach_in_place(PyObject* self, PyObject*) {
   return guarded([&]() -> PyObject* {
     TensorObject* t = as_tensor(self);
-    if (t->base && var_of(t).node) {
+    if (t->base) {
       fail(ErrorKind::Runtime, "Can't detach views in-place. Use detach() instead. If you are using ",
            "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, "
            "gradients are ",
@@ -100,12 +100,21 @@ PyObject* take_history(PyObject* self, PyObject* other) {
 PyObject* become_view(PyObject* self, PyObject* view) {
   return guarded([&]() -> PyObject* {
     TensorObject* t = as_tensor(self);
-    check_leaf_in_place(t);
+    check_in_place(t);
     const Var v = var_of(view);
+    t->var.layer = v.layer;
     t->var.array.meta = v.array.meta;
     t->var.array.offset = v.array.offset;
     ++t->var.array.storage->version;
-    if (v.node) move_to_node(t, v.node, v.nr);
+    if (v.node) {
+      if (!t->base) {
+        t->var.array.storage->changed_by = &v.node->name();
+        ++t->rebases;
+      }
+      move_to_node(t, v.node, v.nr);
+    } else if (t->base && !t->no_grad_view && !t->multi_view) {
+      refresh(t);  // changed without recording: its place in the base is another
+    }
     return Py_NewRef(self);
   });
 }

@@ -237,9 +237,7 @@ namespace {
             "tracked) or both outside (if you want the inplace to be tracked).";
   const Var& v = t->var;
   if (!v.node) fail(ErrorKind::Inplace, "A view was created in no_grad mode and ", without_node, why);
-  const std::string& name = v.node->name();
-  fail(ErrorKind::Inplace, "Output ", v.nr, " of ", name.substr(0, name.rfind("Backward")), " is a view and ",
-       what, why);
+  fail(ErrorKind::Inplace, "Output ", v.nr, " of ", short_name(v.node->name()), " is a view and ", what, why);
 }
 
 }  // namespace
@@ -281,12 +279,6 @@ void check_in_place(TensorObject* t, bool records) {
   if (t->base && (t->no_grad_view || t->multi_view) && (records || v.node || t->base->var.node)) {
     refuse_view(t, "is being modified inplace.", "is being modified inplace with grad mode enabled.");
   }
-  check_leaf_in_place(t);
-}
-
-void check_leaf_in_place(TensorObject* t) {
-  if (!grad_enabled()) return;
-  const Var& v = var_of(t);
   if (v.node && v.node->is_leaf()) {
     fail(ErrorKind::Inplace, "a leaf Variable that requires grad is being used in an in-place operation.\n",
          "Change it under torch.no_grad(), or change a clone of it.");
@@ -301,7 +293,9 @@ void check_leaf_in_place(TensorObject* t) {
 void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr) {
   if (!node) return;
   static const std::string slices = "torch::autograd::CopySlices";
-  t->var.array.storage->changed_by = t->base ? &slices : &node->name();
+  // A detached tensor over the same memory is another value: what the graph saved keeps its name.
+  if (t->var.node || (t->base && t->base->var.node))
+    t->var.array.storage->changed_by = t->base ? &slices : &node->name();
   if (!t->base) {
     move_to_node(t, std::move(node), nr);
     ++t->rebases;

@@ -249,19 +249,27 @@ void OperationNode::destroy() {
   pb::deallocate(this, bytes);
 }
 
+std::string short_name(const std::string& node_name) {
+  static constexpr std::string_view kWord = "Backward";
+  const size_t at = node_name.rfind(kWord);
+  if (at == std::string::npos || at + kWord.size() + 1 != node_name.size()) return node_name;
+  const char digit = node_name.back();
+  if (digit < '0' || digit > '9') return node_name;
+  return node_name.substr(0, at) + (digit == '0' ? "" : std::string(1, digit));
+}
+
 // What torch calls the value in its message: "Mul" for an output of MulBackward0; nothing for a leaf.
 std::string OperationNode::name_of_saved(const Saved& s, const Save& source) const {
   const Node* maker = source.output ? this : edge_at(source.index).node.get();
   if (!maker || maker->is_leaf()) return {};
   const std::string* name = &maker->name();
   const std::string* change = s.array.storage->changed_by;
-  static const std::string view = "AsStrided";
+  static const std::string view = "AsStridedBackward0";
   if (change && !source.output) {
     const auto* n = dynamic_cast<const OperationNode*>(maker);
     name = n && n->plan().op->family == Family::View ? &view : change;
   }
-  const size_t end = name->rfind("Backward");
-  return concat(", which is output ", source.output ? source.index : 0, " of ", name->substr(0, end), ",");
+  return concat(", which is output ", source.output ? source.index : 0, " of ", short_name(*name), ",");
 }
 
 void OperationNode::check_saved(const Saved& s, size_t k) const {

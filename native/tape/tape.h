@@ -53,6 +53,9 @@ extern PackSaved g_pack_saved;
 using BeforeChange = void (*)(const Array&);
 extern BeforeChange g_before_change;
 
+// A node's name as torch's messages have it: "Mul" for MulBackward0, "Fill2" for FillBackward2.
+std::string short_name(const std::string& node_name);
+
 class OperationNode final : public Node {
  public:
   static Ref<OperationNode> make(Ref<Plan> plan, const Application& a);

@@ -134,8 +134,7 @@ def maker(tensor):
     node = tensor.grad_fn
     if node is None:
         return ""
-    head, found, _ = node.name().rpartition("Backward")
-    return f", which is output {tensor.output_nr} of {head if found else node.name()},"
+    return f", which is output {tensor.output_nr} of {_core.short_name(node.name())},"
 
 
 class Packed:

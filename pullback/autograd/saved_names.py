@@ -69,6 +69,8 @@ DotBackward0 self tensor
 EluBackward0 alpha=1 input_scale=1 scale=1 self
 EluBackward1 alpha=1 input_scale=1 result scale=1
 EmbeddingBackward0 indices padding_idx scale_grad_by_freq sparse weight_sym_argsize_0
+EqBackward0
+EqBackward1
 ErfBackward0 self
 ErfcBackward0 self
 Exp2Backward0 result
@@ -87,9 +89,13 @@ FminBackward0 other self
 FmodBackward1 other self
 FracBackward0
 GatherBackward0 dim index self sparse_grad
+GeBackward0
+GeBackward1
 GeluBackward0 approximate self
 GeometricBackward0
 GluBackward0 dim self
+GtBackward0
+GtBackward1
 HardshrinkBackward0 lambd self
 HardsigmoidBackward0 self
 HardswishBackward0 self
@@ -104,6 +110,8 @@ IndexFillBackward1 dim index
 IndexPutBackward0 accumulate indices
 IndexSelectBackward0 dim index self_sym_sizes
 KthvalueBackward0 dim indices keepdim self_sym_sizes
+LeBackward0
+LeBackward1
 LeakyReluBackward0 negative_slope self
 LerpBackward0 weight
 LerpBackward1 end self weight
@@ -121,6 +129,8 @@ LogaddexpBackward0 other self
 LogcumsumexpBackward0 dim result self
 LogitBackward0 eps self
 LogsumexpBackward0 dim keepdim result self
+LtBackward0
+LtBackward1
 MaskedFillBackward0 mask
 MaskedFillBackward1 mask
 MaskedScatterBackward0 mask source_sym_sizes
@@ -146,6 +156,8 @@ NanToNumBackward0 self
 NanmedianBackward0 result self
 NanmedianBackward1 dim indices keepdim self_sym_sizes
 NansumBackward0 dim keepdim self
+NeBackward0
+NeBackward1
 NegBackward0
 NllLoss2DBackward0 ignore_index reduction self target total_weight weight
 NllLossBackward0 ignore_index reduction self target total_weight weight

@@ -518,8 +518,12 @@ def _heaviside(x, values):
     return f["where"](x == 0, values, f["_cast"](x > 0, x.dtype))
 
 
-composite(
-    "heaviside(Tensor input, Tensor values)", _heaviside, differentiable=False, in_place=True, dtypes=ANY
+composite(  # torch has no rule for it and refuses
+    "heaviside(Tensor input, Tensor values)",
+    _heaviside,
+    node="torch::autograd::NotImplemented!",
+    in_place=True,
+    dtypes=ANY,
 )
 
 

@@ -1,4 +1,4 @@
-"""History where a tensor is overwritten with random numbers, or takes another shape in place."""
+"""History where a tensor is overwritten with random numbers or truth values, or takes another shape."""
 
 from __future__ import annotations
 
@@ -41,6 +41,26 @@ composite(
     dtypes=ANY,
 )
 in_place_form("_bernoulli_tensor_drawn", ops["bernoulli_tensor_drawn"])
+
+# ---- truth values, as numbers of the tensor's type: constant wherever they do not jump ----
+
+_QUESTIONS = {
+    "Tensor input": ("logical_not",),
+    "Tensor input, Tensor other": ("logical_and", "logical_or", "logical_xor"),
+    "Tensor input, Operand other": ("eq", "ne", "lt", "le", "gt", "ge"),
+}
+for _parameters, _names in _QUESTIONS.items():
+    for _name in _names:
+        composite(
+            f"{_name}({_parameters})",
+            lambda x, *other, _name=_name: f["_cast"](f[_name](x, *other), x.dtype),
+            name=f"{_name}_in_place",
+            node=f"{camel(_name)}Backward{int('Operand' in _parameters)}!",
+            number_node=f"{camel(_name)}Backward0" if "Operand" in _parameters else "",
+            expose_as="-",
+            dtypes=ANY,
+        )
+        in_place_form(_name, ops[f"{_name}_in_place"], function=False)
 
 # ---- another shape: the tensor becomes a view of itself, under nodes of other names ----
 

@@ -419,6 +419,9 @@ def _arithmetic(d):
     """
     return {
         **{f"{name}_drawn": [[x, Fixed(positive)]] for name in drawn.split()},
+        **{f"{name}_in_place": [[x, y], [x, 0.3]] for name in "eq ne lt le gt ge".split()},
+        **{f"logical_{name}_in_place": [[x, y]] for name in ("and", "or", "xor")},
+        "logical_not_in_place": [[x]],
         "bernoulli_tensor_drawn": [[x, unit, Fixed(positive)]],
         "rsub": [[x, y]],
         "rsub_scaled": [[x, y, 1.5]],
@@ -443,6 +446,7 @@ def _arithmetic(d):
         "xlogy_of_number": [[1.7, positive]],
         "copysign_tensor": [[x, y]],
         "copysign_number": [[x, -1.0]],
+        "heaviside": [[x, y]],
         "nan_to_num": [[x, None, None, None]],
         "glu": [[d.normal(3, 4), 1]],
         "prelu_kernel": [[x, d.between(0.1, 0.5, 4)]],
