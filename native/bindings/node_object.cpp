@@ -219,7 +219,7 @@ PyMethodDef methods[] = {
      "(declaration, edges by operand, numbers, integers, positions of tensors, layouts), or None."},
     {"_context", context, METH_NOARGS, "The ctx of a user's Function, or None."},
     {"_saves", saves, METH_NOARGS, "Which values the node keeps: (is an output, position)."},
-    {"_saved_value", saved_value, METH_O, "One of the values that the node keeps, by its place in _saves()."},
+    {"_kept_value", saved_value, METH_O, "One of the values that the node keeps, by its place in _saves()."},
     {"_pack_saved", pack_saved, METH_VARARGS, "Hands a kept value to a pair of hooks."},
     {nullptr, nullptr, 0, nullptr},
 };

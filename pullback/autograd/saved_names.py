@@ -336,7 +336,7 @@ def _tensor(node, is_output, k, raw):
     place = next((i for i, save in enumerate(node._saves()) if save == (is_output, k)), None)
     if raw:
         return none() if place is None else of_node(node, place)
-    return None if place is None else node._saved_value(place)
+    return None if place is None else node._kept_value(place)
 
 
 def _size(found, name):

@@ -70,19 +70,28 @@ def saved_value(value):
 # ---- running ----
 
 
-def convert(module, x, dtype="float64"):
+def numbers(draw, array):
+    """Other numbers in an array's place, so that lists of cases may grow without changing this table."""
+    if array.dtype.kind == "f":
+        return draw.between(0.3, 0.9, *array.shape)
+    if array.dtype.kind == "b":
+        return (np.arange(array.size) % 2 == 0).reshape(array.shape)
+    return np.zeros_like(array)
+
+
+def convert(module, x, draw):
+    """Arrays in a nest of arguments as tensors of the module; those of floats need a gradient."""
     if isinstance(x, Fixed):
-        return module.tensor(x.array, dtype=getattr(module, dtype))
+        return module.tensor(numbers(draw, x.array))
     if isinstance(x, Strided):
         order = tuple(reversed(range(x.array.ndim)))
-        t = module.tensor(np.ascontiguousarray(x.array.transpose(order)), dtype=getattr(module, dtype))
+        t = module.tensor(np.ascontiguousarray(numbers(draw, x.array).transpose(order)))
         return t.permute(order).detach().requires_grad_()
     if isinstance(x, np.ndarray):
-        x = np.ascontiguousarray(x).reshape(x.shape)
-        t = module.tensor(x, dtype=getattr(module, dtype)) if x.dtype.kind == "f" else module.tensor(x)
+        t = module.tensor(numbers(draw, x))
         return t.requires_grad_() if x.dtype.kind == "f" else t
     if isinstance(x, (list, tuple)):
-        return type(x)(convert(module, v, dtype) for v in x)
+        return type(x)(convert(module, v, draw) for v in x)
     if isinstance(x, str) and x.startswith("float"):
         return getattr(module, x)
     return x
@@ -98,8 +107,9 @@ def resolve(module, path):
 def run(module, label, path, args, kwargs):
     """The output tensors of a case."""
     module.manual_seed(0)
-    args = convert(module, list(args))
-    kwargs = {k: convert(module, v) for k, v in kwargs.items()}
+    draw = Draw(label)
+    args = convert(module, list(args), draw)
+    kwargs = {k: convert(module, v, draw) for k, v in kwargs.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if label.startswith("inplace "):
