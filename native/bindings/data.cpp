@@ -102,6 +102,7 @@ PyObject* set_all(PyObject* self, PyObject* value) {
     TensorObject* t = as_tensor(self);
     if (t->var.layer) return PyObject_CallMethod(self, "fill_", "O", value);
     check_no_internal_overlap(t->var.array);
+    require_fits(s, t->var.array.meta->dtype);
     if (g_before_change) g_before_change(t->var.array);
     fill_elements(t->var.array, s);
     ++t->var.array.storage->version;

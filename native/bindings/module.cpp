@@ -124,6 +124,7 @@ void init_runtime(nb::module_& m) {
 
 void init_tape(nb::module_& m) {
   m.def("is_grad_enabled", grad_enabled);
+  m.def("short_name", short_name);
   m.def("set_grad_enabled", set_grad_enabled);
   m.def(
       "run_backward",

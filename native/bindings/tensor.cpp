@@ -237,14 +237,10 @@ namespace {
             "tracked) or both outside (if you want the inplace to be tracked).";
   const Var& v = t->var;
   if (!v.node) fail(ErrorKind::Inplace, "A view was created in no_grad mode and ", without_node, why);
-  const std::string& name = v.node->name();
-  fail(ErrorKind::Inplace, "Output ", v.nr, " of ", name.substr(0, name.rfind("Backward")), " is a view and ",
-       what, why);
+  fail(ErrorKind::Inplace, "Output ", v.nr, " of ", short_name(v.node->name()), " is a view and ", what, why);
 }
 
 }  // namespace
-
-namespace {
 
 // A new place on the tape. The gradient to retain is from now on the new value's; hooks stay with the old one.
 void move_to_node(TensorObject* t, Ref<Node> node, uint32_t nr) {
@@ -261,8 +257,6 @@ void move_to_node(TensorObject* t, Ref<Node> node, uint32_t nr) {
   t->var.node = std::move(node);
   t->var.nr = nr;
 }
-
-}  // namespace
 
 void refresh(TensorObject* t) {
   if (t->base->var.node && (t->no_grad_view || t->multi_view)) {
@@ -299,7 +293,9 @@ void check_in_place(TensorObject* t, bool records) {
 void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr) {
   if (!node) return;
   static const std::string slices = "torch::autograd::CopySlices";
-  t->var.array.storage->changed_by = t->base ? &slices : &node->name();
+  // A detached tensor over the same memory is another value: what the graph saved keeps its name.
+  if (t->var.node || (t->base && t->base->var.node))
+    t->var.array.storage->changed_by = t->base ? &slices : &node->name();
   if (!t->base) {
     move_to_node(t, std::move(node), nr);
     ++t->rebases;

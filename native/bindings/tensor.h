@@ -56,6 +56,8 @@ void mark_view(TensorObject* view, TensorObject* base);
 void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr = 0);
 // Torch's refusals before an in-place change. `records`: the change needs a gradient whatever t itself needs.
 void check_in_place(TensorObject* t, bool records = false);
+// A new place on the tape, for a tensor whose value or shape changed.
+void move_to_node(TensorObject* t, Ref<Node> node, uint32_t nr);
 
 // The node that adds into a leaf's grad. The leaf owns it; while a graph outlives the leaf, it owns the leaf.
 class LeafNode final : public Node {

@@ -107,12 +107,17 @@ Var apply_direct(Plan& p, const Application& a) {
 
 template <class Emit> void apply_planned(Plan& p, const Application& a, Emit&& emit);
 
+Plan& plan_of(const Application& a) {
+  if (a.op->divides) check_divisor(a);
+  return find_plan(a, needed(a));
+}
+
 }  // namespace
 
 void apply(const Application& a, std::vector<Var>& out) {
   if (has_layers(a)) [[unlikely]]
     return apply_transformed(a, out);
-  Plan& p = find_plan(a, needed(a));
+  Plan& p = plan_of(a);
   if (p.direct) out.push_back(apply_direct(p, a));
   else apply_planned(p, a, [&](Var&& v) { out.push_back(std::move(v)); });
 }
@@ -123,7 +128,7 @@ Var apply_one(const Application& a) {
     apply_transformed(a, out);
     return std::move(out[0]);
   }
-  Plan& p = find_plan(a, needed(a));
+  Plan& p = plan_of(a);
   if (p.direct) return apply_direct(p, a);
   Var first;
   apply_planned(p, a, [&](Var&& v) {
@@ -135,7 +140,7 @@ Var apply_one(const Application& a) {
 bool apply_single(const Application& a, Var& out) {
   if (has_layers(a)) [[unlikely]]
     return false;
-  Plan& p = find_plan(a, needed(a));
+  Plan& p = plan_of(a);
   if (p.rule->visible != 1) return false;
   if (p.direct) out = apply_direct(p, a);
   else apply_planned(p, a, [&](Var&& v) { out = std::move(v); });
@@ -244,19 +249,27 @@ void OperationNode::destroy() {
   pb::deallocate(this, bytes);
 }
 
+std::string short_name(const std::string& node_name) {
+  static constexpr std::string_view kWord = "Backward";
+  const size_t at = node_name.rfind(kWord);
+  if (at == std::string::npos || at + kWord.size() + 1 != node_name.size()) return node_name;
+  const char digit = node_name.back();
+  if (digit < '0' || digit > '9') return node_name;
+  return node_name.substr(0, at) + (digit == '0' ? "" : std::string(1, digit));
+}
+
 // What torch calls the value in its message: "Mul" for an output of MulBackward0; nothing for a leaf.
 std::string OperationNode::name_of_saved(const Saved& s, const Save& source) const {
   const Node* maker = source.output ? this : edge_at(source.index).node.get();
   if (!maker || maker->is_leaf()) return {};
   const std::string* name = &maker->name();
   const std::string* change = s.array.storage->changed_by;
-  static const std::string view = "AsStrided";
+  static const std::string view = "AsStridedBackward0";
   if (change && !source.output) {
     const auto* n = dynamic_cast<const OperationNode*>(maker);
     name = n && n->plan().op->family == Family::View ? &view : change;
   }
-  const size_t end = name->rfind("Backward");
-  return concat(", which is output ", source.output ? source.index : 0, " of ", name->substr(0, end), ",");
+  return concat(", which is output ", source.output ? source.index : 0, " of ", short_name(*name), ",");
 }
 
 void OperationNode::check_saved(const Saved& s, size_t k) const {
@@ -454,13 +467,13 @@ Ref<Node> apply_in_place(const Application& a) {
   if (has_layers(a)) [[unlikely]]
     return change_transformed(a), nullptr;
   const Var& self = *a.args[0].var;
-  check_no_internal_overlap(self.array);
+  if (!a.op->uniform) check_no_internal_overlap(self.array);
   for (size_t i = 1; i < a.args.size(); ++i) {
     if (!a.args[i].var) continue;
     check_no_partial_overlap(self.array, a.args[i].var->array);
   }
-  const uint64_t need = needed(a);
-  Ref<Plan> p(&find_plan(a, need));
+  Ref<Plan> p(&plan_of(a));
+  const uint64_t need = p->need;
   const Meta& result = *p->out[0];
   check_result_type(result.dtype, self.array.meta->dtype);
   if (!std::ranges::equal(result.shape(), self.array.meta->shape())) {

@@ -170,19 +170,21 @@ def permute(b, i, x, dims):
     return b.record(i.op, x, (0, *(_shift(d, rank) for d in dims)))
 
 
-@rule("transpose")
+@rule("transpose", "transpose_in_place")
 def transpose(b, i, x, dim0, dim1):
     rank = b.rank(x)
     return x if rank == 0 else b.record(i.op, x, _shift(dim0, rank), _shift(dim1, rank))
 
 
-@rule("squeeze", "squeeze_in_place")
+@rule(
+    "squeeze", "squeeze_in_place", *(f"squeeze_{k}{p}" for k in ("all", "several") for p in ("", "_in_place"))
+)
 def squeeze(b, i, x, dims):
     rank = b.rank(x)
     return x if rank == 0 else b.record(ops["squeeze"], x, tuple(_shift(d, rank) for d in dims))
 
 
-@rule("unsqueeze")
+@rule("unsqueeze", "unsqueeze_in_place")
 def unsqueeze(b, i, x, dim):
     return b.record(i.op, x, _shift(dim, b.rank(x) + 1))
 
