@@ -219,10 +219,16 @@ def randint(
     )
 
 
-def randint_like(input, *bounds, low=0, high=None, dtype=None, **options):
-    """Integers in [low, high), in the shape of another tensor."""
+def randint_like(input, *bounds, low=0, high=None, dtype=None, memory_format=None, **options):
+    """Integers in [low, high), in the shape of another tensor, laid out as it is."""
     low, high = (low, bounds[0]) if len(bounds) == 1 else bounds or (low, high)
-    return randint(low, high, tuple(input.shape), dtype=dtype or input.dtype, **options)
+    dtype = dtype or input.dtype
+    t = empty_like(input.detach(), dtype=dtype, memory_format=memory_format)
+    drawn = randint(low, high, (t.numel(),), dtype=dtype, **{**options, "requires_grad": False})
+    # The elements are drawn in the order in which they lie in memory.
+    order = sorted(range(t.dim()), key=lambda d: -t.stride(d))
+    t.permute(order)._take_elements(drawn.view([t.size(d) for d in order]))
+    return t.requires_grad_() if options.get("requires_grad") else t
 
 
 def randperm(

@@ -136,6 +136,13 @@ PyObject* take_elements(PyObject* self, PyObject* other) {
   });
 }
 
+PyObject* become(PyObject* self, PyObject* view) {
+  return guarded([&]() -> PyObject* {
+    become_view(as_tensor(self), as_tensor(view)->var);
+    return Py_NewRef(self);
+  });
+}
+
 PyObject* bump_version(PyObject* self, PyObject*) {
   ++as_tensor(self)->var.array.storage->version;
   Py_RETURN_NONE;
@@ -254,6 +261,7 @@ PyMethodDef data_methods[] = {
     {"_set_all", set_all, METH_O, "Every element becomes a number; not recorded."},
     {"_take_elements", take_elements, METH_O, "Elements of another tensor of the same shape; not recorded."},
     {"_count_from_zero", count_from_zero, METH_NOARGS, "Filling a new tensor is no change of it."},
+    {"_become", become, METH_O, "To be from now on a view that was made of the tensor itself."},
     {"_bump_version", bump_version, METH_NOARGS, "Note a change made from outside."},
     {"as_subclass", as_subclass, METH_O, "The same tensor as an instance of a subclass."},
     {"_detached_as", detached_as, METH_O, "The same elements, off the tape, as an instance of a subclass."},

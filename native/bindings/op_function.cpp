@@ -49,6 +49,7 @@ std::string got_types(PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
 bool is_one_function(const std::vector<Overload>& overloads) {
   const std::vector<Parameter>& base = overloads[0].signature.parameters;
   for (const Overload& o : overloads) {
+    if (o.signature.is_old()) continue;
     const std::vector<Parameter>& p = o.signature.parameters;
     if (p.size() < base.size()) return false;
     for (size_t i = 0; i < p.size(); ++i) {
@@ -64,7 +65,7 @@ bool is_one_function(const std::vector<Overload>& overloads) {
   std::string text = concat(f->name, "() received an invalid combination of arguments - got (",
                             got_types(args, n, kwnames), "), but expected one of:\n");
   for (const Overload& o : f->overloads)
-    text += " * " + o.signature.text.substr(o.signature.text.find('(')) + "\n";
+    if (!o.signature.is_old()) text += " * " + o.signature.text.substr(o.signature.text.find('(')) + "\n";
   fail(ErrorKind::Type, text);
 }
 

@@ -137,6 +137,10 @@ def _views(d):
         "transpose": [[x(2, 3, 4), 0, -1], [Strided(x(2, 3)), 0, 1], [x(0, 2), 0, 1]],
         "squeeze": [[x(1, 3, 1), (0, 2)], [x(2, 1), (1,)], [x(2), ()]],
         "squeeze_in_place": [[x(1, 3, 1), (0,)]],
+        "squeeze_all_in_place": [[x(1, 3, 1), (0, 2)]],
+        "unsqueeze_in_place": [[x(3), 0], [Strided(x(2, 3)), -1]],
+        "transpose_in_place": [[x(2, 3, 4), 0, -1]],
+        "t_in_place": [[x(2, 3), 0, 1]],
         "reshape_alias": [[x(2, 6), (3, 4)]],
         "squeeze_all_in_place": [[x(1, 3, 1), (0,)]],
         "squeeze_several_in_place": [[x(1, 3, 1), (0, 2)]],
@@ -185,6 +189,24 @@ def _views(d):
         "split_sizes": [[x(5, 2), (1, 4), 0], [x(3), (0, 3), 0]],
         "unbind": [[x(3, 2), 3, 0], [x(2, 3), 3, 1]],
         "full_like_scalar": [[Fixed(x(2)), 1.5]],
+    }
+
+
+def _norms(d):
+    x, weight, bias = d.normal(3, 4, 2), d.normal(4), d.normal(4)
+    statistics = d.normal(4), d.between(0.5, 2, 4)
+    return {
+        "layer_norm": [
+            [x, 1, d.normal(2), d.normal(2), 0.1],
+            [x, 2, None, None, 1e-5],
+            [Strided(d.normal(3, 4)), 1, weight, None, 0.1],
+        ],
+        "group_norm": [[x, 2, weight, bias, 0.1], [x, 1, None, None, 1e-5]],
+        "batch_norm_train": [[x, weight, bias, 0.1], [d.normal(3, 4), None, None, 1e-5]],
+        "batch_norm_eval": [
+            [x, *statistics, weight, bias, 0.1],
+            [d.normal(3, 4), *statistics, None, None, 0.1],
+        ],
     }
 
 
@@ -360,6 +382,11 @@ def _lists(d):
         "nanmedian_all": [[apart(3, 3)]],
         "softmax": _along(d),
         "safe_softmax": _along(d),
+        **_norms(d),
+        "asinh": [[x(3, 4)], [np.array([-3.0, 0.5])]],
+        "acosh": [[d.between(1.2, 4, 3, 4)]],
+        "atanh": [[d.between(-0.9, 0.9, 3, 4)]],
+        "logaddexp2": [[x(3, 4), x(4)]],
         "scaled_dot_product_attention": _attention(d),
         "log_softmax": _along(d),
         "softmax_backward": [[x(3, 4), positive, 1], [x(3, 4), positive, 0]],
@@ -426,6 +453,10 @@ def _arithmetic(d):
         "rsub": [[x, y]],
         "rsub_scaled": [[x, y, 1.5]],
         "add_scaled": [[x, z, 1.5]],
+        "add_old": [[x, 1.5, z]],
+        "sub_old": [[x, 1.5, z]],
+        "addcmul_old": [[x, 1.5, y, z]],
+        "addcdiv_old": [[x, 1.5, y, d.between(0.5, 2, 3, 1)]],
         "sub_scaled": [[x, z, 1.5]],
         "div_rounded": [[x, d.between(0.5, 2, 4), None]],
         "pow_known": [[positive, e, False] for e in (0.0, 1.0, 2.0, 3.0, 0.5, -0.5, -1.0, -2.0)],
