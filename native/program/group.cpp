@@ -50,6 +50,7 @@ struct Binder::Lowering {
     collect();
     collapse();
     for (const Member& m : members) lower(m);
+    find_early_stores();
     assign_scratch();
     for (const Register& r : step.registers)
       step.widest = std::max(step.widest, static_cast<int32_t>(size_of(r.dtype)));
@@ -157,6 +158,7 @@ struct Binder::Lowering {
   }
 
   void emit(BlockFn fn, int32_t out, int32_t a, int32_t b, int32_t c) {
+    step.registers[out].written = true;
     step.body.push_back({fn, static_cast<uint16_t>(out), static_cast<uint16_t>(a), static_cast<uint16_t>(b),
                          static_cast<uint16_t>(c)});
   }
@@ -200,6 +202,21 @@ struct Binder::Lowering {
     step.cost += 1;
     step.stores.push_back(
         {static_cast<uint16_t>(from), m.store_to, linear(m.store_to) ? -1 : keep_strides(m.store_to)});
+  }
+
+  // A linear store may take place at its instruction, if what it overwrites has been read by then.
+  void find_early_stores() {
+    for (StoreInstruction& st : step.stores) {
+      const auto same = [&](const StoreInstruction& other) { return other.from == st.from; };
+      if (st.strides >= 0 || std::count_if(step.stores.begin(), step.stores.end(), same) != 1) continue;
+      bool made = false, early = true;
+      for (const BlockInstruction& i : step.body) {
+        for (uint16_t r : {i.a, i.b, i.c})
+          early = early && !(made && !step.registers[r].written && step.registers[r].source == st.location);
+        made = made || i.out == st.from;
+      }
+      st.early = made && early;
+    }
   }
 
   // Blocks share scratch once their last reader has run; loads and numbers keep theirs for the whole step.

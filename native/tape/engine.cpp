@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "runtime/threads.h"
-
 namespace pb {
 namespace {
 
@@ -295,16 +293,18 @@ void accumulate(Var& into, Var&& g, bool create_graph) {
     const bool same = a.meta.get() == b.meta.get() && a.meta->is_dense;
     if (same && (a.storage->unique() || b.storage->unique())) {
       const GradMode off(false);
-      Var& kept = a.storage->unique() ? into : g;
       const Argument args[2] = {{&into, {}}, {&g, {}}};
       Plan& p = find_plan({add_op(), args, {}, 0}, 0);
-      BlockFn add = p.direct ? p.direct : add_op()->block->fn[static_cast<int>(a.meta->dtype)];
-      char* to = static_cast<char*>(kept.array.data());
-      const char *x = static_cast<const char*>(a.data()), *y = static_cast<const char*>(b.data());
-      const int64_t width = size_of(a.meta->dtype);
-      parallel_chunks(a.meta->numel, 1 << 16, [&](int64_t i, int64_t end) {
-        add(to + i * width, x + i * width, y + i * width, nullptr, end - i);
-      });
+      Var& kept = a.storage->unique() ? into : g;
+      if (!p.direct) {
+        Ref<Plan> hold(&p);
+        const Array* inputs[2] = {&a, &b};
+        Array sum;
+        p.forward->run(inputs, {}, {&sum, 1}, a.storage->unique() ? 1 : 2);
+        into.array = std::move(sum);
+        return;
+      }
+      p.direct(kept.array.data(), a.data(), b.data(), nullptr, a.meta->numel);
       if (&kept == &g) into = std::move(g);
       return;
     }
