@@ -20,7 +20,7 @@ namespace {
 constexpr int64_t kBlock = 512;  // elements; a few blocks of floats stay in the first-level cache
 constexpr int64_t kStreamBytes = 16 << 20;  // results from this size on are written past the caches
 constexpr int64_t kFetchBytes = 1 << 20;  // operands from this size on are fetched a block ahead
-constexpr int64_t kDirectCount = 4 * kBlock;  // elements from which copies are worth looking for
+constexpr int64_t kFew = 2 * kBlock;  // elements below which a step is run just so
 constexpr int kComputeBound = 6;  // cost of an element from which writing hides behind the computation
 constexpr int64_t kParallelWork = 1 << 16;  // cost-weighted elements from which threads help
 
@@ -179,7 +179,6 @@ bool meets_others(const ElementwiseStep& s, const Addresses& at, const StoreInst
 // Stores (by bit) whose instructions write to memory themselves, which saves the copy at the end of a block.
 uint64_t find_direct(const ElementwiseStep& s, const Addresses& at) {
   uint64_t direct = 0;
-  if (s.count < kDirectCount) return direct;
   for (size_t k = 0; k < s.stores.size() && k < 64; ++k)
     if (s.stores[k].early && !meets_others(s, at, s.stores[k])) direct |= uint64_t{1} << k;
   return direct;
@@ -321,6 +320,11 @@ void run_simple(const ElementwiseStep& s, const Addresses& at, int64_t begin, in
 
 void run_elementwise(const ElementwiseStep& s, const Addresses& at) {
   if (s.count == 0) return;
+  if (s.count < kFew) {
+    if (s.simple) run_simple(s, at, 0, s.count);
+    else RangeRun(s, at, {}, 0, 0, s.count).run();
+    return;
+  }
   const std::vector<Streamed> streamed = find_streamed(s, at);
   const uint64_t direct = find_direct(s, at);
   auto range = [&](int64_t begin, int64_t end) {

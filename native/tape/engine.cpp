@@ -21,6 +21,12 @@ struct Task {
   }
 };
 
+struct Ready {
+  uint64_t sequence;
+  int32_t task;
+  friend bool operator<(const Ready& a, const Ready& b) { return a.sequence < b.sequence; }
+};
+
 // From node to task: open addressing, because it is looked into once an edge.
 class TaskMap {
  public:
@@ -29,8 +35,12 @@ class TaskMap {
   // Empty again, with its memory kept for the next run unless that was a large one.
   void clear() {
     tasks.clear();
+    ready.clear();
+    stack.clear();
     if (slots_.size() > kSlots * 16) {
       tasks.shrink_to_fit();
+      ready.shrink_to_fit();
+      stack.shrink_to_fit();
       slots_ = std::vector<int32_t>(kSlots, -1);
     } else {
       std::fill(slots_.begin(), slots_.end(), -1);
@@ -57,6 +67,10 @@ class TaskMap {
     return slots_[i];
   }
   std::vector<Task> tasks;
+  // What else a run fills and empties, here for the sake of its memory.
+  std::vector<Ready> ready;
+  std::vector<int32_t> stack;
+  std::vector<Var> cotangents, gradients;
 
  private:
   size_t home(const Node* n) const {
@@ -101,12 +115,6 @@ class TaskMapLease {
   std::unique_ptr<TaskMap> map_;
 };
 
-struct Ready {
-  uint64_t sequence;
-  int32_t task;
-  friend bool operator<(const Ready& a, const Ready& b) { return a.sequence < b.sequence; }
-};
-
 class Run;
 thread_local Run* t_run = nullptr;
 
@@ -143,7 +151,7 @@ class Run {
 
  private:
   void discover() {
-    std::vector<int32_t> stack;
+    std::vector<int32_t>& stack = map_.stack;
     bool added = false;
     for (Root& r : request_.roots) {
       const int32_t t = map_.find_or_add(r.node.get(), added);
@@ -275,9 +283,9 @@ class Run {
   Run* outer_;
   TaskMapLease lease_;
   TaskMap& map_ = *lease_;
-  std::vector<Ready> ready_;
+  std::vector<Ready>& ready_ = map_.ready;
   std::vector<int32_t> next_target_;
-  std::vector<Var> cotangents_, gradients_;
+  std::vector<Var>&cotangents_ = map_.cotangents, &gradients_ = map_.gradients;
 };
 
 const Op* add_op() {

@@ -242,13 +242,12 @@ void change(const Application& a, Var& self) {
 
 void change_batched(const Application& a, Stripped& s) {
   ValueLayer* self = s.layer(0);
-  if (!self) g_refuse_batch("an in-place operation puts values of each sample into a tensor that all samples share");
+  if (!self)
+    g_refuse_batch("an in-place operation puts values of each sample into a tensor that all samples share");
   const Op& op = derived(*a.op, LayerKind::Batch, s.mask());
   try {
     change({&op, s.args(), a.ints, a.symbolic}, self->value);
-  } catch (const NoBatchRule&) {
-    g_refuse_batch("an in-place operation has no rule for batches");
-  }
+  } catch (const NoBatchRule&) { g_refuse_batch("an in-place operation has no rule for batches"); }
 }
 
 void copy_into(Var& to, const Var& from) {
