@@ -40,15 +40,17 @@ struct Binder::Lowering {
   ElementwiseStep step;
   Dims shape;                             // full iteration shape
   int order[kMaxDims];                    // axes, outermost first
-  std::vector<int32_t> touched;           // locations read or written
-  std::vector<Dims> full;                 // their strides over the ordered shape
-  std::map<std::pair<int32_t, int>, int32_t> register_of;  // (value, dtype) -> register
+  List<int32_t> touched{&binder.arena_};  // locations read or written
+  List<Dims> full{&binder.arena_};        // their strides over the ordered shape
+  std::pmr::map<std::pair<int32_t, int>, int32_t> register_of{&binder.arena_};  // (value, dtype) -> register
 
   void run() {
     shape = Dims(members.front().meta->shape());
     step.count = members.front().meta->numel;
     collect();
     collapse();
+    step.registers.reserve(touched.size() + 2 * members.size());
+    step.body.reserve(members.size());
     for (const Member& m : members) lower(m);
     find_early_stores();
     assign_scratch();
@@ -222,7 +224,7 @@ struct Binder::Lowering {
   // Blocks share scratch once their last reader has run; loads and numbers keep theirs for the whole step.
   void assign_scratch() {
     const size_t n = step.registers.size();
-    std::vector<int32_t> last(n, -1);
+    List<int32_t> last(n, -1, &binder.arena_);
     const auto end = static_cast<int32_t>(step.body.size());
     for (int32_t k = 0; k < end; ++k) {
       const BlockInstruction& b = step.body[k];
@@ -232,7 +234,7 @@ struct Binder::Lowering {
     for (Register& r : step.registers)
       if (r.kind != Register::Kind::Linear && r.kind != Register::Kind::Block)
         r.scratch = step.scratch_blocks++;
-    std::vector<int32_t> free;
+    List<int32_t> free(&binder.arena_);
     for (int32_t k = 0; k < end; ++k) {
       const BlockInstruction& b = step.body[k];
       Register& out = step.registers[b.out];
@@ -266,7 +268,7 @@ void Binder::emit_group(std::span<const Member> members) { Lowering(*this, membe
 
 void Binder::close_group() {
   if (group_.empty()) return;
-  std::vector<Member> members;
+  List<Member> members(&arena_);
   members.swap(group_);
   emit_group(members);
   std::fill(group_of_.begin(), group_of_.end(), 0);
@@ -303,7 +305,7 @@ void Binder::store_in_place() {
            "\nAn in-place operation cannot change the shape of its tensor; use the form that returns a new "
            "one.");
     }
-    Member m{&copy_op(), {source}, -1, {meta->dtype, meta->dtype}, meta, target};
+    Member m{&copy_op(), List<int32_t>({source}, &arena_), -1, {meta->dtype, meta->dtype}, meta, target};
     if (!(Dims(metas_[source]->shape()) == both)) location_of(source);
     if (!group_.empty() && reads_target_otherwise(m)) close_group();
     current_ = static_cast<int32_t>(p_.instructions.size() + k);
