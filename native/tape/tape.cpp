@@ -78,17 +78,21 @@ uint64_t peek_sequence() { return t_sequence; }
 
 // A node that dies may be the last to hold those before it; a worklist keeps the stack flat.
 void Node::dispose(Node* first) {
-  static thread_local std::vector<Node*> work;
-  static thread_local bool running = false;
-  work.push_back(first);
-  if (running) return;
-  running = true;
-  while (!work.empty()) {
-    Node* n = work.back();
-    work.pop_back();
+  struct Pending {
+    std::vector<Node*> nodes;
+    bool running = false;
+  };
+  static thread_local Pending of_thread;
+  Pending& p = of_thread;  // looked up once
+  p.nodes.push_back(first);
+  if (p.running) return;
+  p.running = true;
+  while (!p.nodes.empty()) {
+    Node* n = p.nodes.back();
+    p.nodes.pop_back();
     n->destroy();  // edges that reach zero come back here through release()
   }
-  running = false;
+  p.running = false;
 }
 
 namespace {
@@ -482,7 +486,7 @@ Ref<Node> apply_in_place(const Application& a) {
          "\nAn in-place operation cannot change the shape of its tensor; use the form that returns a new "
          "one.");
   }
-  std::vector<Array> results(p->out.size());
+  Small<Array, 4> results(p->out.size());
   Ref<OperationNode> node;
   if (g_before_change) [[unlikely]]
     g_before_change(self.array);
@@ -499,7 +503,7 @@ Ref<Node> apply_in_place(const Application& a) {
     results[0] = self.array;
   } else {
     // The result is computed beside and copied: short, and right whatever the op reads of itself.
-    run_bound(*p, a, results);
+    run_bound(*p, a, results.span());
     copy_elements(self.array, results[0]);
     // Plans expect the layout that they chose: a tensor of another one is not what the node keeps.
     if (p->out[0].get() == self.array.meta.get()) results[0] = self.array;
@@ -507,7 +511,7 @@ Ref<Node> apply_in_place(const Application& a) {
   ++self.array.storage->version;
   if (need) {
     node = OperationNode::make(p, a);
-    node->keep(a, results);
+    node->keep(a, results.span());
     for (size_t k = 0; k < p->rule->saves.size(); ++k) {
       const Save& s = p->rule->saves[k];
       if (s.output) continue;
