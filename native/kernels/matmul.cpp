@@ -17,8 +17,7 @@ namespace {
 // Work is counted in multiply-adds. All limits depend on sizes alone, so neither the choice of a kernel nor
 // the cut into slices, and so no digit of a result, depends on the number of threads.
 constexpr double kChunkWork = 250e3;      // what makes waking another thread worth while
-constexpr double kOwnWork =
-    7e6;          // up to here the own kernels serve: as fast, and in torch's order for long k
+constexpr double kOwnWork = 7e6;      // a product that a BLAS may take, where one is wanted at all
 constexpr double kBlasSlice = 1.0e6;  // a slice of a BLAS product, at the least
 // Slices for the own kernels. Each packs its part of B, and of A where columns lie apart, so they are as large
 // as the second cache likes, and smaller only until there are some to share out.
@@ -188,10 +187,11 @@ template <class T> Grid own_grid(const GemmTask<T>& g) {
   return Grid(g.m, g.n, round_up(parts_of(g.m, down), 16), round_up(parts_of(g.n, across), kFewColumns));
 }
 
-// Where the own kernels have 64-byte vectors they were ahead of OpenBLAS at every size measured, up to 2048^3.
+// With fused multiply-adds the own kernels were ahead of OpenBLAS at every size measured, up to 2048^3, and keep
+// to torch's order of summation. Without, a BLAS that knows the processor is faster for all but small products.
 template <class T> bool wants_blas(const GemmTask<T>& g) {
-  static const bool wide = std::strcmp(gemm_kernels().isa, "avx512") == 0;
-  if (wide || g.m == 1 || g.n == 1 || g.k == 0 || work(g) <= kOwnWork) return false;
+  static const bool plain = std::strcmp(gemm_kernels().isa, "baseline") == 0;
+  if (!plain || g.m == 1 || g.n == 1 || g.k == 0 || work(g) <= kOwnWork) return false;
   return std::min({g.m, g.n, g.k}) >= 8 && blas_available();
 }
 
