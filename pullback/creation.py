@@ -82,9 +82,6 @@ def in_format(t, memory_format):
     return _core.empty_strided(list(t.shape), strides, t.dtype)
 
 
-_CXX_NAMES = {_core.uint8: "uint8_t", _core.int32: "int", _core.int64: "int64_t", _core.float32: "float"}
-
-
 def fits(value, dtype) -> bool:
     """Whether a number can be stored without leaving the type's range (a negative one may wrap around)."""
     if dtype.is_floating_point or dtype == _core.bool:
@@ -93,19 +90,6 @@ def fits(value, dtype) -> bool:
         return False
     limits = iinfo(dtype)
     return (-limits.max if not dtype.is_signed else limits.min) <= int(value) <= limits.max
-
-
-def check_fill(value, dtype):
-    """Refuses to fill with a number that the type does not hold."""
-    too_large = (
-        dtype == _core.float32
-        and isinstance(value, float)
-        and math.isfinite(value)
-        and abs(value) > 3.4028236e38
-    )
-    if too_large or not fits(value, dtype):
-        raise RuntimeError(f"value cannot be converted to type {_CXX_NAMES[dtype]} without overflow")
-    return value
 
 
 def full(
@@ -133,7 +117,7 @@ def full(
         kinds = {bool: _core.bool, int: _core.int64}
         dtype = kinds.get(type(fill_value)) or _core.get_default_dtype()
     t = _core.empty(sizes_of((size,), "full"), out_dtype("full", dtype, out))
-    t._set_all(check_fill(fill_value, t.dtype))
+    t._set_all(fill_value)
     return finish(t, out, requires_grad, "full")
 
 
@@ -223,7 +207,7 @@ def full_like(
 ):
     """One repeated number, in the shape and type of another tensor."""
     t = _like("full_like", input, dtype, device, memory_format)
-    t._set_all(check_fill(number("full_like", "fill_value", 2, fill_value), t.dtype))
+    t._set_all(number("full_like", "fill_value", 2, fill_value))
     return finish(t, out, requires_grad, "full_like")
 
 

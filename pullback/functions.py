@@ -130,8 +130,13 @@ def set_default_device(device):
 def vander(x, N=None, increasing=False):
     """The powers of a vector's elements, one power a column."""
     n = x.numel() if N is None else N
-    columns = [x**k for k in range(n)]
-    return f["_stack"](columns if increasing else columns[::-1], 1)
+    result = _core.empty([x.numel(), n], x.dtype if x.dtype.is_floating_point else _core.int64)
+    if n > 0:
+        result.select(1, 0).fill_(1)
+    if n > 1:
+        f["narrow"](result, 1, 1, n - 1).copy_(x.unsqueeze(1))
+        f["narrow"](result, 1, 1, n - 1).copy_(f["narrow"](result, 1, 1, n - 1).cumprod(1))
+    return result if increasing else result.flip((1,))
 
 
 def get_num_threads():

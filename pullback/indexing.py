@@ -126,10 +126,8 @@ def _split(self, key):
             tensors[axis] = p
             axis += width
         elif p is Ellipsis:
-            rest = self.dim() - taken
-            views.extend([_WHOLE] * rest)
-            axis += rest
-            taken = self.dim()
+            views.extend([_WHOLE] * (self.dim() - taken))
+            axis += self.dim() - taken
         else:
             views.append(p)
             axis += p is None or isinstance(p, slice)
@@ -189,6 +187,7 @@ def _write(view, value):
     if isinstance(value, Tensor):
         same = tuple(value.shape) == tuple(view.shape)
         if same and not _is_recorded(view, value):
+            view._check_writable()
             view._take_elements(value)
         elif same:
             f["copy_"](view, value)
@@ -197,8 +196,9 @@ def _write(view, value):
         else:
             f["copy_"](view, f["expand"](_without_leading_ones(value), view.shape))
     elif _is_recorded(view, value):
-        f["fill_"](view, value)
+        f["_fill_assigned_"](view, value)
     else:
+        view._check_writable()
         view._set_all(value)
 
 
@@ -232,8 +232,8 @@ def set_item(self, key, value):
     if key is False:  # chooses nothing
         return None
     if _is_basic(key):
-        whole = key is Ellipsis or key == _WHOLE
-        return _write(self if whole and self.dim() else _core.basic_index(self, key), value)
+        whole = key is Ellipsis or key == () or (key == _WHOLE and self.dim())
+        return _write(self if whole else _core.basic_index(self, key), value)
     view, tensors = _split(self, key)
     if not tensors:
         return _write(view, value)

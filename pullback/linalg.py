@@ -10,6 +10,7 @@ vector_norm = f["linalg_vector_norm"]
 cross = f["linalg_cross"]
 matmul = f["matmul"]
 matrix_power = f["matrix_power"]
+multi_dot = f["linalg_multi_dot"]
 
 
 def norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None):
@@ -29,11 +30,3 @@ def diagonal(A, *, offset=0, dim1=-2, dim2=-1):
 def vecdot(x, y, *, dim=-1, out=None):
     """The inner products of vectors along an axis."""
     return f["sum"](x * y, dim)
-
-
-def multi_dot(tensors, *, out=None):
-    """The product of a chain of matrices; the first and the last may be vectors."""
-    result = tensors[0]
-    for t in tensors[1:]:
-        result = matmul(result, t)
-    return result

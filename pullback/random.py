@@ -11,6 +11,7 @@ from pullback import _core
 from pullback.arguments import device_of, dtype_of, finish, integer, kind_name, sized, sizes_of
 from pullback.creation import empty, empty_like, from_numpy
 from pullback.errors import DtypeError
+from pullback.trace.tracer import functions as f
 from pullback.types import CPU, check_device
 
 Tensor = _core.Tensor
@@ -218,10 +219,16 @@ def randint(
     )
 
 
-def randint_like(input, *bounds, low=0, high=None, dtype=None, **options):
-    """Integers in [low, high), in the shape of another tensor."""
+def randint_like(input, *bounds, low=0, high=None, dtype=None, memory_format=None, **options):
+    """Integers in [low, high), in the shape of another tensor, laid out as it is."""
     low, high = (low, bounds[0]) if len(bounds) == 1 else bounds or (low, high)
-    return randint(low, high, tuple(input.shape), dtype=dtype or input.dtype, **options)
+    dtype = dtype or input.dtype
+    t = empty_like(input.detach(), dtype=dtype, memory_format=memory_format)
+    drawn = randint(low, high, (t.numel(),), dtype=dtype, **{**options, "requires_grad": False})
+    # The elements are drawn in the order in which they lie in memory.
+    order = sorted(range(t.dim()), key=lambda d: -t.stride(d))
+    t.permute(order)._take_elements(drawn.view([t.size(d) for d in order]))
+    return t.requires_grad_() if options.get("requires_grad") else t
 
 
 def randperm(
@@ -336,7 +343,8 @@ def fork_rng(devices=None, enabled=True, **_):
 # ---- in place ----
 
 
-def _fill(self, fill, generator, *args):
+def _fill(self, fill, generator, *args, op=None):
+    """Overwrites with draws; `op` names the change in the graph, by the fill's own name where it is None."""
     self._check_writable()
     if not self.dtype.is_floating_point and fill in (_core.fill_uniform, _core.fill_normal):
         kernel = "check_uniform_bounds" if fill is _core.fill_uniform else "normal_kernel_cpu"
@@ -353,7 +361,8 @@ def _fill(self, fill, generator, *args):
             fill(flat[start : start + 8], _of(generator), *args)
     else:
         fill(t, _of(generator), *args)
-    return self.copy_(t) if recorded else self._take_elements(t)
+    op = op or fill.__name__.removeprefix("fill_")
+    return f[f"_{op}_drawn_"](self, t) if recorded else self._take_elements(t)
 
 
 def uniform_(self, from_=0, to=1, *, generator=None, **named):
@@ -375,30 +384,32 @@ def random_(self, *bounds, generator=None, **named):
         bounds = (bounds[0] if bounds else named.get("from", 0), named.get("to"))
     if not bounds:
         return _fill(self, _core.fill_random, generator)
+    op = "random_between" if len(bounds) == 2 else "random_below"
     from_, to = bounds if len(bounds) == 2 else (0, bounds[0])
     if to is None:
-        return _fill(self, _core.fill_randint_from, generator, from_)
+        return _fill(self, _core.fill_randint_from, generator, from_, op=op)
     if from_ >= to:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={from_} >= to={to}")
     if not _core.randint_is_exact(self.dtype, from_, to):
         warnings.warn(f"to - 1 is out of bounds for {self.dtype}", UserWarning, stacklevel=2)
-    return _fill(self, _core.fill_randint, generator, from_, to)
+    return _fill(self, _core.fill_randint, generator, from_, to, op=op)
 
 
 def bernoulli_(self, p=0.5, *, generator=None):
     if isinstance(p, Tensor):
-        p = p.detach()
-        if bool(((p < 0) | (p > 1)).any()):
+        probabilities = p.detach()
+        if bool(((probabilities < 0) | (probabilities > 1)).any()):
             raise RuntimeError(
                 "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be "
                 "improved?  If so, "
                 "please report an enhancement request to PyTorch.)\nProbabilities lie between 0 and 1."
             )
-        if self.is_contiguous():
-            return _fill(self, _core.fill_bernoulli_tensor, generator, p.expand(self.shape).contiguous())
+        self._check_writable()
+        probabilities = probabilities.expand(self.shape).contiguous()
         t = _core.empty(list(self.shape), self.dtype)
-        _core.fill_bernoulli_tensor(t, _of(generator), p.expand(self.shape).contiguous())
-        return self._take_elements(t)
+        _core.fill_bernoulli_tensor(t, _of(generator), probabilities)
+        recorded = _core.is_grad_enabled() and (self.requires_grad or p.requires_grad)
+        return f["_bernoulli_tensor_drawn_"](self, p, t) if recorded else self._take_elements(t)
     if not 0 <= p <= 1:
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
     return _fill(self, _core.fill_bernoulli, generator, float(p))

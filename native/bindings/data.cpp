@@ -88,7 +88,10 @@ PyObject* storage_bytes(PyObject* self, PyObject*) { return PyLong_FromSize_t(ar
 PyObject* is_contiguous(PyObject* self, PyObject* const*, Py_ssize_t, PyObject*) {
   return boolean(array(self).meta->is_contiguous);
 }
-PyObject* is_inference(PyObject* self, PyObject*) { return boolean(array(self).storage->inference); }
+PyObject* is_inference(PyObject* self, PyObject*) {
+  const Storage* memory = array(self).storage.get();
+  return boolean(memory && memory->inference);
+}
 PyObject* is_dense(PyObject* self, PyObject*) { return boolean(array(self).meta->is_dense); }
 
 PyObject* shares_memory(PyObject* self, PyObject* other) {
@@ -104,6 +107,7 @@ PyObject* set_all(PyObject* self, PyObject* value) {
     if (t->var.layer) return PyObject_CallMethod(self, "fill_", "O", value);
     check_not_inference(t->var.array);
     check_no_internal_overlap(t->var.array);
+    require_fits(s, t->var.array.meta->dtype);
     if (g_before_change) g_before_change(t->var.array);
     fill_elements(t->var.array, s);
     ++t->var.array.storage->version;
@@ -134,6 +138,13 @@ PyObject* take_elements(PyObject* self, PyObject* other) {
       copy_elements(t->var.array, from);
     }
     ++t->var.array.storage->version;
+    return Py_NewRef(self);
+  });
+}
+
+PyObject* become(PyObject* self, PyObject* view) {
+  return guarded([&]() -> PyObject* {
+    become_view(as_tensor(self), as_tensor(view)->var);
     return Py_NewRef(self);
   });
 }
@@ -276,6 +287,7 @@ PyMethodDef data_methods[] = {
     {"_set_all", set_all, METH_O, "Every element becomes a number; not recorded."},
     {"_take_elements", take_elements, METH_O, "Elements of another tensor of the same shape; not recorded."},
     {"_count_from_zero", count_from_zero, METH_NOARGS, "Filling a new tensor is no change of it."},
+    {"_become", become, METH_O, "To be from now on a view that was made of the tensor itself."},
     {"_bump_version", bump_version, METH_NOARGS, "Note a change made from outside."},
     {"_as_class", as_class, METH_O, "A new result as an instance of a subclass."},
     {"as_subclass", as_subclass, METH_O, "The same tensor as an instance of a subclass."},

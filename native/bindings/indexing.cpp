@@ -38,8 +38,17 @@ class Walker {
   }
   const Meta& meta() const { return *as_tensor(current_.get())->var.array.meta; }
 
+  // A second ellipsis leads past the last axis, as in torch: nothing but the end of the key may follow it.
+  void require_axis(int axis) const {
+    const int n = meta().ndim;
+    if (axis < n) return;
+    fail(ErrorKind::Index, "Dimension out of range (expected to be in range of [", -n, ", ", n - 1,
+         "], but got ", axis, ")\nWrite one ellipsis only.");
+  }
+
   void select(int axis, PyObject* key) {
     static const Op* op = find_op("select");
+    require_axis(axis);
     Owned number = own(PyNumber_Index(key));
     const int64_t index = PyLong_AsLongLong(number.get());
     if (index == -1 && PyErr_Occurred()) throw PythonError();
@@ -54,6 +63,7 @@ class Walker {
 
   void slice(int axis, PyObject* key) {
     static const Op* op = find_op("slice");
+    require_axis(axis);
     Py_ssize_t start, stop, stride;
     check(PySlice_Unpack(key, &start, &stop, &stride));
     if (stride <= 0) fail(ErrorKind::Value, "step must be greater than zero\nReverse an axis with flip().");
@@ -68,10 +78,14 @@ class Walker {
     step(op, ints, 0);
   }
 
-  PyObject* finish(PyObject* self) {
+  // The key chose everything: still a new tensor. Torch's node for x[:] is a slice, for x[:, :] and x[...] an alias.
+  PyObject* finish(PyObject* self, bool slice) {
     if (current_.get() != self) return current_.release();
-    static const Op* alias = find_op("alias");  // x[:] is a new tensor
-    step(alias, {}, 0);
+    static const Op* alias = find_op("alias");
+    static const Op* slice_op = find_op("slice");
+    const int64_t whole[4] = {0, 0, slice ? meta().size(0) : 0, 1};
+    if (slice) step(slice_op, whole, 14);
+    else step(alias, {}, 0);
     return current_.release();
   }
 
@@ -84,13 +98,11 @@ PyObject* basic(PyObject* self, PyObject* key) {
   const int ndim = w.meta().ndim;
   const bool tuple = PyTuple_Check(key);
   const Py_ssize_t n = tuple ? PyTuple_GET_SIZE(key) : 1;
-  Py_ssize_t taken = 0, dots = 0;
+  Py_ssize_t taken = 0;
   for (Py_ssize_t i = 0; i < n; ++i) {
     PyObject* k = tuple ? PyTuple_GET_ITEM(key, i) : key;
-    if (k == Py_Ellipsis) ++dots;
-    else if (k != Py_None) ++taken;
+    if (k != Py_Ellipsis && k != Py_None) ++taken;
   }
-  if (dots > 1) fail(ErrorKind::Index, "an index can only have a single ellipsis ('...')");
   if (taken > ndim) {
     if (ndim == 0 && taken == 1 && n == 1) {
       fail(ErrorKind::Index,
@@ -107,7 +119,7 @@ PyObject* basic(PyObject* self, PyObject* key) {
     else if (PySlice_Check(k)) w.slice(axis++, k);
     else w.select(axis, k);
   }
-  return w.finish(self);
+  return w.finish(self, PySlice_Check(key));
 }
 
 PyObject* get_item(PyObject* self, PyObject* key) {

@@ -3,6 +3,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "bindings/foreign.h"
 #include "bindings/function_node.h"
 #include "bindings/node_object.h"
 #include "bindings/op_function.h"
@@ -124,6 +125,7 @@ void init_runtime(nb::module_& m) {
 
 void init_tape(nb::module_& m) {
   m.def("is_grad_enabled", grad_enabled);
+  m.def("short_name", short_name);
   m.def("set_grad_enabled", set_grad_enabled);
   m.def("is_inference_mode_enabled", inference_mode);
   m.def("is_recording", recording);
@@ -198,6 +200,7 @@ NB_MODULE(_core, m) {
   init_random(m);
   init_step(m);
   init_transform(m);
+  init_foreign(m);
   m.def("empty", empty);
   m.def("empty_strided", empty_strided);
   m.def("borrow", borrow);

@@ -58,6 +58,18 @@ PyObject* edge_object(Edge& e) {
   return check(Py_BuildValue("(OI)", next.get(), e.nr));
 }
 
+// (shape, strides), two tuples.
+Owned layout_of(const Meta& m) {
+  auto tuple = [](std::span<const int64_t> values) {
+    Owned t = own(PyTuple_New(static_cast<Py_ssize_t>(values.size())));
+    for (size_t i = 0; i < values.size(); ++i)
+      PyTuple_SET_ITEM(t.get(), i, check(PyLong_FromLongLong(values[i])));
+    return t;
+  };
+  Owned shape = tuple(m.shape()), strides = tuple(m.strides());
+  return own(PyTuple_Pack(2, shape.get(), strides.get()));
+}
+
 PyObject* next_functions(PyObject* o, void*) {
   return guarded([&]() -> PyObject* {
     Node& n = *as_node(o)->node;
@@ -121,18 +133,21 @@ PyObject* hook_dict(PyObject* o, PyObject* which) {
   });
 }
 
-// Of an operation: its declaration, an edge for each operand (numbers and tensors), numbers, integers, and which
-// operands are tensors. None for other nodes.
+// Of an operation: its declaration, an edge for each operand (numbers and tensors), numbers, integers, which
+// operands are tensors, and (shape, strides) of each operand. None for other nodes.
 PyObject* application(PyObject* o, PyObject*) {
   return guarded([&]() -> PyObject* {
     auto* n = dynamic_cast<OperationNode*>(as_node(o)->node);
     if (!n || !n->plan().op->declaration) Py_RETURN_NONE;
     const Plan& p = n->plan();
     Owned edges = own(PyList_New(0)), numbers = own(PyList_New(0)), ints = own(PyList_New(0));
+    Owned layouts = own(PyList_New(0));
     size_t tensor = 0;
     for (const auto& m : p.in) {
       Owned e = m ? own(edge_object(n->edge(tensor++))) : own(Py_BuildValue("(Oi)", Py_None, 0));
       check(PyList_Append(edges.get(), e.get()));
+      Owned layout = m ? layout_of(*m) : Owned::borrow(Py_None);
+      check(PyList_Append(layouts.get(), layout.get()));
     }
     for (const Scalar& s : n->scalars()) {
       Owned v = own(scalar_object(s));
@@ -148,7 +163,8 @@ PyObject* application(PyObject* o, PyObject*) {
       check(PyList_Append(tensors.get(), v.get()));
     }
     PyObject* declaration = static_cast<PyObject*>(p.op->declaration);
-    return Py_BuildValue("(OOOOO)", declaration, edges.get(), numbers.get(), ints.get(), tensors.get());
+    return Py_BuildValue("(OOOOOO)", declaration, edges.get(), numbers.get(), ints.get(), tensors.get(),
+                         layouts.get());
   });
 }
 
@@ -208,10 +224,10 @@ PyMethodDef methods[] = {
     {"_token", token, METH_NOARGS, "Stands for the node without holding it."},
     {"_hooks", hook_dict, METH_O, "The dict of hooks, 'pre' or 'post'."},
     {"_application", application, METH_NOARGS,
-     "(declaration, edges by operand, numbers, integers, positions of tensors), or None."},
+     "(declaration, edges by operand, numbers, integers, positions of tensors, layouts), or None."},
     {"_context", context, METH_NOARGS, "The ctx of a user's Function, or None."},
     {"_saves", saves, METH_NOARGS, "Which values the node keeps: (is an output, position)."},
-    {"_saved_value", saved_value, METH_O, "One of the values that the node keeps, by its place in _saves()."},
+    {"_kept_value", saved_value, METH_O, "One of the values that the node keeps, by its place in _saves()."},
     {"_pack_saved", pack_saved, METH_VARARGS, "Hands a kept value to a pair of hooks."},
     {nullptr, nullptr, 0, nullptr},
 };

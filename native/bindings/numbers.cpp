@@ -102,8 +102,13 @@ PyObject* binary_in_place(OpSlot& slot, PyObject* a, PyObject* b) {
   });
 }
 
-PyObject* add(PyObject* a, PyObject* b) { return binary(op_add, a, b); }
-PyObject* mul(PyObject* a, PyObject* b) { return binary(op_mul, a, b); }
+// Torch puts the tensor first: so do the edges of its node.
+PyObject* commutative(OpSlot& slot, PyObject* a, PyObject* b) {
+  return is_tensor(a) ? binary(slot, a, b) : binary(slot, b, a);
+}
+
+PyObject* add(PyObject* a, PyObject* b) { return commutative(op_add, a, b); }
+PyObject* mul(PyObject* a, PyObject* b) { return commutative(op_mul, a, b); }
 PyObject* floor_divide(PyObject* a, PyObject* b) { return binary(op_floor_divide, a, b); }
 PyObject* remainder(PyObject* a, PyObject* b) { return binary(op_remainder, a, b); }
 PyObject* bit_and(PyObject* a, PyObject* b) { return binary(op_and, a, b); }

@@ -49,6 +49,7 @@ std::string got_types(PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
 bool is_one_function(const std::vector<Overload>& overloads) {
   const std::vector<Parameter>& base = overloads[0].signature.parameters;
   for (const Overload& o : overloads) {
+    if (o.signature.is_old()) continue;
     const std::vector<Parameter>& p = o.signature.parameters;
     if (p.size() < base.size()) return false;
     for (size_t i = 0; i < p.size(); ++i) {
@@ -64,7 +65,7 @@ bool is_one_function(const std::vector<Overload>& overloads) {
   std::string text = concat(f->name, "() received an invalid combination of arguments - got (",
                             got_types(args, n, kwnames), "), but expected one of:\n");
   for (const Overload& o : f->overloads)
-    text += " * " + o.signature.text.substr(o.signature.text.find('(')) + "\n";
+    if (!o.signature.is_old()) text += " * " + o.signature.text.substr(o.signature.text.find('(')) + "\n";
   fail(ErrorKind::Type, text);
 }
 
@@ -127,6 +128,25 @@ class ScratchLease {
   std::unique_ptr<Scratch> scratch_;
 };
 
+void check_call(const Op* op, const std::vector<PyObject*>& values) {
+  Owned check_call = own(PyObject_GetAttrString(static_cast<PyObject*>(op->declaration), "check_call"));
+  own(PyObject_Vectorcall(check_call.get(), values.data(), values.size(), nullptr));
+}
+
+// Where torch's reshape cannot be a plain view of a contiguous tensor, its graph shows how it was done.
+PyObject* reshape_recorded(const Op* op, const BoundCall& c) {
+  static const Op* alias = find_op("reshape_alias");
+  static const Op* contiguous = find_op("contiguous");
+  static const Op* unsafe_view = find_op("unsafe_view");
+  Ref<Meta> meta;
+  int64_t offset = 0;
+  if (op->view->view(*c.args[0].var->array.meta, Ints(c.ints), meta, offset))
+    return call_op(alias, c.args, c.ints, c.symbolic, c.first);
+  Owned copy = own(call_op(contiguous, c.args, {}, 0, nullptr));
+  const Argument args[1] = {{&var_of(copy.get()), {}}};
+  return call_op(unsafe_view, args, c.ints, c.symbolic, nullptr);
+}
+
 PyObject* run_overload(OpFunction* f, size_t k, ScratchLease& s, PyObject* const* args, Py_ssize_t n,
                        PyObject* kwnames) {
   PyTypeObject* result_class = nullptr;
@@ -138,10 +158,15 @@ PyObject* run_overload(OpFunction* f, size_t k, ScratchLease& s, PyObject* const
   }
   if (c.foreign) return dispatch(reinterpret_cast<PyObject*>(f), k, s->values);
   const Op* op = f->overloads[k].op;
+  if (op->checks_calls) check_call(op, s->values);
   if (f->in_place) {
     Owned changed = own(in_place(op, c.args, c.ints, c.symbolic, c.first));
     return result_class ? in_class(changed.get(), result_class) : changed.release();
   }
+  static const Op* reshape = find_op("reshape");
+  if (op == reshape && c.args[0].var->node && !c.args[0].var->layer && grad_enabled() && !result_class &&
+      !c.args[0].var->array.meta->is_contiguous)
+    return reshape_recorded(op, c);
   PyObject* result_type = f->result_type == Py_None ? nullptr : f->result_type;
   return call_op(op, c.args, c.ints, c.symbolic, c.first, result_class, result_type);
 }

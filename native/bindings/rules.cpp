@@ -157,6 +157,10 @@ uintptr_t register_op_py(const std::string& name, const std::string& node_name, 
   op.node_name = node_name;
   op.differentiable = differentiable;
   op.typing = static_cast<Typing>(typing);
+  op.number_node_name = nb::cast<std::string>(nb::getattr(declaration, "number_node_name", nb::str("")));
+  op.divides = nb::cast<bool>(nb::getattr(declaration, "divides", nb::bool_(false)));
+  op.uniform = nb::cast<bool>(nb::getattr(declaration, "uniform", nb::bool_(false)));
+  op.checks_calls = nb::hasattr(declaration, "check_call");
   op.declaration = declaration.release().ptr();  // declarations live as long as the process
   if (family == "elementwise") {
     op.family = Family::Elementwise;

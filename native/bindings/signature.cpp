@@ -59,6 +59,7 @@ Parameter parse_parameter(std::string_view text) {
       choices = bar == std::string_view::npos ? std::string_view() : choices.substr(bar + 1);
     }
   }
+  if (type == "Number") p.old = true, type = "Scalar";
   p.kind = kind_of(type);
   if (const size_t eq = rest.find('='); eq != std::string_view::npos) {
     p.fallback = check(default_of(trim(rest.substr(eq + 1))));
@@ -219,7 +220,7 @@ bool take(const Parameter& p, PyObject* o, BoundCall& out) {
         out.foreign = o;
         return true;
       }
-      if (p.kind == Kind::Scalar && is_tensor(o) && as_tensor(o)->var.array.meta->numel == 1) {
+      if (p.kind == Kind::Scalar && !p.old && is_tensor(o) && as_tensor(o)->var.array.meta->numel == 1) {
         const Array a = readable(o);
         out.args.push_back({nullptr, load_scalar(a.meta->dtype, a.data())});
         return true;

@@ -9,6 +9,8 @@
 //   Tensor?                       0 or 1;  Tensor[]: the count;  Tensor?[]: the count, then 0 or 1 each
 // Those of type size are symbolic: programs take them as parameters, so that they do not cause a new trace.
 #pragma once
+#include <algorithm>
+
 #include "bindings/tensor.h"
 
 namespace pb::py {
@@ -21,6 +23,7 @@ struct Parameter {
   Kind kind;
   bool list = false, optional = false, optional_items = false;
   bool keyword_only = false, variadic = false;
+  bool old = false;  // "Number": a Scalar in a place of old, no tensor; errors do not tell of such overloads
   std::vector<std::string> choices;
   PyObject* fallback = nullptr;  // the default as a Python object; null: required
 };
@@ -29,6 +32,8 @@ struct Signature {
   std::string name;
   std::string text;
   std::vector<Parameter> parameters;
+
+  bool is_old() const { return std::ranges::any_of(parameters, &Parameter::old); }
 };
 
 Signature parse_signature(const std::string& text);
@@ -38,7 +43,7 @@ struct BoundCall {
   std::vector<Argument> args;
   std::vector<int64_t> ints;
   uint64_t symbolic = 0;
-  PyObject* foreign = nullptr;   // an argument that is neither a plain tensor nor a number: Python decides
+  PyObject* foreign = nullptr;  // an argument that is neither a plain tensor nor a number: Python decides
   PyTypeObject* subclass = nullptr;
   bool unrelated_classes = false;  // `subclass` does not stand for all of them
   TensorObject* first = nullptr;

@@ -178,7 +178,7 @@ void set_requires_grad(TensorObject* t, bool on) {
          "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
   }
   if (on == static_cast<bool>(v.node)) return;
-  if (on && v.array.storage->inference && !inference_mode()) {
+  if (on && v.array.storage && v.array.storage->inference && !inference_mode()) {
     fail(ErrorKind::Grad,
          "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.\n",
          "Make a clone() of it, which is an ordinary tensor.");
@@ -205,7 +205,8 @@ void mark_view(TensorObject* view, TensorObject* base) {
   view->no_grad_view = !recording() || base->no_grad_view;
   view->multi_view = base->multi_view;
   view->function_view = base->function_view;
-  view->inference_view = base->inference_view || (inference_mode() && !root->var.array.storage->inference);
+  const Storage* memory = root->var.array.storage.get();
+  view->inference_view = base->inference_view || (memory && inference_mode() && !memory->inference);
 }
 
 namespace {
@@ -264,14 +265,10 @@ std::string ambiguous(const char* mode) {
   }
   const Var& v = t->var;
   if (!v.node) fail(ErrorKind::Inplace, "A view was created in no_grad mode and ", without_node, why);
-  const std::string& name = v.node->name();
-  fail(ErrorKind::Inplace, "Output ", v.nr, " of ", name.substr(0, name.rfind("Backward")), " is a view and ",
-       what, why);
+  fail(ErrorKind::Inplace, "Output ", v.nr, " of ", short_name(v.node->name()), " is a view and ", what, why);
 }
 
 }  // namespace
-
-namespace {
 
 // A new place on the tape. The gradient to retain is from now on the new value's; hooks stay with the old one.
 void move_to_node(TensorObject* t, Ref<Node> node, uint32_t nr) {
@@ -289,8 +286,6 @@ void move_to_node(TensorObject* t, Ref<Node> node, uint32_t nr) {
   t->var.nr = nr;
 }
 
-}  // namespace
-
 void refresh(TensorObject* t) {
   if (t->base->var.node && is_restricted_view(t)) {
     refuse_view(t, "its base or another view of its base has been modified inplace.",
@@ -307,7 +302,7 @@ void refresh(TensorObject* t) {
 }
 
 void check_not_inference(const Array& a) {
-  if (!a.storage->inference || inference_mode()) return;
+  if (!a.storage || !a.storage->inference || inference_mode()) return;
   fail(ErrorKind::Inplace,
        "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a ",
        "clone to get a normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 "
@@ -336,7 +331,9 @@ void check_in_place(TensorObject* t, bool records) {
 void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr) {
   if (!node) return;
   static const std::string slices = "torch::autograd::CopySlices";
-  t->var.array.storage->changed_by = t->base ? &slices : &node->name();
+  // A detached tensor over the same memory is another value: what the graph saved keeps its name.
+  if (t->var.node || (t->base && t->base->var.node))
+    t->var.array.storage->changed_by = t->base ? &slices : &node->name();
   if (!t->base) {
     move_to_node(t, std::move(node), nr);
     ++t->rebases;
@@ -350,6 +347,17 @@ void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr) {
   move_to_node(base, record({scatter, args, ints, all_symbolic(t->var.array, base->var.array)}), 0);
   ++base->rebases;
   refresh(t);
+}
+
+void become_view(TensorObject* t, const Var& view) {
+  check_in_place(t);
+  if (view.node && grad_enabled()) {
+    move_to_node(t, view.node, view.nr);
+    ++t->rebases;
+  }
+  t->var.array.meta = view.array.meta;
+  t->var.array.offset = view.array.offset;
+  ++t->var.array.storage->version;
 }
 
 // ---- LeafNode ----------------------------------------------------------------------------------------------

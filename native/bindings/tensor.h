@@ -64,8 +64,12 @@ inline bool is_restricted_view(const TensorObject* t) {
 }
 // Outside of inference mode its tensors stay as they are.
 void check_not_inference(const Array& a);
+// A view of the tensor's elements that the tensor is from now on itself; `view` is recorded over it.
+void become_view(TensorObject* t, const Var& view);
 // Torch's refusals before an in-place change. `records`: the change needs a gradient whatever t itself needs.
 void check_in_place(TensorObject* t, bool records = false);
+// A new place on the tape, for a tensor whose value or shape changed.
+void move_to_node(TensorObject* t, Ref<Node> node, uint32_t nr);
 
 // The node that adds into a leaf's grad. The leaf owns it; while a graph outlives the leaf, it owns the leaf.
 class LeafNode final : public Node {

@@ -38,4 +38,7 @@ struct Scalar {
 void store_scalar(const Scalar& s, DType d, void* to);
 Scalar load_scalar(DType d, const void* from);
 
+// Torch's refusal to fill with a number that the type does not hold (a negative one may wrap around).
+void require_fits(const Scalar& s, DType d);
+
 }  // namespace pb

@@ -12,6 +12,8 @@
 namespace pb::PB_ISA {
 namespace {
 
+constexpr int64_t kShort = 128;  // a k whose panels of B fit the first cache by the way
+
 // Columns of C whose B is at hand: tile after tile of rows, so that each tile's A stays in the first cache
 // while it meets the panels.
 template <class T> struct Strip {
@@ -39,9 +41,10 @@ template <class T> void run_strip(const Strip<T>& s) {
   }
 }
 
-// Columns of A far from each other are in as many pages, and often in the same few lines of a cache.
+// Many columns of A far from each other are in as many pages, and often in the same few lines of a cache.
 template <class T> bool wants_packed_rows(const GemmTask<T>& g) {
-  return g.a_col != 1 && g.a_col * static_cast<int64_t>(sizeof(T)) >= 1024 && g.n >= 2 * kPanel<T>;
+  if (g.a_col == 1 || g.k <= kShort || g.n < 2 * kPanel<T>) return false;
+  return g.a_col * static_cast<int64_t>(sizeof(T)) >= 1024;
 }
 
 template <class T> void run_rows(const GemmTask<T>& g, const Strip<T>& all, PackSpace<T>& space) {
@@ -61,8 +64,8 @@ template <class T> void run_rows(const GemmTask<T>& g, const Strip<T>& all, Pack
 
 // A short block stays in the first cache from packing to use; a long one is packed along whole rows of B.
 template <class T> int64_t packed_width(int64_t k) {
-  constexpr int64_t P = kPanel<T>, kFirstCache = 32768 / sizeof(T);
-  return k <= 128 ? std::min(kPackedColumns<T>, std::max(P, kFirstCache / k / P * P)) : kPackedColumns<T>;
+  constexpr int64_t P = kPanel<T>, kFirstCache = 16384 / sizeof(T);
+  return k <= kShort ? std::min(kPackedColumns<T>, std::max(P, kFirstCache / k / P * P)) : kPackedColumns<T>;
 }
 
 template <class T> void by_tiles(const GemmTask<T>& g) {

@@ -73,33 +73,6 @@ template <class T, int NV> inline constexpr TileFn<T> kTiles[] = {
 #endif
 };
 
-#if defined(__AVX512F__)
-// The first n elements; the memory behind them is not touched.
-inline Vec<float> load_part(const float* p, int n) {
-  return Vec<float>(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p));
-}
-inline Vec<double> load_part(const double* p, int n) {
-  return Vec<double>(_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1), p));
-}
-inline void store_part(float* p, Vec<float> v, int n) {
-  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), __m512(v));
-}
-inline void store_part(double* p, Vec<double> v, int n) {
-  _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1), __m512d(v));
-}
-#else
-template <class T> inline Vec<T> load_part(const T* p, int n) {
-  T values[kWidth<T>] = {};
-  for (int j = 0; j < n; ++j) values[j] = p[j];
-  return load(values);
-}
-template <class T> inline void store_part(T* p, Vec<T> v, int n) {
-  T values[kWidth<T>];
-  store(values, v);
-  for (int j = 0; j < n; ++j) p[j] = values[j];
-}
-#endif
-
 // A tile whose last columns C does not have: computed beside C and copied.
 template <class T> void edge_tile(TileFn<T> fn, Tile<T> t, int rows, int columns) {
   constexpr int W = kWidth<T>;

@@ -28,14 +28,6 @@ template <class T> inline void put(const GemvTask<T>& t, int64_t row, T sum) {
   t.y[row * t.y_stride] = t.bias ? sum + t.bias[row * t.bias_stride] : sum;
 }
 
-// The last n < kCount values, with zeros behind.
-template <class T> struct Tail {
-  T values[Lanes<T>::kCount] = {};
-  Tail(const T* p, int64_t n) {
-    for (int64_t i = 0; i < n; ++i) values[i] = p[i];
-  }
-};
-
 template <class T, int R> inline void rows_by_lanes(const GemvTask<T>& t, int64_t row) {
   constexpr int L = Lanes<T>::kCount;
   const T* m = t.m + row * t.m_row;
@@ -57,7 +49,7 @@ template <class T, int R> inline void rows_by_lanes(const GemvTask<T>& t, int64_
     if (i < t.k) {
       Lanes<T> rest;
       rest.part[0][0] = sum[r];
-      rest.madd(Tail<T>(m + r * t.m_row + i, t.k - i).values, Tail<T>(x + i, t.k - i).values);
+      rest.madd_part(m + r * t.m_row + i, x + i, t.k - i);
       sum[r] = rest.sum_halves();
     }
     put(t, row + r, sum[r]);
@@ -76,7 +68,7 @@ template <class T> inline void last_row_by_lanes(const GemvTask<T>& t, int64_t r
   }
   even = even + odd;
   for (; i + L <= t.k; i += L) even.madd(m + i, t.x + i);
-  if (i < t.k) even.madd(Tail<T>(m + i, t.k - i).values, Tail<T>(t.x + i, t.k - i).values);
+  if (i < t.k) even.madd_part(m + i, t.x + i, t.k - i);
   put(t, row, t.k > 1 ? first + even.sum_halves() : first);
 }
 
@@ -134,7 +126,7 @@ inline void double_row(const GemvTask<double>& t, int64_t row) {
   }
   even = even + odd;
   for (; i + L <= t.k; i += L) even.madd(m + i, t.x + i);
-  if (i < t.k) even.madd(Tail<double>(m + i, t.k - i).values, Tail<double>(t.x + i, t.k - i).values);
+  if (i < t.k) even.madd_part(m + i, t.x + i, t.k - i);
   put(t, row, even.sum_fours());
 }
 
@@ -166,7 +158,7 @@ template <class T> T dot(const T* a, const T* b, int64_t k) {
     s[0].madd(a + i, b + i);
     i += L;
   }
-  if (i < k) s[0].madd(Tail<T>(a + i, k - i).values, Tail<T>(b + i, k - i).values);
+  if (i < k) s[0].madd_part(a + i, b + i, k - i);
   const Lanes<T> all = (s[0] + s[1]) + (s[2] + s[3]);
   return sizeof(T) == 8 ? all.sum_halves() : all.sum_neighbours();
 }
@@ -177,7 +169,7 @@ template <class T> Lanes<T> lanes_of_products(const T* a, const T* b, int64_t k)
   Lanes<T> s;
   int64_t i = 0;
   for (; i + L <= k; i += L) s.madd(a + i, b + i);
-  if (i < k) s.madd(Tail<T>(a + i, k - i).values, Tail<T>(b + i, k - i).values);
+  if (i < k) s.madd_part(a + i, b + i, k - i);
   return s;
 }
 

@@ -17,12 +17,24 @@ std::span<const BlockRow> elementwise_rows();
 BlockFn cast_row(DType from, DType to);
 }  // namespace avx2
 #endif
+#if defined(PB_HAVE_AVX512)
+namespace avx512 { std::span<const BlockRow> elementwise_rows(); }  // namespace avx512
+#endif
 
 static KernelSet choose() {
 #if defined(__x86_64__)
   const char* forced = std::getenv("PULLBACK_ISA");
-  bool plain = forced != nullptr && std::strcmp(forced, "baseline") == 0;
+  const bool plain = forced != nullptr && std::strcmp(forced, "baseline") == 0;
   if (!plain && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+#if defined(PB_HAVE_AVX512)
+    // The same operations on wider registers, hence the same bits. Processors before those with VBMI2 lower their
+    // clock for such registers, also for whatever runs beside; they keep AVX2.
+    const bool narrow = forced != nullptr && std::strcmp(forced, "avx2") == 0;
+    if (!narrow && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512vbmi2")) {
+      return {"avx512", avx512::elementwise_rows(), avx2::cast_row};
+    }
+#endif
     return {"avx2", avx2::elementwise_rows(), avx2::cast_row};
   }
 #endif

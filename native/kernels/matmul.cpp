@@ -17,11 +17,14 @@ namespace {
 // Work is counted in multiply-adds. All limits depend on sizes alone, so neither the choice of a kernel nor
 // the cut into slices, and so no digit of a result, depends on the number of threads.
 constexpr double kChunkWork = 250e3;      // what makes waking another thread worth while
-constexpr double kOwnWork =
-    7e6;          // up to here the own kernels serve: as fast, and in torch's order for long k
+constexpr double kOwnWork = 7e6;      // a product that a BLAS may take, where one is wanted at all
 constexpr double kBlasSlice = 1.0e6;  // a slice of a BLAS product, at the least
-constexpr int64_t kOwnColumns = 32;  // a slice for the own kernels: whole panels,
-constexpr int64_t kOwnRows = 256;    // and rows enough to pay for packing B
+// Slices for the own kernels. Each packs its part of B, and of A where columns lie apart, so they are as large
+// as the second cache likes, and smaller only until there are some to share out.
+constexpr int64_t kOwnRows = 1024, kOwnColumns = 512;
+constexpr int64_t kOwnSlices = 8;
+constexpr int64_t kFewRows = 256;  // below, packing B would be felt
+constexpr int64_t kFewColumns = 32;  // one panel
 
 const GemmKernels& choose_kernels() {
 #if defined(__x86_64__)
@@ -145,7 +148,9 @@ template <class T> GemmTask<T> slice(GemmTask<T> g, const Grid& grid, int64_t in
   return g;
 }
 
-int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+int64_t parts_of(int64_t n, int64_t size) { return (n + size - 1) / size; }
+
+int64_t round_up(int64_t n, int64_t to) { return parts_of(n, to) * to; }
 
 // The longer side is halved until a slice is small enough to share out, never below what keeps a BLAS busy.
 template <class T> Grid blas_grid(const GemmTask<T>& g) {
@@ -168,16 +173,25 @@ template <class T> Grid own_grid(const GemmTask<T>& g) {
   // A matrix times a vector is cut along the rows of the matrix only, at multiples of the kernels' blocks.
   if (g.n == 1) return Grid(g.m, 1, std::max<int64_t>(64, round_up(65536 / g.k, 64)), 1);
   if (g.m == 1) return Grid(1, g.n, 1, std::max<int64_t>(64, round_up(65536 / g.k, 64)));
-  // Each slice packs its columns of B, so the columns are cut first.
-  const int64_t columns = std::clamp(round_up(g.n / 8, kOwnColumns), kOwnColumns, 16 * kOwnColumns);
-  return Grid(g.m, g.n, g.m >= 8 * kOwnRows ? 2 * kOwnRows : kOwnRows, columns);
+  int64_t down = parts_of(g.m, kOwnRows), across = parts_of(g.n, kOwnColumns);
+  while (down * across < kOwnSlices) {
+    const int64_t rows = parts_of(g.m, down), columns = parts_of(g.n, across);
+    if (rows > std::max(columns, kFewRows) || (columns <= kFewColumns && rows > 2 * kFewColumns)) {
+      down *= 2;
+    } else if (columns > kFewColumns) {
+      across *= 2;
+    } else {
+      break;
+    }
+  }
+  return Grid(g.m, g.n, round_up(parts_of(g.m, down), 16), round_up(parts_of(g.n, across), kFewColumns));
 }
 
-// Where the own kernels have 64-byte vectors they were ahead of OpenBLAS at every size measured up to 1024^3.
-// Beyond that a BLAS has the better order of memory.
+// With fused multiply-adds the own kernels were ahead of OpenBLAS at every size measured, up to 2048^3, and keep
+// to torch's order of summation. Without, a BLAS that knows the processor is faster for all but small products.
 template <class T> bool wants_blas(const GemmTask<T>& g) {
-  static const double limit = std::strcmp(gemm_kernels().isa, "avx512") == 0 ? 4e9 : kOwnWork;
-  if (g.m == 1 || g.n == 1 || g.k == 0 || work(g) <= limit) return false;
+  static const bool plain = std::strcmp(gemm_kernels().isa, "baseline") == 0;
+  if (!plain || g.m == 1 || g.n == 1 || g.k == 0 || work(g) <= kOwnWork) return false;
   return std::min({g.m, g.n, g.k}) >= 8 && blas_available();
 }
 

@@ -56,6 +56,69 @@ inline double madd(double a, double b, double c) { return __builtin_fma(a, b, c)
 template <class V> inline V madd(V a, V b, V c) { return c + a * b; }
 #endif
 
+// The first n elements of a vector, n at most its width; no memory behind them is touched. The rest is 0.
+#if defined(__AVX512F__)
+inline Vec<float> load_part(const float* p, int n) {
+  return Vec<float>(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), p));
+}
+inline Vec<double> load_part(const double* p, int n) {
+  return Vec<double>(_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1), p));
+}
+inline void store_part(float* p, Vec<float> v, int n) {
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1), __m512(v));
+}
+inline void store_part(double* p, Vec<double> v, int n) {
+  _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << n) - 1), __m512d(v));
+}
+#elif defined(__AVX2__) && defined(__FMA__)
+inline __m256i first_of_8(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+inline __m256i first_of_4(int n) {
+  return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+inline Vec<float> load_part(const float* p, int n) {
+  return Vec<float>(_mm256_maskload_ps(p, first_of_8(n)));
+}
+inline Vec<double> load_part(const double* p, int n) {
+  return Vec<double>(_mm256_maskload_pd(p, first_of_4(n)));
+}
+inline void store_part(float* p, Vec<float> v, int n) { _mm256_maskstore_ps(p, first_of_8(n), __m256(v)); }
+inline void store_part(double* p, Vec<double> v, int n) { _mm256_maskstore_pd(p, first_of_4(n), __m256d(v)); }
+#else
+template <class T> inline Vec<T> load_part(const T* p, int n) {
+  T values[kWidth<T>] = {};
+  for (int j = 0; j < n; ++j) values[j] = p[j];
+  return load(values);
+}
+template <class T> inline void store_part(T* p, Vec<T> v, int n) {
+  T values[kWidth<T>];
+  store(values, v);
+  for (int j = 0; j < n; ++j) p[j] = values[j];
+}
+#endif
+
+#if defined(__AVX2__) && defined(__FMA__)
+// Upper half onto the lower, again and again.
+inline float sum_of_halves(__m256 v) {
+  const __m128 four = _mm256_castps256_ps128(v) + _mm256_extractf128_ps(v, 1);
+  const __m128 two = four + _mm_movehl_ps(four, four);
+  return two[0] + two[1];
+}
+inline double sum_of_halves(__m256d v) {
+  const __m128d two = _mm256_castpd256_pd128(v) + _mm256_extractf128_pd(v, 1);
+  return two[0] + two[1];
+}
+#endif
+#if defined(__AVX512F__)
+inline __m256 upper_onto_lower(Vec<float> v) {
+  return _mm512_maskz_extractf32x8_ps(0xff, __m512(v), 0) + _mm512_maskz_extractf32x8_ps(0xff, __m512(v), 1);
+}
+inline __m256d upper_onto_lower(Vec<double> v) {
+  return _mm512_maskz_extractf64x4_pd(0xf, __m512d(v), 0) + _mm512_maskz_extractf64x4_pd(0xf, __m512d(v), 1);
+}
+#endif
+
 // 64 bytes: the lanes in which long dot products are summed, however wide the machine's vectors are.
 template <class T> struct Lanes {
   static constexpr int kCount = 64 / static_cast<int>(sizeof(T));
@@ -67,6 +130,14 @@ template <class T> struct Lanes {
       part[i] = PB_ISA::madd(load(a + i * kWidth<T>), load(b + i * kWidth<T>), part[i]);
     }
   }
+  // The last n < kCount products of a sum.
+  void madd_part(const T* a, const T* b, int64_t n) {
+    for (int i = 0; i < kParts; ++i) {
+      const int64_t rest = n - i * kWidth<T>;
+      const int here = static_cast<int>(rest < 0 ? 0 : rest < kWidth<T> ? rest : kWidth<T>);
+      part[i] = PB_ISA::madd(load_part(a + i * kWidth<T>, here), load_part(b + i * kWidth<T>, here), part[i]);
+    }
+  }
   Lanes operator+(const Lanes& o) const {
     Lanes sum;
     for (int i = 0; i < kParts; ++i) sum.part[i] = part[i] + o.part[i];
@@ -75,9 +146,15 @@ template <class T> struct Lanes {
 
   // Halves onto halves: with 16 lanes, lane i with lane i + 8, then + 4, + 2, + 1.
   T sum_halves() const {
+#if defined(__AVX512F__)
+    return sum_of_halves(upper_onto_lower(part[0]));
+#elif defined(__AVX2__) && defined(__FMA__)
+    return sum_of_halves(part[0] + part[1]);
+#else
     T v[kCount];
     fold_to(1, v);
     return v[0];
+#endif
   }
   // As above down to four lanes, then neighbours.
   T sum_neighbours() const {

@@ -30,10 +30,10 @@ struct View {
 
 // Each instruction set compiles the same sources into a namespace of its own; the choice is made once.
 struct KernelSet {
-  const char* isa;                                  // "baseline" or "avx2"
+  const char* isa;                                  // "baseline", "avx2" or "avx512"
   std::span<const BlockRow> elementwise;
   BlockFn (*cast)(DType from, DType to);            // out = a converted
 };
-const KernelSet& kernels();  // for this machine (PULLBACK_ISA=baseline forces the plain one)
+const KernelSet& kernels();  // for this machine (PULLBACK_ISA=baseline or avx2 lowers the choice)
 
 }  // namespace pb

@@ -14,7 +14,13 @@
 
 namespace pb::PB_ISA::math {
 
-#if defined(__AVX2__)
+#if defined(__AVX512DQ__)
+inline constexpr int kVectorBytes = 64;
+// GCC 12 warns of its own plain forms of some instructions, which leave the lanes of an empty mask undefined.
+inline constexpr uint8_t kAllD = 0xff;
+inline constexpr uint16_t kAllF = 0xffff;
+inline constexpr int kDown = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
+#elif defined(__AVX2__)
 inline constexpr int kVectorBytes = 32;
 #else
 inline constexpr int kVectorBytes = 16;
@@ -69,7 +75,9 @@ PB_INLINE VecF from_bits(VecI32 v) { return bits_as<VecF>(v); }
 
 // A comparison of vectors gives a mask: all ones in the lanes where it holds.
 PB_INLINE VecD select(VecI64 mask, VecD yes, VecD no) {
-#if defined(__AVX2__)
+#if defined(__AVX512DQ__)
+  return (VecD)_mm512_mask_blend_pd(_mm512_movepi64_mask((__m512i)mask), (__m512d)no, (__m512d)yes);
+#elif defined(__AVX2__)
   return (VecD)_mm256_blendv_pd((__m256d)no, (__m256d)yes, (__m256d)mask);
 #else
   return from_bits((bits(yes) & mask) | (bits(no) & ~mask));
@@ -77,7 +85,9 @@ PB_INLINE VecD select(VecI64 mask, VecD yes, VecD no) {
 }
 
 PB_INLINE VecF select(VecI32 mask, VecF yes, VecF no) {
-#if defined(__AVX2__)
+#if defined(__AVX512DQ__)
+  return (VecF)_mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)mask), (__m512)no, (__m512)yes);
+#elif defined(__AVX2__)
   return (VecF)_mm256_blendv_ps((__m256)no, (__m256)yes, (__m256)mask);
 #else
   return from_bits((bits(yes) & mask) | (bits(no) & ~mask));
@@ -85,7 +95,9 @@ PB_INLINE VecF select(VecI32 mask, VecF yes, VecF no) {
 }
 
 PB_INLINE bool any(VecI64 mask) {
-#if defined(__AVX2__)
+#if defined(__AVX512DQ__)
+  return _mm512_movepi64_mask((__m512i)mask) != 0;
+#elif defined(__AVX2__)
   return _mm256_movemask_pd((__m256d)mask) != 0;
 #else
   int64_t joined = 0;
@@ -97,7 +109,9 @@ PB_INLINE bool any(VecI64 mask) {
 // a * b + c with one rounding where the instruction exists, with two elsewhere. Code that needs the exact
 // product uses exact_product, which is the same number everywhere.
 PB_INLINE VecD fma(VecD a, VecD b, VecD c) {
-#if defined(__FMA__)
+#if defined(__AVX512DQ__)
+  return (VecD)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif defined(__FMA__)
   return (VecD)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
 #else
   return a * b + c;
@@ -113,7 +127,9 @@ PB_INLINE VecD with_sign(VecD v, VecD sign) { return from_bits(bits(v) | sign_bi
 
 // NaN in v stays: the instructions return their second operand where one is NaN.
 PB_INLINE VecD at_least(double low, VecD v) {
-#if defined(__AVX2__)
+#if defined(__AVX512DQ__)
+  return (VecD)_mm512_maskz_max_pd(kAllD, (__m512d)splat(low), (__m512d)v);
+#elif defined(__AVX2__)
   return (VecD)_mm256_max_pd((__m256d)splat(low), (__m256d)v);
 #elif defined(__SSE2__)
   return (VecD)_mm_max_pd((__m128d)splat(low), (__m128d)v);
@@ -123,7 +139,9 @@ PB_INLINE VecD at_least(double low, VecD v) {
 }
 
 PB_INLINE VecD at_most(double high, VecD v) {
-#if defined(__AVX2__)
+#if defined(__AVX512DQ__)
+  return (VecD)_mm512_maskz_min_pd(kAllD, (__m512d)splat(high), (__m512d)v);
+#elif defined(__AVX2__)
   return (VecD)_mm256_min_pd((__m256d)splat(high), (__m256d)v);
 #elif defined(__SSE2__)
   return (VecD)_mm_min_pd((__m128d)splat(high), (__m128d)v);
@@ -145,7 +163,9 @@ template <class V, class F> PB_INLINE V per_lane(F f, V a, V b) {
 }
 
 PB_INLINE VecD sqrt(VecD v) {
-#if defined(__AVX2__)
+#if defined(__AVX512DQ__)
+  return (VecD)_mm512_maskz_sqrt_pd(kAllD, (__m512d)v);
+#elif defined(__AVX2__)
   return (VecD)_mm256_sqrt_pd((__m256d)v);
 #elif defined(__SSE2__)
   return (VecD)_mm_sqrt_pd((__m128d)v);
@@ -155,7 +175,9 @@ PB_INLINE VecD sqrt(VecD v) {
 }
 
 PB_INLINE VecF sqrt(VecF v) {
-#if defined(__AVX2__)
+#if defined(__AVX512DQ__)
+  return (VecF)_mm512_maskz_sqrt_ps(kAllF, (__m512)v);
+#elif defined(__AVX2__)
   return (VecF)_mm256_sqrt_ps((__m256)v);
 #elif defined(__SSE2__)
   return (VecF)_mm_sqrt_ps((__m128)v);
@@ -165,7 +187,9 @@ PB_INLINE VecF sqrt(VecF v) {
 }
 
 PB_INLINE VecD floor(VecD v) {
-#if defined(__AVX2__)
+#if defined(__AVX512DQ__)
+  return (VecD)_mm512_maskz_roundscale_pd(kAllD, (__m512d)v, kDown);
+#elif defined(__AVX2__)
   return (VecD)_mm256_floor_pd((__m256d)v);
 #else
   return per_lane([](double x) { return __builtin_floor(x); }, v);
@@ -173,7 +197,9 @@ PB_INLINE VecD floor(VecD v) {
 }
 
 PB_INLINE VecF floor(VecF v) {
-#if defined(__AVX2__)
+#if defined(__AVX512DQ__)
+  return (VecF)_mm512_maskz_roundscale_ps(kAllF, (__m512)v, kDown);
+#elif defined(__AVX2__)
   return (VecF)_mm256_floor_ps((__m256)v);
 #else
   return per_lane([](float x) { return __builtin_floorf(x); }, v);
@@ -193,19 +219,37 @@ PB_INLINE VecD round_even(VecD v) {
 
 struct HalvesD { VecD low, high; };
 
+// By name, because GCC 12 takes __builtin_convertvector between registers of two sizes apart into halves.
 PB_INLINE HalvesD widen(VecF v) {
+#if defined(__AVX512DQ__)
+  const __m256 first = _mm512_maskz_extractf32x8_ps(kAllD, (__m512)v, 0);
+  const __m256 second = _mm512_maskz_extractf32x8_ps(kAllD, (__m512)v, 1);
+  return {(VecD)_mm512_maskz_cvtps_pd(kAllD, first), (VecD)_mm512_maskz_cvtps_pd(kAllD, second)};
+#elif defined(__AVX2__)
+  return {(VecD)_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)v)),
+          (VecD)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)v, 1))};
+#else
   typedef typename HalfVecOf<float>::type Half;
   Half part[2];
   std::memcpy(part, &v, sizeof(v));
   return {__builtin_convertvector(part[0], VecD), __builtin_convertvector(part[1], VecD)};
+#endif
 }
 
 PB_INLINE VecF narrow(VecD low, VecD high) {
+#if defined(__AVX512DQ__)
+  const __m256 first = _mm512_maskz_cvtpd_ps(kAllD, (__m512d)low);
+  const __m256 second = _mm512_maskz_cvtpd_ps(kAllD, (__m512d)high);
+  return (VecF)__builtin_shufflevector(first, second, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#elif defined(__AVX2__)
+  return (VecF)_mm256_set_m128(_mm256_cvtpd_ps((__m256d)high), _mm256_cvtpd_ps((__m256d)low));
+#else
   typedef typename HalfVecOf<float>::type Half;
   Half part[2] = {__builtin_convertvector(low, Half), __builtin_convertvector(high, Half)};
   VecF v;
   std::memcpy(&v, part, sizeof(v));
   return v;
+#endif
 }
 
 // float32 through double: the one rounding at the end makes nearly every result the correctly rounded one.
@@ -236,7 +280,9 @@ PB_INLINE Pair fast_two_sum(VecD a, VecD b) {
 
 PB_INLINE Pair exact_product(VecD a, VecD b) {
   VecD p = a * b;
-#if defined(__FMA__)
+#if defined(__AVX512DQ__)
+  return {p, (VecD)_mm512_fmsub_pd((__m512d)a, (__m512d)b, (__m512d)p)};
+#elif defined(__FMA__)
   return {p, (VecD)_mm256_fmsub_pd((__m256d)a, (__m256d)b, (__m256d)p)};
 #else
   // Splitting by clearing the low 27 bits cannot overflow, and leaves halves with exact products.

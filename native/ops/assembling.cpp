@@ -222,6 +222,7 @@ void infer_full(std::span<const Operand> in, Ints, Metas& out) { push_same("fill
 
 void run_full(const KernelCall& c) {
   alignas(8) char number[8] = {};
+  require_fits(c.scalars[0], c.out[0].meta->dtype);
   store_scalar(c.scalars[0], c.out[0].meta->dtype, number);
   GilRelease unlocked(is_long(c.out[0].meta->numel));
   fill(c.out[0].view(), number);

@@ -186,6 +186,7 @@ void infer_index_fill(std::span<const Operand> in, Ints ints, Metas& out) {
 void run_index_fill(const KernelCall& c) {
   const int dim = wrap_axis(Ints(c.ints).next(), c.in[0].meta->ndim);
   alignas(8) char number[8];
+  require_fits(c.scalars[0], c.out[0].meta->dtype);
   store_scalar(c.scalars[0], c.out[0].meta->dtype, number);
   IndexFault fault;
   {

@@ -23,6 +23,10 @@ Binder::Binder(Ref<Program> program, std::span<const Meta* const> inputs, std::s
       input_metas_(inputs),
       params_(params) {
   bound_->program_ = std::move(program);
+  bound_->locations_.reserve(p_.values.size());
+  bound_->buffers_.reserve(p_.values.size());
+  bound_->results_.reserve(p_.outputs.size());
+  bound_->sizes_.reserve(p_.ints.size());
   metas_.resize(p_.values.size());
   locations_.assign(p_.values.size(), -1);
   consumers_.resize(p_.values.size());
@@ -46,7 +50,7 @@ bool Binder::is_shape_only(const Instruction& i) { return i.op->kernel && i.op->
 
 // An instruction that is there for its shape alone (a size of its result is asked for) is not run.
 void Binder::find_live() {
-  std::vector<bool> read(p_.values.size(), false);
+  List<bool> read(p_.values.size(), false, &arena_);
   for (int32_t v : p_.outputs) read[v] = true;
   live_.assign(p_.instructions.size(), false);
   for (size_t k = p_.instructions.size(); k-- > 0;) {
@@ -57,8 +61,8 @@ void Binder::find_live() {
   }
 }
 
-std::vector<int32_t> Binder::resolved(const std::vector<int32_t>& values) const {
-  std::vector<int32_t> out;
+Binder::List<int32_t> Binder::resolved(const std::vector<int32_t>& values) const {
+  List<int32_t> out(&arena_);
   out.reserve(values.size());
   for (int32_t v : values) out.push_back(same_as_[v]);
   return out;
@@ -159,8 +163,8 @@ int64_t Binder::evaluate(int32_t expression) const {
   }
 }
 
-std::vector<int64_t> Binder::evaluate(const std::vector<Param>& params) const {
-  std::vector<int64_t> out;
+Binder::List<int64_t> Binder::evaluate(const std::vector<Param>& params) const {
+  List<int64_t> out(&arena_);
   out.reserve(params.size());
   for (const Param& p : params) out.push_back(p.symbolic ? evaluate(static_cast<int32_t>(p.value)) : p.value);
   return out;
@@ -199,15 +203,21 @@ void Binder::bind_instruction(const Instruction& i) {
   }
 }
 
+// What an instruction gives, by the metas of its operands, which stay in operands_.
+const Metas& Binder::results_of(const Instruction& i, std::span<const int64_t> ints) {
+  operands_.clear();
+  for (int32_t v : i.in) operands_.push_back(operand(v));
+  inferred_.clear();
+  infer(*i.op, operands_, ints, inferred_);
+  return inferred_;
+}
+
 void Binder::bind_elementwise(const Instruction& i) {
-  std::vector<Operand> in;
-  for (int32_t v : i.in) in.push_back(operand(v));
-  const std::vector<int64_t> ints = evaluate(i.params);
-  Metas out;
-  infer(*i.op, in, ints, out);
-  metas_[i.first_out] = out[0];
+  const List<int64_t> ints = evaluate(i.params);
+  const Ref<Meta> out = results_of(i, ints)[0];
+  metas_[i.first_out] = out;
   if (!live_[current_]) return;
-  join({i.op, resolved(i.in), i.first_out, elementwise_types(*i.op, in, ints), out[0]});
+  join({i.op, resolved(i.in), i.first_out, elementwise_types(*i.op, operands_, ints), out});
 }
 
 // The open group takes one more member if it has the same shape; otherwise it is closed first.
@@ -222,7 +232,7 @@ void Binder::join(Member m) {
 
 void Binder::bind_view(const Instruction& i) {
   const int32_t source = same_as_[i.in[0]];
-  const std::vector<int64_t> ints = evaluate(i.params);
+  const List<int64_t> ints = evaluate(i.params);
   Ref<Meta> meta;
   int64_t offset = 0;
   if (!live_[current_]) {
@@ -244,12 +254,10 @@ void Binder::bind_view(const Instruction& i) {
 void Binder::bind_kernel(const Instruction& i) {
   KernelStep step;
   step.op = i.op;
-  std::vector<Operand> in;
-  for (int32_t v : i.in) in.push_back(operand(v));
-  step.ints = evaluate(i.params);
+  const List<int64_t> ints = evaluate(i.params);
+  step.ints.assign(ints.begin(), ints.end());
   if (live_[current_] && bind_identity(i, step.ints)) return;
-  Metas out;
-  infer(*i.op, in, step.ints, out);
+  const Metas& out = results_of(i, step.ints);
   if (!live_[current_]) {
     for (int32_t k = 0; k < i.outputs; ++k) metas_[i.first_out + k] = out[k];
     return;
@@ -313,7 +321,7 @@ void Binder::finish_outputs() {
 // Temporaries get places in one arena; a place is free again after the last step that touches it.
 void Binder::plan_arena() {
   const size_t n = bound_->buffers_.size();
-  std::vector<int32_t> first(n, -1), last(n, -1);
+  List<int32_t> first(n, -1, &arena_), last(n, -1, &arena_);
   for (size_t s = 0; s < bound_->steps_.size(); ++s) {
     auto touch = [&](int32_t location) {
       if (location < 0) return;
@@ -332,7 +340,7 @@ void Binder::plan_arena() {
     }
   }
   struct Free { int64_t offset, bytes; };
-  std::vector<Free> free;
+  List<Free> free(&arena_);
   for (size_t s = 0; s < bound_->steps_.size(); ++s) {
     for (size_t b = 0; b < n; ++b) {
       Buffer& buffer = bound_->buffers_[b];

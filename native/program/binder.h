@@ -1,5 +1,7 @@
 // Works out shapes, forms fused elementwise groups and plans memory: the making of a Bound.
 #pragma once
+#include <memory_resource>
+
 #include "program/bound.h"
 
 namespace pb {
@@ -10,9 +12,11 @@ class Binder {
   Ref<Bound> bind();  // null if a guard does not hold
 
  private:
+  // What is needed while binding only: many short lists, all of them in one place that is given up at the end.
+  template <class T> using List = std::pmr::vector<T>;
   struct Member {        // an elementwise instruction of the open group
     const Op* op;
-    std::vector<int32_t> in;  // values
+    List<int32_t> in;         // values
     int32_t value;            // its result; -1 for a store
     ElementwiseTypes types;
     Ref<Meta> meta;
@@ -23,15 +27,16 @@ class Binder {
   bool is_known(int32_t expression) const;
   bool guards_hold() const;
   int64_t evaluate(int32_t expression) const;
-  std::vector<int64_t> evaluate(const std::vector<Param>& params) const;
+  List<int64_t> evaluate(const std::vector<Param>& params) const;
   Operand operand(int32_t value) const;
+  const Metas& results_of(const Instruction& i, std::span<const int64_t> ints);
   bool in_group(int32_t value) const;
   bool needs_memory(int32_t value) const;
   const Location& location_of(int32_t value);
 
   void find_live();
   static bool is_shape_only(const Instruction& i);
-  std::vector<int32_t> resolved(const std::vector<int32_t>& values) const;
+  List<int32_t> resolved(const std::vector<int32_t>& values) const;
   bool bind_identity(const Instruction& i, std::span<const int64_t> ints);
   void bind_instruction(const Instruction& i);
   void bind_elementwise(const Instruction& i);
@@ -55,14 +60,18 @@ class Binder {
   const Program& p_;
   std::span<const Meta* const> input_metas_;
   std::span<const int64_t> params_;
-  std::vector<Ref<Meta>> metas_;  // of each value, once known
-  std::vector<int32_t> locations_;  // of each value with memory, else -1
-  std::vector<int32_t> same_as_;  // a value that is another one unchanged; else itself
-  std::vector<bool>
-      live_;  // instructions whose elements somebody reads; of the others only the shapes matter
-  std::vector<std::vector<int32_t>> consumers_;  // instructions that read a value; -1: it is an output
-  std::vector<Member> group_;
-  std::vector<int32_t> group_of_;  // instruction -> 1 while its result is in the open group
+  std::byte room_[4096];
+  mutable std::pmr::monotonic_buffer_resource arena_{room_, sizeof room_};
+  List<Ref<Meta>> metas_{&arena_};  // of each value, once known
+  List<int32_t> locations_{&arena_};  // of each value with memory, else -1
+  List<int32_t> same_as_{&arena_};  // a value that is another one unchanged; else itself
+  List<bool> live_{
+      &arena_};  // instructions whose elements somebody reads; of the others only the shapes matter
+  List<List<int32_t>> consumers_{&arena_};  // instructions that read a value; -1: it is an output
+  List<Member> group_{&arena_};
+  List<int32_t> group_of_{&arena_};  // instruction -> 1 while its result is in the open group
+  List<Operand> operands_{&arena_};
+  Metas inferred_;
   int32_t current_ = 0;
 };
 

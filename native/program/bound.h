@@ -47,6 +47,7 @@ struct Register {
   int32_t source = -1;    // Linear, Strided, Spread: location; Number: scalar expression
   int32_t scratch = -1;   // all but Linear: number of the scratch block
   int32_t strides = -1;   // Strided: index into ElementwiseStep::strides
+  bool written = false;   // by an instruction of the step
 };
 
 struct BlockInstruction {
@@ -58,6 +59,7 @@ struct StoreInstruction {  // a block register written to memory through strides
   uint16_t from;
   int32_t location;
   int32_t strides;  // -1: linear
+  bool early = false;  // nothing reads the old elements once the new ones are known
 };
 
 struct ElementwiseStep {

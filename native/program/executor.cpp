@@ -19,6 +19,9 @@ namespace {
 
 constexpr int64_t kBlock = 512;  // elements; a few blocks of floats stay in the first-level cache
 constexpr int64_t kStreamBytes = 16 << 20;  // results from this size on are written past the caches
+constexpr int64_t kFetchBytes = 1 << 20;  // operands from this size on are fetched a block ahead
+constexpr int64_t kFew = 2 * kBlock;  // elements below which a step is run just so
+constexpr int kComputeBound = 6;  // cost of an element from which writing hides behind the computation
 constexpr int64_t kParallelWork = 1 << 16;  // cost-weighted elements from which threads help
 
 char* thread_scratch(size_t bytes) {
@@ -101,77 +104,11 @@ struct Addresses {
   std::span<const Scalar> numbers;
 };
 
-void run_range(const ElementwiseStep& s, const Addresses& at, int64_t begin, int64_t end) {
-  const int64_t block = std::min<int64_t>(kBlock, (end - begin + 31) / 32 * 32);
-  const int64_t stride = block * s.widest;
-  alignas(64) char local[4096];
-  const size_t need = static_cast<size_t>(s.scratch_blocks) * stride;
-  char* scratch = need <= sizeof local ? local : thread_scratch(need);
-  const size_t count = s.registers.size();
-  Small<char*, 32> pointer(count);
-  uint64_t moving = 0, loading = 0;  // registers to advance, and to load, at each block
-  for (size_t r = 0; r < count; ++r) {
-    const Register& reg = s.registers[r];
-    const int64_t width = size_of(reg.dtype);
-    if (reg.kind == Register::Kind::Linear) {
-      pointer[r] = static_cast<char*>(at.locations[reg.source]) + begin * width;
-      moving |= uint64_t{1} << (r & 63);
-      continue;
-    }
-    pointer[r] = scratch + reg.scratch * stride;
-    if (reg.kind == Register::Kind::Spread) {
-      spread_element(pointer[r], at.locations[reg.source], width, std::min(block, end - begin));
-    } else if (reg.kind == Register::Kind::Number) {
-      alignas(8) char element[8];
-      store_scalar(at.numbers[reg.source], reg.dtype, element);
-      spread_element(pointer[r], element, width, std::min(block, end - begin));
-    } else if (reg.kind == Register::Kind::Strided) {
-      loading |= uint64_t{1} << (r & 63);
-    }
-  }
-  const bool wide = count > 64;  // then the masks are not exact, and every register is looked at
-  for (int64_t p = begin; p < end; p += block) {
-    const int64_t n = std::min(block, end - p);
-    if (loading) {
-      for (size_t r = 0; r < count; ++r) {
-        const Register& reg = s.registers[r];
-        if (reg.kind != Register::Kind::Strided) continue;
-        visit_width(size_of(reg.dtype), [&](auto t) {
-          using T = decltype(t);
-          gather(reinterpret_cast<T*>(pointer[r]), static_cast<const T*>(at.locations[reg.source]), s,
-                 s.strides[reg.strides], p, n);
-        });
-      }
-    }
-    for (const BlockInstruction& i : s.body)
-      i.fn(pointer[i.out], pointer[i.a], pointer[i.b], pointer[i.c], n);
-    for (const StoreInstruction& st : s.stores) {
-      const int64_t width = size_of(s.registers[st.from].dtype);
-      char* to = static_cast<char*>(at.locations[st.location]);
-      if (st.strides < 0) {
-        std::memcpy(to + p * width, pointer[st.from], n * width);
-        continue;
-      }
-      visit_width(width, [&](auto t) {
-        using T = decltype(t);
-        scatter(reinterpret_cast<T*>(to), reinterpret_cast<const T*>(pointer[st.from]), s,
-                s.strides[st.strides], p, n);
-      });
-    }
-    if (wide) {
-      for (size_t r = 0; r < count; ++r)
-        if (s.registers[r].kind == Register::Kind::Linear) pointer[r] += n * size_of(s.registers[r].dtype);
-    } else {
-      for (uint64_t m = moving; m; m &= m - 1) {
-        const int r = __builtin_ctzll(m);
-        pointer[r] += n * size_of(s.registers[r].dtype);
-      }
-    }
-  }
+void fetch(const char* p, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i);
 }
 
-// Writes past the caches: a result that is larger than they are would only push out what is still needed, and be
-// read from memory before it is overwritten.
+// Writes past the caches.
 void stream(char* to, const char* from, int64_t bytes) {
   int64_t i = 0;
 #if defined(__SSE2__)
@@ -183,39 +120,221 @@ void stream(char* to, const char* from, int64_t bytes) {
   std::memcpy(to + i, from + i, static_cast<size_t>(bytes - i));
 }
 
+void end_stream() {
+#if defined(__SSE2__)
+  _mm_sfence();
+#endif
+}
+
+// A result that is written past the caches: one larger than they are would only push out what is still needed, and
+// be read from memory before it is overwritten.
+struct Streamed {
+  uint16_t from;
+  char* to;
+  int64_t width;
+};
+
+bool reads_at(const ElementwiseStep& s, const Addresses& at, const void* place) {
+  return std::any_of(s.registers.begin(), s.registers.end(), [&](const Register& r) {
+    const bool memory = r.kind != Register::Kind::Block && r.kind != Register::Kind::Number;
+    return memory && !r.written && at.locations[r.source] == place;
+  });
+}
+
+// Large results, but not where an operand lies, whose lines are in the cache anyway, nor where so much is computed
+// that writing costs nothing.
+std::vector<Streamed> find_streamed(const ElementwiseStep& s, const Addresses& at) {
+  std::vector<Streamed> out;
+  if (s.count * s.widest < kStreamBytes || s.cost >= kComputeBound) return out;
+  for (size_t r = 0; r < s.registers.size(); ++r) {
+    const Register& reg = s.registers[r];
+    const int64_t width = size_of(reg.dtype);
+    if (!reg.written || reg.kind != Register::Kind::Linear || s.count * width < kStreamBytes) continue;
+    auto* to = static_cast<char*>(at.locations[reg.source]);
+    if (reinterpret_cast<uintptr_t>(to) % 16 == 0 && !reads_at(s, at, to))
+      out.push_back({static_cast<uint16_t>(r), to, width});
+  }
+  return out;
+}
+
+// Are other elements of the step anywhere in the memory that `store` overwrites? What it replaces is meant to be there.
+bool meets_others(const ElementwiseStep& s, const Addresses& at, const StoreInstruction& store) {
+  const char* to = static_cast<const char*>(at.locations[store.location]);
+  const char* end = to + s.count * size_of(s.registers[store.from].dtype);
+  const auto meets = [&](int32_t location, int64_t bytes) {
+    const char* p = static_cast<const char*>(at.locations[location]);
+    return location != store.location && p < end && to < p + bytes;
+  };
+  for (const Register& r : s.registers) {
+    if (r.kind == Register::Kind::Strided) return true;  // spread out as they may be
+    const int64_t width = size_of(r.dtype);
+    if (r.kind == Register::Kind::Linear && meets(r.source, s.count * width)) return true;
+    if (r.kind == Register::Kind::Spread && meets(r.source, width)) return true;
+  }
+  return std::any_of(s.stores.begin(), s.stores.end(), [&](const StoreInstruction& other) {
+    return other.strides >= 0 || meets(other.location, s.count * size_of(s.registers[other.from].dtype));
+  });
+}
+
+// Stores (by bit) whose instructions write to memory themselves, which saves the copy at the end of a block.
+uint64_t find_direct(const ElementwiseStep& s, const Addresses& at) {
+  uint64_t direct = 0;
+  for (size_t k = 0; k < s.stores.size() && k < 64; ++k)
+    if (s.stores[k].early && !meets_others(s, at, s.stores[k])) direct |= uint64_t{1} << k;
+  return direct;
+}
+
+// A step over one range of its elements, block by block.
+class RangeRun {
+ public:
+  RangeRun(const ElementwiseStep& s, const Addresses& at, std::span<const Streamed> streamed, uint64_t direct,
+           int64_t begin, int64_t end)
+      : s_(s),
+        at_(at),
+        streamed_(streamed),
+        direct_(direct),
+        begin_(begin),
+        end_(end),
+        block_(std::min<int64_t>(kBlock, (end - begin + 31) / 32 * 32)),
+        pointer_(s.registers.size()),
+        moving_(s.registers.size()),
+        fetching_(s.count * s.widest >= kFetchBytes) {
+    place();
+  }
+
+  void run() {
+    for (int64_t p = begin_; p < end_; p += block_) {
+      const int64_t n = std::min(block_, end_ - p);
+      if (fetching_) fetch_next(n);
+      if (loading_) load(p, n);
+      for (const BlockInstruction& i : s_.body)
+        i.fn(pointer_[i.out], pointer_[i.a], pointer_[i.b], pointer_[i.c], n);
+      if (!s_.stores.empty()) store(p, n);
+      for (size_t k = 0; k < moves_; ++k) pointer_[moving_[k]] += n * width(moving_[k]);
+      for (const Streamed& w : streamed_) stream(w.to + p * w.width, pointer_[w.from], n * w.width);
+    }
+    if (!streamed_.empty()) end_stream();
+  }
+
+ private:
+  // Where each register lies; what is the same for all blocks is written here, once.
+  void place() {
+    const int64_t stride = block_ * s_.widest;
+    const auto blocks = static_cast<size_t>(s_.scratch_blocks);
+    const size_t need = (blocks + streamed_.size()) * stride;
+    char* scratch = need <= sizeof local_ ? local_ : thread_scratch(need);
+    for (size_t k = 0; k < streamed_.size(); ++k)
+      pointer_[streamed_[k].from] = scratch + (blocks + k) * stride;
+    for (size_t r = 0; r < s_.registers.size(); ++r) {
+      const Register& reg = s_.registers[r];
+      if (reg.kind == Register::Kind::Linear) {
+        if (is_streamed(r)) continue;
+        pointer_[r] = static_cast<char*>(at_.locations[reg.source]) + begin_ * size_of(reg.dtype);
+        moving_[moves_++] = static_cast<uint16_t>(r);
+        continue;
+      }
+      pointer_[r] = scratch + reg.scratch * stride;
+      if (reg.kind == Register::Kind::Strided) loading_ = true;
+      else if (reg.kind != Register::Kind::Block) spread_register(reg, pointer_[r]);
+    }
+    for (uint64_t m = direct_; m; m &= m - 1) {
+      const StoreInstruction& st = s_.stores[__builtin_ctzll(m)];
+      pointer_[st.from] = static_cast<char*>(at_.locations[st.location]) + begin_ * width(st.from);
+      moving_[moves_++] = st.from;
+    }
+  }
+
+  bool is_streamed(size_t r) const {
+    return std::any_of(streamed_.begin(), streamed_.end(), [&](const Streamed& w) { return w.from == r; });
+  }
+
+  void spread_register(const Register& reg, char* to) {
+    const int64_t n = std::min(block_, end_ - begin_), width = size_of(reg.dtype);
+    if (reg.kind == Register::Kind::Spread) return spread_element(to, at_.locations[reg.source], width, n);
+    alignas(8) char element[8];
+    store_scalar(at_.numbers[reg.source], reg.dtype, element);
+    spread_element(to, element, width, n);
+  }
+
+  void load(int64_t p, int64_t n) {
+    for (size_t r = 0; r < s_.registers.size(); ++r) {
+      const Register& reg = s_.registers[r];
+      if (reg.kind != Register::Kind::Strided) continue;
+      visit_width(size_of(reg.dtype), [&](auto t) {
+        using T = decltype(t);
+        gather(reinterpret_cast<T*>(pointer_[r]), static_cast<const T*>(at_.locations[reg.source]), s_,
+               s_.strides[reg.strides], p, n);
+      });
+    }
+  }
+
+  void store(int64_t p, int64_t n) {
+    for (size_t k = 0; k < s_.stores.size(); ++k) {
+      if (k < 64 && direct_ >> k & 1) continue;
+      const StoreInstruction& st = s_.stores[k];
+      const int64_t width = size_of(s_.registers[st.from].dtype);
+      char* to = static_cast<char*>(at_.locations[st.location]);
+      if (st.strides < 0) {
+        std::memcpy(to + p * width, pointer_[st.from], n * width);
+        continue;
+      }
+      visit_width(width, [&](auto t) {
+        using T = decltype(t);
+        scatter(reinterpret_cast<T*>(to), reinterpret_cast<const T*>(pointer_[st.from]), s_,
+                s_.strides[st.strides], p, n);
+      });
+    }
+  }
+
+  // Operands of the next block. Between short calls of kernels the processor itself looks less far ahead.
+  void fetch_next(int64_t n) {
+    for (size_t k = 0; k < moves_; ++k) {
+      if (s_.registers[moving_[k]].written) continue;
+      const int64_t bytes = n * width(moving_[k]);
+      fetch(pointer_[moving_[k]] + bytes, bytes);
+    }
+  }
+
+  int64_t width(uint16_t r) const { return size_of(s_.registers[r].dtype); }
+
+  const ElementwiseStep& s_;
+  const Addresses& at_;
+  std::span<const Streamed> streamed_;
+  uint64_t direct_;
+  int64_t begin_, end_, block_;
+  Small<char*, 32> pointer_;
+  Small<uint16_t, 32> moving_;  // registers that walk through memory
+  size_t moves_ = 0;
+  bool loading_ = false, fetching_;
+  alignas(64) char local_[4096];
+};
+
 void run_simple(const ElementwiseStep& s, const Addresses& at, int64_t begin, int64_t end) {
   const BlockInstruction& i = s.body[0];
   auto address = [&](uint16_t r) {
     const Register& reg = s.registers[r];
     return static_cast<char*>(at.locations[reg.source]) + begin * size_of(reg.dtype);
   };
-  char* out = address(i.out);
-  const int64_t width = size_of(s.registers[i.out].dtype);
-  const bool over_itself = out == address(i.a) || out == address(i.b) || out == address(i.c);
-  if (s.count * width < kStreamBytes || over_itself || reinterpret_cast<uintptr_t>(out) % 16 != 0)
-    return i.fn(out, address(i.a), address(i.b), address(i.c), end - begin);
-  alignas(64) char block[kBlock * 8];
-  const int64_t a = size_of(s.registers[i.a].dtype), b = size_of(s.registers[i.b].dtype);
-  const int64_t c = size_of(s.registers[i.c].dtype);
-  for (int64_t k = 0; k < end - begin; k += kBlock) {
-    const int64_t n = std::min(kBlock, end - begin - k);
-    i.fn(block, address(i.a) + k * a, address(i.b) + k * b, address(i.c) + k * c, n);
-    stream(out + k * width, block, n * width);
-  }
-#if defined(__SSE2__)
-  _mm_sfence();
-#endif
+  i.fn(address(i.out), address(i.a), address(i.b), address(i.c), end - begin);
 }
 
 void run_elementwise(const ElementwiseStep& s, const Addresses& at) {
   if (s.count == 0) return;
+  if (s.count < kFew) {
+    if (s.simple) run_simple(s, at, 0, s.count);
+    else RangeRun(s, at, {}, 0, 0, s.count).run();
+    return;
+  }
+  const std::vector<Streamed> streamed = find_streamed(s, at);
+  const uint64_t direct = find_direct(s, at);
   auto range = [&](int64_t begin, int64_t end) {
-    if (s.simple) run_simple(s, at, begin, end);
-    else run_range(s, at, begin, end);
+    if (s.simple && s.count * s.widest < kFetchBytes) run_simple(s, at, begin, end);
+    else RangeRun(s, at, streamed, direct, begin, end).run();
   };
   const int64_t cost = std::max(s.cost, 1);
   if (s.count * cost < kParallelWork) return range(0, s.count);
-  const int64_t chunk = std::max<int64_t>({kParallelWork / 4 / cost, s.count / 64, 1024});
+  // Preparing a chunk costs about as much as a block of it.
+  const int64_t chunk = std::max<int64_t>({kParallelWork / 4 / cost, s.count / 64, 8 * kBlock});
   GilRelease unlocked(s.count * cost >= kReleaseWork);
   parallel_chunks(s.count, (chunk + kBlock - 1) / kBlock * kBlock, range);
 }

@@ -40,16 +40,19 @@ struct Binder::Lowering {
   ElementwiseStep step;
   Dims shape;                             // full iteration shape
   int order[kMaxDims];                    // axes, outermost first
-  std::vector<int32_t> touched;           // locations read or written
-  std::vector<Dims> full;                 // their strides over the ordered shape
-  std::map<std::pair<int32_t, int>, int32_t> register_of;  // (value, dtype) -> register
+  List<int32_t> touched{&binder.arena_};  // locations read or written
+  List<Dims> full{&binder.arena_};        // their strides over the ordered shape
+  std::pmr::map<std::pair<int32_t, int>, int32_t> register_of{&binder.arena_};  // (value, dtype) -> register
 
   void run() {
     shape = Dims(members.front().meta->shape());
     step.count = members.front().meta->numel;
     collect();
     collapse();
+    step.registers.reserve(touched.size() + 2 * members.size());
+    step.body.reserve(members.size());
     for (const Member& m : members) lower(m);
+    find_early_stores();
     assign_scratch();
     for (const Register& r : step.registers)
       step.widest = std::max(step.widest, static_cast<int32_t>(size_of(r.dtype)));
@@ -157,6 +160,7 @@ struct Binder::Lowering {
   }
 
   void emit(BlockFn fn, int32_t out, int32_t a, int32_t b, int32_t c) {
+    step.registers[out].written = true;
     step.body.push_back({fn, static_cast<uint16_t>(out), static_cast<uint16_t>(a), static_cast<uint16_t>(b),
                          static_cast<uint16_t>(c)});
   }
@@ -202,10 +206,25 @@ struct Binder::Lowering {
         {static_cast<uint16_t>(from), m.store_to, linear(m.store_to) ? -1 : keep_strides(m.store_to)});
   }
 
+  // A linear store may take place at its instruction, if what it overwrites has been read by then.
+  void find_early_stores() {
+    for (StoreInstruction& st : step.stores) {
+      const auto same = [&](const StoreInstruction& other) { return other.from == st.from; };
+      if (st.strides >= 0 || std::count_if(step.stores.begin(), step.stores.end(), same) != 1) continue;
+      bool made = false, early = true;
+      for (const BlockInstruction& i : step.body) {
+        for (uint16_t r : {i.a, i.b, i.c})
+          early = early && !(made && !step.registers[r].written && step.registers[r].source == st.location);
+        made = made || i.out == st.from;
+      }
+      st.early = made && early;
+    }
+  }
+
   // Blocks share scratch once their last reader has run; loads and numbers keep theirs for the whole step.
   void assign_scratch() {
     const size_t n = step.registers.size();
-    std::vector<int32_t> last(n, -1);
+    List<int32_t> last(n, -1, &binder.arena_);
     const auto end = static_cast<int32_t>(step.body.size());
     for (int32_t k = 0; k < end; ++k) {
       const BlockInstruction& b = step.body[k];
@@ -215,7 +234,7 @@ struct Binder::Lowering {
     for (Register& r : step.registers)
       if (r.kind != Register::Kind::Linear && r.kind != Register::Kind::Block)
         r.scratch = step.scratch_blocks++;
-    std::vector<int32_t> free;
+    List<int32_t> free(&binder.arena_);
     for (int32_t k = 0; k < end; ++k) {
       const BlockInstruction& b = step.body[k];
       Register& out = step.registers[b.out];
@@ -249,7 +268,7 @@ void Binder::emit_group(std::span<const Member> members) { Lowering(*this, membe
 
 void Binder::close_group() {
   if (group_.empty()) return;
-  std::vector<Member> members;
+  List<Member> members(&arena_);
   members.swap(group_);
   emit_group(members);
   std::fill(group_of_.begin(), group_of_.end(), 0);
@@ -286,7 +305,7 @@ void Binder::store_in_place() {
            "\nAn in-place operation cannot change the shape of its tensor; use the form that returns a new "
            "one.");
     }
-    Member m{&copy_op(), {source}, -1, {meta->dtype, meta->dtype}, meta, target};
+    Member m{&copy_op(), List<int32_t>({source}, &arena_), -1, {meta->dtype, meta->dtype}, meta, target};
     if (!(Dims(metas_[source]->shape()) == both)) location_of(source);
     if (!group_.empty() && reads_target_otherwise(m)) close_group();
     current_ = static_cast<int32_t>(p_.instructions.size() + k);

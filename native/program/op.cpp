@@ -30,20 +30,31 @@ Ref<Meta> result_meta(DType dtype, std::span<const Operand> in, const Dims& shap
 
 // Torch has sentences of its own for the mistakes that people make most.
 [[noreturn]] void refuse_dtype(const Op& op, DType d) {
-  if (d == DType::Bool && op.name == "sub") {
-    fail(ErrorKind::Dtype,
-         "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or ",
-         "`logical_xor()` operator instead.");
-  }
   if (d == DType::Bool && op.name == "neg") {
-    fail(ErrorKind::Dtype,
+    fail(ErrorKind::Runtime,
          "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert ",
          "a mask, use the `~` or `logical_not()` operator instead.");
   }
   if (op.name == "bitwise_not")
     fail(ErrorKind::Type, "~ (operator.invert) is only implemented on integer and Boolean-type tensors");
-  fail(ErrorKind::Dtype, "\"", op.name, "_cpu\" not implemented for '", info(d).scalar_name,
+  const std::string kernel = op.name == "floor_divide" ? "div_floor" : op.name;
+  fail(ErrorKind::Dtype, "\"", kernel, "_cpu\" not implemented for '", info(d).scalar_name,
        "'\nConvert the tensor first, for example with .float().");
+}
+
+void refuse_bools(std::span<const Operand> in) {
+  size_t bools = 0;
+  for (const Operand& o : in) bools += o.meta ? o.meta->dtype == DType::Bool : o.kind == Scalar::Kind::Bool;
+  if (bools == 2) {
+    fail(ErrorKind::Runtime,
+         "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or ",
+         "`logical_xor()` operator instead.");
+  }
+  if (bools) {
+    fail(ErrorKind::Runtime,
+         "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert ",
+         "a mask, use the `~` or `logical_not()` operator instead.");
+  }
 }
 
 }  // namespace
@@ -122,6 +133,7 @@ void infer(const Op& op, std::span<const Operand> in, std::span<const int64_t> i
            "Use reshape, unsqueeze or transpose on one of them.");
     }
   }
+  if (op.name == "sub") refuse_bools(in);
   const ElementwiseTypes types = elementwise_types(op, in, ints);
   if (op.block && op.typing != Typing::Cast && !op.block->fn[static_cast<int>(types.compute)]) {
     refuse_dtype(op, types.compute);

@@ -104,6 +104,7 @@ class RuleProgram;
 struct Op {
   std::string name;
   std::string node_name;  // "MulBackward0"
+  std::string number_node_name;  // where the second operand is a number, if that has a name of its own
   Family family = Family::Composite;
   Typing typing = Typing::Same;
   const BlockRow* block = nullptr;
@@ -111,6 +112,9 @@ struct Op {
   const ViewRow* view = nullptr;
   int id = 0;
   bool differentiable = true;
+  bool divides = false;  // integers by the second operand, which must not hold a zero
+  bool uniform = false;  // one value for every element: overlapping ones may be written
+  bool checks_calls = false;  // the declaration looks at the arguments of every call from Python
   void* declaration = nullptr;  // borrowed PyObject: the Python declaration (immortal), or null
 };
 

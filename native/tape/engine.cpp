@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "runtime/threads.h"
-
 namespace pb {
 namespace {
 
@@ -23,6 +21,12 @@ struct Task {
   }
 };
 
+struct Ready {
+  uint64_t sequence;
+  int32_t task;
+  friend bool operator<(const Ready& a, const Ready& b) { return a.sequence < b.sequence; }
+};
+
 // From node to task: open addressing, because it is looked into once an edge.
 class TaskMap {
  public:
@@ -31,8 +35,12 @@ class TaskMap {
   // Empty again, with its memory kept for the next run unless that was a large one.
   void clear() {
     tasks.clear();
+    ready.clear();
+    stack.clear();
     if (slots_.size() > kSlots * 16) {
       tasks.shrink_to_fit();
+      ready.shrink_to_fit();
+      stack.shrink_to_fit();
       slots_ = std::vector<int32_t>(kSlots, -1);
     } else {
       std::fill(slots_.begin(), slots_.end(), -1);
@@ -59,6 +67,10 @@ class TaskMap {
     return slots_[i];
   }
   std::vector<Task> tasks;
+  // What else a run fills and empties, here for the sake of its memory.
+  std::vector<Ready> ready;
+  std::vector<int32_t> stack;
+  std::vector<Var> cotangents, gradients;
 
  private:
   size_t home(const Node* n) const {
@@ -103,12 +115,6 @@ class TaskMapLease {
   std::unique_ptr<TaskMap> map_;
 };
 
-struct Ready {
-  uint64_t sequence;
-  int32_t task;
-  friend bool operator<(const Ready& a, const Ready& b) { return a.sequence < b.sequence; }
-};
-
 class Run;
 thread_local Run* t_run = nullptr;
 
@@ -145,7 +151,7 @@ class Run {
 
  private:
   void discover() {
-    std::vector<int32_t> stack;
+    std::vector<int32_t>& stack = map_.stack;
     bool added = false;
     for (Root& r : request_.roots) {
       const int32_t t = map_.find_or_add(r.node.get(), added);
@@ -282,9 +288,9 @@ class Run {
   Run* outer_;
   TaskMapLease lease_;
   TaskMap& map_ = *lease_;
-  std::vector<Ready> ready_;
+  std::vector<Ready>& ready_ = map_.ready;
   std::vector<int32_t> next_target_;
-  std::vector<Var> cotangents_, gradients_;
+  std::vector<Var>&cotangents_ = map_.cotangents, &gradients_ = map_.gradients;
 };
 
 const Op* add_op() {
@@ -300,16 +306,18 @@ void accumulate(Var& into, Var&& g, bool create_graph) {
     const bool same = a.meta.get() == b.meta.get() && a.meta->is_dense;
     if (same && (a.storage->unique() || b.storage->unique())) {
       const GradMode off(false);
-      Var& kept = a.storage->unique() ? into : g;
       const Argument args[2] = {{&into, {}}, {&g, {}}};
       Plan& p = find_plan({add_op(), args, {}, 0}, 0);
-      BlockFn add = p.direct ? p.direct : add_op()->block->fn[static_cast<int>(a.meta->dtype)];
-      char* to = static_cast<char*>(kept.array.data());
-      const char *x = static_cast<const char*>(a.data()), *y = static_cast<const char*>(b.data());
-      const int64_t width = size_of(a.meta->dtype);
-      parallel_chunks(a.meta->numel, 1 << 16, [&](int64_t i, int64_t end) {
-        add(to + i * width, x + i * width, y + i * width, nullptr, end - i);
-      });
+      Var& kept = a.storage->unique() ? into : g;
+      if (!p.direct) {
+        Ref<Plan> hold(&p);
+        const Array* inputs[2] = {&a, &b};
+        Array sum;
+        p.forward->run(inputs, {}, {&sum, 1}, a.storage->unique() ? 1 : 2);
+        into.array = std::move(sum);
+        return;
+      }
+      p.direct(kept.array.data(), a.data(), b.data(), nullptr, a.meta->numel);
       if (&kept == &g) into = std::move(g);
       return;
     }

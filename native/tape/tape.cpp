@@ -79,17 +79,21 @@ uint64_t peek_sequence() { return t_sequence; }
 
 // A node that dies may be the last to hold those before it; a worklist keeps the stack flat.
 void Node::dispose(Node* first) {
-  static thread_local std::vector<Node*> work;
-  static thread_local bool running = false;
-  work.push_back(first);
-  if (running) return;
-  running = true;
-  while (!work.empty()) {
-    Node* n = work.back();
-    work.pop_back();
+  struct Pending {
+    std::vector<Node*> nodes;
+    bool running = false;
+  };
+  static thread_local Pending of_thread;
+  Pending& p = of_thread;  // looked up once
+  p.nodes.push_back(first);
+  if (p.running) return;
+  p.running = true;
+  while (!p.nodes.empty()) {
+    Node* n = p.nodes.back();
+    p.nodes.pop_back();
     n->destroy();  // edges that reach zero come back here through release()
   }
-  running = false;
+  p.running = false;
 }
 
 namespace {
@@ -108,12 +112,17 @@ Var apply_direct(Plan& p, const Application& a) {
 
 template <class Emit> void apply_planned(Plan& p, const Application& a, Emit&& emit);
 
+Plan& plan_of(const Application& a) {
+  if (a.op->divides) check_divisor(a);
+  return find_plan(a, needed(a));
+}
+
 }  // namespace
 
 void apply(const Application& a, std::vector<Var>& out) {
   if (has_layers(a)) [[unlikely]]
     return apply_transformed(a, out);
-  Plan& p = find_plan(a, needed(a));
+  Plan& p = plan_of(a);
   if (p.direct) out.push_back(apply_direct(p, a));
   else apply_planned(p, a, [&](Var&& v) { out.push_back(std::move(v)); });
 }
@@ -124,7 +133,7 @@ Var apply_one(const Application& a) {
     apply_transformed(a, out);
     return std::move(out[0]);
   }
-  Plan& p = find_plan(a, needed(a));
+  Plan& p = plan_of(a);
   if (p.direct) return apply_direct(p, a);
   Var first;
   apply_planned(p, a, [&](Var&& v) {
@@ -136,7 +145,7 @@ Var apply_one(const Application& a) {
 bool apply_single(const Application& a, Var& out) {
   if (has_layers(a)) [[unlikely]]
     return false;
-  Plan& p = find_plan(a, needed(a));
+  Plan& p = plan_of(a);
   if (p.rule->visible != 1) return false;
   if (p.direct) out = apply_direct(p, a);
   else apply_planned(p, a, [&](Var&& v) { out = std::move(v); });
@@ -252,19 +261,27 @@ void OperationNode::destroy() {
   pb::deallocate(this, bytes);
 }
 
+std::string short_name(const std::string& node_name) {
+  static constexpr std::string_view kWord = "Backward";
+  const size_t at = node_name.rfind(kWord);
+  if (at == std::string::npos || at + kWord.size() + 1 != node_name.size()) return node_name;
+  const char digit = node_name.back();
+  if (digit < '0' || digit > '9') return node_name;
+  return node_name.substr(0, at) + (digit == '0' ? "" : std::string(1, digit));
+}
+
 // What torch calls the value in its message: "Mul" for an output of MulBackward0; nothing for a leaf.
 std::string OperationNode::name_of_saved(const Saved& s, const Save& source) const {
   const Node* maker = source.output ? this : edge_at(source.index).node.get();
   if (!maker || maker->is_leaf()) return {};
   const std::string* name = &maker->name();
   const std::string* change = s.array.storage->changed_by;
-  static const std::string view = "AsStrided";
+  static const std::string view = "AsStridedBackward0";
   if (change && !source.output) {
     const auto* n = dynamic_cast<const OperationNode*>(maker);
     name = n && n->plan().op->family == Family::View ? &view : change;
   }
-  const size_t end = name->rfind("Backward");
-  return concat(", which is output ", source.output ? source.index : 0, " of ", name->substr(0, end), ",");
+  return concat(", which is output ", source.output ? source.index : 0, " of ", short_name(*name), ",");
 }
 
 void OperationNode::check_saved(const Saved& s, size_t k) const {
@@ -495,13 +512,13 @@ Ref<Node> apply_in_place(const Application& a) {
   if (has_layers(a)) [[unlikely]]
     return change_transformed(a), nullptr;
   const Var& self = *a.args[0].var;
-  check_no_internal_overlap(self.array);
+  if (!a.op->uniform) check_no_internal_overlap(self.array);
   for (size_t i = 1; i < a.args.size(); ++i) {
     if (!a.args[i].var) continue;
     check_no_partial_overlap(self.array, a.args[i].var->array);
   }
-  const uint64_t need = needed(a);
-  Ref<Plan> p(&find_plan(a, need));
+  Ref<Plan> p(&plan_of(a));
+  const uint64_t need = p->need;
   const Meta& result = *p->out[0];
   check_result_type(result.dtype, self.array.meta->dtype);
   if (!std::ranges::equal(result.shape(), self.array.meta->shape())) {
@@ -510,7 +527,7 @@ Ref<Node> apply_in_place(const Application& a) {
          "\nAn in-place operation cannot change the shape of its tensor; use the form that returns a new "
          "one.");
   }
-  std::vector<Array> results(p->out.size());
+  Small<Array, 4> results(p->out.size());
   Ref<OperationNode> node;
   if (g_before_change) [[unlikely]]
     g_before_change(self.array);
@@ -527,7 +544,7 @@ Ref<Node> apply_in_place(const Application& a) {
     results[0] = self.array;
   } else {
     // The result is computed beside and copied: short, and right whatever the op reads of itself.
-    run_bound(*p, a, results);
+    run_bound(*p, a, results.span());
     copy_elements(self.array, results[0]);
     // Plans expect the layout that they chose: a tensor of another one is not what the node keeps.
     if (p->out[0].get() == self.array.meta.get()) results[0] = self.array;
@@ -535,7 +552,7 @@ Ref<Node> apply_in_place(const Application& a) {
   ++self.array.storage->version;
   if (need) {
     node = OperationNode::make(p, a);
-    node->keep(a, results);
+    node->keep(a, results.span());
     for (size_t k = 0; k < p->rule->saves.size(); ++k) {
       const Save& s = p->rule->saves[k];
       if (s.output) continue;

@@ -18,6 +18,9 @@ Ref<Node> record(const Application& a);
 // Returns the node of the new value (null: no gradient). Checks overlap and dtypes as torch does.
 Ref<Node> apply_in_place(const Application& a);
 
+// Throws where the op would divide integers by zero (divisor.cpp).
+void check_divisor(const Application& a);
+
 // In-place and mixed uses of memory that would depend on the order of elements.
 void check_no_internal_overlap(const Array& a);
 void check_no_partial_overlap(const Array& a, const Array& b);
@@ -54,11 +57,18 @@ extern PackSaved g_pack_saved;
 using BeforeChange = void (*)(const Array&);
 extern BeforeChange g_before_change;
 
+// A node's name as torch's messages have it: "Mul" for MulBackward0, "Fill2" for FillBackward2.
+std::string short_name(const std::string& node_name);
+
 class OperationNode final : public Node {
  public:
   static Ref<OperationNode> make(Ref<Plan> plan, const Application& a);
 
-  const std::string& name() const override { return plan_->op->node_name; }
+  const std::string& name() const override {
+    const Op& op = *plan_->op;
+    const bool by_number = !op.number_node_name.empty() && plan_->in.size() > 1 && !plan_->in[1];
+    return by_number ? op.number_node_name : op.node_name;
+  }
   size_t edge_count() const override { return edge_count_; }
   Edge& edge(size_t i) override { return edges()[i]; }
   uint32_t outputs() const override { return static_cast<uint32_t>(plan_->out.size()); }

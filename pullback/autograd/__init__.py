@@ -1,5 +1,7 @@
 """Differentiation of recorded programs."""
 
+from importlib import import_module
+
 from pullback.autograd import function, functional, grad_mode, graph, hooks
 from pullback.autograd.backward import backward, grad
 from pullback.autograd.function import Function, once_differentiable
@@ -20,6 +22,7 @@ __all__ = [
     "Variable",
     "backward",
     "enable_grad",
+    "forward_ad",
     "function",
     "functional",
     "grad",
@@ -36,3 +39,9 @@ __all__ = [
     "set_grad_enabled",
     "set_multithreading_enabled",
 ]
+
+
+def __getattr__(name):
+    if name == "forward_ad":  # imported when first asked for, with what it stands on
+        return import_module("pullback.autograd.forward_ad")
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

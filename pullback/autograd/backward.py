@@ -151,11 +151,24 @@ def backward(
     _core.run_backward(tensors, cotangents, inputs, keep, create_graph, True)
 
 
-def _batched(outputs, inputs, grad_outputs, create_graph, allow_unused, materialize_grads):
+def _check_rows(outputs, grad_outputs):
+    for k, (g, out) in enumerate(zip(grad_outputs, outputs, strict=False)):
+        if g is not None and (not g.dim() or tuple(g.shape[1:]) != tuple(out.shape)):
+            raise ShapeError(
+                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the "
+                "batch dimension. The sizes of the remaining dimensions are expected to match the shape of "
+                "corresponding output, but a mismatch was detected: "
+                f"grad_output[{k}] has a shape of {g.shape} and output[{k}] has a shape of {out.shape}. If "
+                "you only want some tensors in `grad_output` to be considered batched, consider using vmap."
+            )
+
+
+def _batched(outputs, inputs, grad_outputs, create_graph, allow_unused):
     """One gradient for each row of the cotangents, stacked: the engine runs once, for all rows."""
     from pullback.func import vmap
 
     outputs = _outputs(outputs)
+    _check_rows(outputs, _tuple(grad_outputs))
     given = [k for k, g in enumerate(_tuple(grad_outputs)) if g is not None]
     reached: list[int] = []
 
@@ -164,7 +177,7 @@ def _batched(outputs, inputs, grad_outputs, create_graph, allow_unused, material
         for k, g in zip(given, rows, strict=True):
             gs[k] = g
         # Kept: where the rows cannot run together, they run one after another.
-        found = grad(outputs, inputs, gs, True, create_graph, True, allow_unused, False, materialize_grads)
+        found = grad(outputs, inputs, gs, True, create_graph, True, allow_unused)
         reached[:] = [k for k, g in enumerate(found) if g is not None]
         return tuple(found[k] for k in reached)
 
@@ -190,6 +203,15 @@ def _through_layers(outputs, cotangents, inputs, keep_graph, create_graph):
     return pull_back(outputs, filled, inputs, run, keep_graph)
 
 
+def _single(outputs, inputs, grad_outputs, keep, create_graph):
+    outputs = _outputs(outputs)
+    cotangents = _cotangents(outputs, grad_outputs)
+    _targets(inputs)
+    if _core.has_layers() and any(_core.top_layer(t) is not None for t in _tensors(*outputs, *inputs)):
+        return _through_layers(outputs, cotangents, inputs, keep, create_graph)
+    return _core.run_backward(outputs, cotangents, inputs, keep, create_graph, False)
+
+
 def grad(
     outputs,
     inputs,
@@ -203,7 +225,8 @@ def grad(
 ):
     """The gradients of `outputs` with respect to `inputs`, as a tuple.
 
-    Shapes    one gradient an input, of its shape
+    Shapes    one gradient an input, of its shape; with is_grads_batched=True grad_outputs have a further
+              first axis, and so have the gradients: all rows run at once, as under vmap
     Errors    GradError for inputs that need no gradient or (without allow_unused) do not appear in the graph
 
     >>> import pullback as torch
@@ -226,18 +249,13 @@ def grad(
             stacklevel=2,
         )
     inputs = (inputs,) if _is_edge(inputs) else _tuple(inputs)
-    if is_grads_batched and grad_outputs is not None:
-        return _batched(outputs, inputs, grad_outputs, create_graph, allow_unused, materialize_grads)
     if not inputs:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
-    outputs = _outputs(outputs)
-    cotangents = _cotangents(outputs, grad_outputs)
-    _targets(inputs)
-    keep = create_graph if retain_graph is None else retain_graph
-    if _core.has_layers() and any(_core.top_layer(t) is not None for t in _tensors(*outputs, *inputs)):
-        result = _through_layers(outputs, cotangents, inputs, keep, create_graph)
+    if is_grads_batched and any(g is not None for g in _tuple(grad_outputs)):
+        result = _batched(outputs, inputs, grad_outputs, create_graph, allow_unused)
     else:
-        result = _core.run_backward(outputs, cotangents, inputs, keep, create_graph, False)
+        keep = create_graph if retain_graph is None else retain_graph
+        result = _single(outputs, inputs, grad_outputs, keep, create_graph)
     for k, g in enumerate(result):
         if g is None and not allow_unused:
             raise GradError(

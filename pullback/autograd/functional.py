@@ -331,6 +331,8 @@ def _forward(func, inputs):
     from pullback.func import vmap
 
     is_tuple, inputs = _tensors(inputs, "inputs", "jacobian")
+    if not inputs:
+        raise AssertionError("Expected at least one tensor\nGive the inputs to differentiate by.")
     out_is_tuple = False
 
     def along(i, tangent):
@@ -352,7 +354,7 @@ def _forward(func, inputs):
 
 
 def _columns_last(columns, x):
-    return columns.movedim(0, -1).reshape(*columns.shape[1:], *x.shape)
+    return columns.movedim(0, -1).reshape((*columns.shape[1:], *x.shape))
 
 
 def _check_options(create_graph, strict, vectorize, strategy):
@@ -378,6 +380,14 @@ def _check_options(create_graph, strict, vectorize, strategy):
             f"{where}: `strict=True` and `vectorized=True` are not supported together. Please either set "
             "`strict=False` or `vectorize=False`."
         )
+
+
+def _gradient_of_duals(scalar, inputs):
+    """The gradient as a function that can be run on tensors with tangents."""
+    from pullback import func
+
+    value, pull = func.vjp(scalar, *inputs)
+    return pull(value.new_ones(()))
 
 
 _STRATEGIES = ("forward-mode", "reverse-mode")
@@ -451,8 +461,7 @@ def hessian(
 
     def gradient(*inputs):
         if outer_jacobian_strategy == "forward-mode":
-            # The tangents need no gradient of their own, the inner derivative does.
-            inputs = tuple(x.requires_grad_() for x in inputs)
+            return _gradient_of_duals(scalar, inputs)
         first = jacobian(scalar, inputs, create_graph=True)
         if strict:
             _check_depends(first, "jacobian")

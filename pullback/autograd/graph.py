@@ -5,15 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pullback import _core
+from pullback.autograd import saved_names
 from pullback.autograd.hooks import register_multi_grad_hook
 from pullback.autograd.mutation import allow_mutation_on_saved_tensors, increment_version
-from pullback.autograd.saved import (
-    disable_saved_tensors_hooks,
-    none,
-    of_node,
-    save_on_cpu,
-    saved_tensors_hooks,
-)
+from pullback.autograd.saved import disable_saved_tensors_hooks, save_on_cpu, saved_tensors_hooks
 from pullback.trace import signature as sig
 from pullback.trace.tracer import DTYPES
 
@@ -32,7 +27,7 @@ __all__ = [
 Node = _core.Node
 
 # Tensors that steer an operation but are not differentiated by: torch's nodes have no edge for them.
-_STEERING = {"condition", "mask", "index", "indices", "target", "like", "boundaries"}
+_STEERING = {"condition", "mask", "index", "indices", "target", "like", "boundaries", "noise"}
 
 
 class GradientEdge(NamedTuple):
@@ -67,8 +62,8 @@ def _next_functions(self):
     for p, value in zip(signature.parameters, values, strict=True):
         if p.kind not in ("Tensor", "Operand") or p.name in steering or p.optional_items:
             continue
-        if signature.name == "rsub" and value == (None, 0):
-            continue
+        if value == (None, 0) and p.kind == "Operand" and application[0].number_node_name:
+            continue  # torch's node of another name has no edge for a number
         if p.list:
             edges += value
         else:
@@ -76,48 +71,11 @@ def _next_functions(self):
     return tuple(edges)
 
 
-def _place(self, signature, application, name):
-    """Which of the values that a node keeps goes by a name: that of its parameter; `result` is the output."""
-    for place, (is_output, k) in enumerate(self._saves()):
-        if is_output:
-            if name == ("result" if k == 0 else f"result{k}"):
-                return place
-            continue
-        operands = [None] * len(application[1])
-        for number, position in enumerate(application[4]):
-            operands[position] = number
-        values = sig.decode(signature, operands, application[3], DTYPES)
-        for p, value in zip(signature.parameters, values, strict=True):
-            if value == k and p.kind in ("Tensor", "Operand") and name in (p.name, _alias(p.name)):
-                return place
-    return None
-
-
-def _saved(self, name, raw=False):
-    """A value that the node keeps, or (raw) its SavedTensor; or a parameter that is no tensor."""
-    application = self._application()
-    signature = getattr(application[0], "signature", None) if application else None
-    if signature is None:
-        raise AttributeError(name)
-    place = _place(self, signature, application, name)
-    if place is not None:
-        return of_node(self, place) if raw else self._saved_value(place)
-    values = sig.decode(signature, application[1], application[3], DTYPES)
-    for p, value in zip(signature.parameters, values, strict=True):
-        if name in (p.name, _alias(p.name)) and raw == p.takes_tensor:
-            return none() if raw else value
-    raise AttributeError(name)
-
-
-def _alias(name):
-    return "self" if name == "input" else name
-
-
 def _attribute(self, name):
     raw = name.startswith("_raw_saved_")
     if (raw and name != "_raw_saved_tensors") or name.startswith("_saved_"):
         try:
-            return _saved(self, name.partition("saved_")[2], raw)
+            return saved_names.value(self, name.partition("saved_")[2], raw)
         except AttributeError:
             pass
     elif not name.startswith("__"):
@@ -139,5 +97,12 @@ def _set_attribute(self, name, value):
 
 
 Node.__setattr__ = _set_attribute
+
+
+def _directory(self):
+    return [*object.__dir__(self), *(f"_saved_{name}" for name in saved_names.names(self))]
+
+
 Node.next_functions = property(_next_functions)
 Node.__getattr__ = _attribute
+Node.__dir__ = _directory

@@ -134,8 +134,7 @@ def maker(tensor):
     node = tensor.grad_fn
     if node is None:
         return ""
-    head, found, _ = node.name().rpartition("Backward")
-    return f", which is output {tensor.output_nr} of {head if found else node.name()},"
+    return f", which is output {tensor.output_nr} of {_core.short_name(node.name())},"
 
 
 class Packed:
@@ -235,7 +234,7 @@ SavedTensor.__module__ = "torch._C._autograd"
 def of_node(node, place):
     """The SavedTensor of the value at `place` among those that an operation's node keeps."""
     return SavedTensor._of(
-        lambda pack, unpack: node._pack_saved(place, pack, unpack), lambda: node._saved_value(place)
+        lambda pack, unpack: node._pack_saved(place, pack, unpack), lambda: node._kept_value(place)
     )
 
 

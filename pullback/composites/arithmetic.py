@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pullback import _core
 from pullback.primitives.elementwise import interval
 from pullback.primitives.family import composite, elementwise
 from pullback.primitives.registry import ANY, expose, ops
-from pullback.trace.tracer import FLOAT, Tracer
+from pullback.trace.tracer import BOOL, FLOAT, Tracer
 from pullback.trace.tracer import functions as f
 
 
@@ -13,10 +14,26 @@ def _is_float(x):
     return x.dtype.is_floating_point if isinstance(x, Tracer) else x.kind == FLOAT
 
 
+def _is_bool(x):
+    return x.dtype is _core.bool if isinstance(x, Tracer) else x.kind == BOOL
+
+
 def _scaled_sum(x, y, a):
     if _is_float(a) and not _is_float(x) and not _is_float(y):
         raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+    bools = _is_bool(x) and _is_bool(y)
+    if _is_bool(a) and not bools:
+        raise RuntimeError("Boolean alpha only supported for Boolean results.\nGive a number, such as 1.")
+    if bools:  # an "or"
+        x, y = (f["_cast"](t, _core.int64) if isinstance(t, Tracer) else t for t in (x, y))
+        return f["ne"](f["fma"](y, a * a, x), 0)
     return f["fma"](y, a, x)
+
+
+def _scaled_difference(x, y, a):
+    if _is_bool(x) or _is_bool(y):
+        f["_sub"](x, y)  # refuses with torch's words
+    return _scaled_sum(x, y, -a)
 
 
 composite(
@@ -29,7 +46,7 @@ composite(
 )
 composite(
     "sub(Tensor input, Operand other, *, Scalar alpha)",
-    lambda x, y, a: _scaled_sum(x, y, -a),
+    _scaled_difference,
     name="sub_scaled",
     node="SubBackward0!",
     expose_as="-",
@@ -54,7 +71,8 @@ composite(
     "div(Tensor input, Operand other, *, str{trunc|floor}? rounding_mode)",
     lambda x, y, mode: f["_div"](x, y) if mode is None else _rounded_div(x, y, mode),
     name="div_rounded",
-    node="DivBackward0!",
+    node="DivBackward2!",
+    divides=True,
     expose_as="-",
     dtypes=ANY,
 )
@@ -164,3 +182,13 @@ composite(
     node="ClampBackward1!",
     in_place=True,
 )
+
+# Where torch's own C++ combines a tensor and a number the number is no operand: other names, one edge.
+for _name in ("add", "mul", "div"):
+    composite(
+        f"{_name}(Tensor input, Scalar other)",
+        lambda x, y, _name=_name: f["_div" if _name == "div" else _name](x, y),
+        name=f"{_name}_number",
+        node=f"{_name.capitalize()}Backward1!",
+        expose_as=f"_{_name}_number",
+    )

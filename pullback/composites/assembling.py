@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pullback.composites.shape import _flat, atleast_2d, function, hstack, tensor_split
-from pullback.primitives.registry import public
+from pullback.composites.shape import _flat, as_tuple, even_sizes, function, hstack, pieces, tensor_split
+from pullback.primitives.family import composite
+from pullback.primitives.registry import ANY, public
 from pullback.trace.tracer import functions as f
 
 
@@ -32,16 +33,32 @@ def column_stack(tensors, *, out=None):
     return hstack([t.reshape(t.numel(), 1) if t.dim() <= 1 else t for t in tensors])
 
 
-def block_diag(*tensors):
-    """The matrices along the diagonal of one, zeros elsewhere."""
-    rows = [atleast_2d(t) for t in tensors]
-    width = sum(t.size(1) for t in rows)
+def _block_diag(tensors):
+    rows = [t if t.ndim == 2 else f["reshape"](t, (1, t.numel())) for t in tensors]
+    width = 0
+    for t in rows:
+        width = t.size(1) + width
     out, left = [], 0
     for t in rows:
-        parts = [t.new_zeros(t.size(0), left), t, t.new_zeros(t.size(0), width - left - t.size(1))]
-        out.append(f["cat"]([p for p in parts if p.size(1)] or [t], 1))
-        left += t.size(1)
+        n = t.size(1)
+        before, after = (f["_zeros_of"](t, (t.size(0), w)) for w in (left, width - left - n))
+        out.append(f["cat"]([before, t, after], 1))
+        left = n + left
     return f["cat"](out, 0)
+
+
+composite("block_diag(Tensor[] tensors)", _block_diag, expose_as="_block_diag", dtypes=ANY)
+
+
+def block_diag(*tensors):
+    """The matrices along the diagonal of one, zeros elsewhere."""
+    for k, t in enumerate(tensors):
+        if t.dim() > 2:
+            raise RuntimeError(
+                "torch.block_diag: Input tensors must have 2 or fewer dimensions. Input "
+                f"{k} has {t.dim()} dimensions"
+            )
+    return f["_block_diag"](list(tensors))
 
 
 def _axis_split(name, axis, least):
@@ -83,18 +100,37 @@ def flipud(input):
     return f["flip"](input, (0,))
 
 
+def _rot90(x, k, dims):
+    a, b = dims
+    if k == 1:
+        return f["transpose"](f["flip"](x, (b,)), a, b)
+    if k == 2:
+        return f["flip"](x, (a, b))
+    if k == 3:
+        return f["transpose"](f["flip"](x, (a,)), a, b)
+    return f["_clone"](x)
+
+
+composite("rot90(Tensor input, int k, int[] dims)", _rot90, expose_as="_rot90", dtypes=ANY)
+
+
 @function
 def rot90(input, k=1, dims=(0, 1)):
     """Turned by k quarters in the plane of two axes."""
-    a, b = dims
-    k %= 4
-    if k == 1:
-        return f["transpose"](f["flip"](input, (b,)), a, b)
-    if k == 2:
-        return f["flip"](input, tuple(dims))
-    if k == 3:
-        return f["transpose"](f["flip"](input, (a,)), a, b)
-    return f["_clone"](input)
+    return f["_rot90"](input, k % 4, tuple(dims))
+
+
+composite(
+    "diag_embed(Tensor input, size[] sizes, size offset, int dim1, int dim2)",
+    lambda x, sizes, offset, a, b: f["_diagonal_backward"](x, sizes, offset, a, b),
+    expose_as="_diag_embed",
+)
+composite(
+    "diagonal_copy(Tensor input, size offset, int dim1, int dim2)",
+    lambda x, offset, a, b: f["_contiguous"](f["diagonal"](x, offset, a, b)),
+    node="DiagonalBackward0_copy!",
+    expose_as="_diagonal_copy",
+)
 
 
 @function
@@ -108,7 +144,7 @@ def diag_embed(input, offset=0, dim1=-2, dim2=-1):
     sizes = list(input.shape[:-1])
     for axis in sorted((a, b)):
         sizes.insert(axis, size)
-    return f["_diagonal_backward"](input, sizes, offset, a, b)
+    return f["_diag_embed"](input, sizes, offset, a, b)
 
 
 @function
@@ -118,19 +154,37 @@ def diag(input, diagonal=0):
         return diag_embed(input, diagonal)
     if input.dim() != 2:
         raise RuntimeError(f"diag(): Supports 1D or 2D tensors. Got {input.dim()}D")
-    return f["_clone"](f["diagonal"](input, diagonal))
+    return f["_diagonal_copy"](input, diagonal, 0, 1)
+
+
+for _name, _node in (("even", "Split"), ("sizes", "SplitWithSizes")):
+    composite(
+        f"unsafe_split_{_name}(Tensor input, size[] sizes, int dim)",
+        lambda x, sizes, dim: [f["_contiguous"](p) for p in pieces(x, sizes, dim)],
+        node=f"Unsafe{_node}Backward0!",
+        expose_as=f"_unsafe_split_{_name}",
+        dtypes=ANY,
+    )
 
 
 @function
 def unsafe_split(tensor, split_size, dim=0):
-    """split() whose results are no views of each other to torch; here the same as split()."""
-    return f["split"](tensor, split_size, dim)
+    """split() whose results may be changed in place without changing each other: copies."""
+    return as_tuple(f["_unsafe_split_even"](tensor, even_sizes(tensor, split_size, dim), dim))
+
+
+@function
+def unsafe_split_with_sizes(input, split_sizes, dim=0):
+    """split_with_sizes() whose results may be changed in place without changing each other: copies."""
+    return as_tuple(f["_unsafe_split_sizes"](input, list(split_sizes), dim))
 
 
 @function
 def unsafe_chunk(input, chunks, dim=0):
-    """chunk() whose results are no views of each other to torch; here the same as chunk()."""
-    return f["chunk"](input, chunks, dim)
+    """chunk() whose results may be changed in place without changing each other: copies."""
+    if chunks <= 0:
+        raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    return unsafe_split(input, max(-(-input.size(dim) // chunks), 1), dim)
 
 
 f.update(atleast_3d=atleast_3d)

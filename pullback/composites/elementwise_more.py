@@ -61,6 +61,7 @@ _fills = [
         rule,
         name=f"fill_{kind.lower()}{suffix}",
         node=f"FillBackward{n}!",
+        uniform=kind == "Scalar",
         expose_as="-",
         dtypes=ANY,
     )
@@ -72,7 +73,17 @@ _fills = [
 ]
 expose("fill", *_fills[:2], method=False)
 in_place_form("fill", *_fills[2:])
-composite("zero(Tensor input)", lambda x: f["_full_like"](x, 0), expose_as="-", dtypes=ANY)
+# x[key] = 2: torch makes a tensor of the number first, which the graph shows.
+composite(
+    "fill(Tensor input, Operand value)",
+    lambda x, value: f["_full_like"](x, value),
+    name="fill_assigned",
+    node="FillBackward3!",
+    expose_as="-",
+    dtypes=ANY,
+)
+in_place_form("_fill_assigned", ops["fill_assigned"])
+composite("zero(Tensor input)", lambda x: f["_full_like"](x, 0), uniform=True, expose_as="-", dtypes=ANY)
 in_place_form("zero", ops["zero"])
 
 # ---- choices by a mask ----
@@ -507,8 +518,12 @@ def _heaviside(x, values):
     return f["where"](x == 0, values, f["_cast"](x > 0, x.dtype))
 
 
-composite(
-    "heaviside(Tensor input, Tensor values)", _heaviside, differentiable=False, in_place=True, dtypes=ANY
+composite(  # torch has no rule for it and refuses
+    "heaviside(Tensor input, Tensor values)",
+    _heaviside,
+    node="torch::autograd::NotImplemented!",
+    in_place=True,
+    dtypes=ANY,
 )
 
 

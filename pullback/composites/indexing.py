@@ -26,7 +26,7 @@ for _kind, _value in (("Tensor", "src"), ("Scalar", "value")):
         f"scatter(Tensor input, int dim, Tensor index, {_kind} {_value}, *, str{{add|multiply}} reduce)",
         _scatter_combined,
         name=f"scatter_{_value}_combined",
-        node="ScatterReduceBackward0!",
+        node="torch::autograd::NotImplemented!",  # torch has no rule for it
         expose_as="-",
         dtypes=ANY,
     )
@@ -124,7 +124,7 @@ def _put_masked(x, mask, value):
     return out if out.dtype == x.dtype else f["_cast"](out, x.dtype)
 
 
-for _kind in ("Tensor", "Scalar"):
+for _kind in ("Tensor", "Operand"):
     composite(
         f"index_put(Tensor input, Tensor mask, {_kind} value)",
         _put_masked,
@@ -133,7 +133,7 @@ for _kind in ("Tensor", "Scalar"):
         expose_as="-",
         dtypes=ANY,
     )
-in_place_form("_index_put_mask", ops["index_put_mask_tensor"], ops["index_put_mask_scalar"], function=False)
+in_place_form("_index_put_mask", ops["index_put_mask_tensor"], ops["index_put_mask_operand"], function=False)
 
 
 @function
@@ -208,16 +208,6 @@ def one_hot(input, num_classes=-1):
 
 public["one_hot"] = f["one_hot"] = one_hot
 
-composite(
-    "repeat_interleave(Tensor input, int dim, size repeats)",
-    lambda x, dim, repeats: f["repeat"](
-        f["unsqueeze"](x, dim + 1), (1,) * (dim + 1) + (repeats,) + (1,) * (x.ndim - dim - 1)
-    ),
-    node="CloneBackward0!",
-    expose_as="_repeat_each",
-    dtypes=ANY,
-)
-
 
 def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     """Each element (or slice along dim) several times in a row; with the repeats alone, the positions."""
@@ -231,10 +221,10 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     if not isinstance(repeats, _core.Tensor):
         if repeats < 0:
             raise RuntimeError("Repeats must be non-negative")
-        out = f["_repeat_each"](input, dim, repeats)
         sizes = list(input.shape)
+        copies = f["expand"](f["unsqueeze"](input, dim + 1), (*sizes[: dim + 1], repeats, *sizes[dim + 1 :]))
         sizes[dim] *= repeats
-        return out.view(sizes)
+        return f["_view"](f["_contiguous"](copies), sizes)
     if repeats.dim() > 1:
         raise RuntimeError("Repeats must be 0-dim or 1-dim tensor")
     if repeats.numel() == 1:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import warnings
 
 from pullback import _core
+from pullback.arguments import deliver
 from pullback.composites.shape import broadcast_shapes, function
+from pullback.primitives.family import composite
 from pullback.primitives.registry import public
 from pullback.trace.tracer import functions as f
 
@@ -165,6 +167,22 @@ def linear(input, weight, bias=None):
 public["linear"] = f["linear"] = linear
 
 
+def _trilinear(x, w, y):
+    """x (n, a), w (k, a, b), y (n, b) -> (n, k)"""
+    a, b = w.size(1), w.size(2)
+    spread = f["mm"](x, f["reshape"](f["permute"](w, (1, 0, 2)), (a, w.size(0) * b)))
+    rows = f["reshape"](spread, (x.size(0), w.size(0), b))
+    return f["_squeeze"](f["bmm"](rows, f["unsqueeze"](y, 2)), (2,))
+
+
+composite(
+    "trilinear(Tensor i1, Tensor i2, Tensor i3)",
+    _trilinear,
+    node="TrilinearBackward0!",
+    expose_as="_trilinear",
+)
+
+
 def bilinear(input1, input2, weight, bias=None):
     """input1 @ weight[k] @ input2 for each output k, plus bias."""
     if input1.dim() != input2.dim():
@@ -172,7 +190,8 @@ def bilinear(input1, input2, weight, bias=None):
             f"bilinear(): input dimensions do not match: got {input1.dim()} and {input2.dim()}\n"
             "Both inputs need the same number of axes."
         )
-    out = f["einsum"]("...i,kij,...j->...k", input1, weight, input2)
+    flat = [reshaped(t, (_product(t.shape[:-1]), t.size(-1))) for t in (input1, input2)]
+    out = f["_view"](f["_trilinear"](flat[0], weight, flat[1]), (*input1.shape[:-1], weight.size(0)))
     return out if bias is None else f["add"](out, bias)
 
 
@@ -328,13 +347,57 @@ def tensordot(a, b, dims=2):
 public["tensordot"] = f["tensordot"] = tensordot
 
 
+def _cheapest_splits(sizes):
+    """Where to cut a chain of matrices of these sizes, for each part of it: the textbook's programme."""
+    n = len(sizes) - 1
+    cost, cut = {(i, i): 0 for i in range(n)}, {}
+    for length in range(2, n + 1):
+        for i in range(n - length + 1):
+            j = i + length - 1
+            cost[i, j] = None
+            for k in range(i, j):
+                c = cost[i, k] + cost[k + 1, j] + sizes[i] * sizes[k + 1] * sizes[j + 1]
+                if cost[i, j] is None or c < cost[i, j]:
+                    cost[i, j], cut[i, j] = c, k
+    return cut
+
+
+def multi_dot(tensors, *, out=None):
+    """The product of a chain of matrices in the cheapest order; the first and the last may be vectors.
+
+    >>> import pullback as torch
+    >>> torch.linalg.multi_dot([torch.ones(2), torch.ones(2, 3), torch.ones(3)])
+    tensor(6.)
+
+    Shapes    (a, b), (b, c), ..., (y, z) -> (a, z);  without a or z where an end is a vector
+    """
+    tensors = list(tensors)
+    if len(tensors) < 2:
+        raise RuntimeError(f"multi_dot(): expected at least 2 tensors but got {len(tensors)}")
+    shape = (*tensors[0].shape[:-1], *tensors[-1].shape[1:])
+    if tensors[0].dim() == 1:
+        tensors[0] = f["unsqueeze"](tensors[0], 0)
+    if tensors[-1].dim() == 1:
+        tensors[-1] = f["unsqueeze"](tensors[-1], -1)
+    for k, t in enumerate(tensors):
+        if t.dim() != 2:
+            raise RuntimeError(f"multi_dot(): tensor {k} must be 2D but got {t.dim()}D")
+    cut = _cheapest_splits([tensors[0].size(0), *(t.size(1) for t in tensors)])
+
+    def product(i, j):
+        return tensors[i] if i == j else f["mm"](product(i, cut[i, j]), product(cut[i, j] + 1, j))
+
+    result = f["_view"](product(0, len(tensors) - 1), shape)
+    return result if out is None else deliver(result, out, "multi_dot")
+
+
+f["linalg_multi_dot"] = multi_dot
+
+
 @function
 def chain_matmul(*matrices):
-    """The product of several matrices."""
-    out = matrices[0]
-    for m in matrices[1:]:
-        out = f["mm"](out, m)
-    return out
+    """The product of several matrices, in the cheapest order."""
+    return f["_clone"](matrices[0]) if len(matrices) == 1 else multi_dot(matrices)
 
 
 def linalg_cross(input, other, *, dim=-1):
@@ -378,8 +441,8 @@ def matrix_power(input, n):
     if n < 0:
         raise RuntimeError("matrix_power: negative exponents need an inverse, which is not available")
     if n == 0:
-        eye = f["_full_like"](f["diagonal"](input, 0, -2, -1), 1)
-        return f["_diagonal_backward"](eye, tuple(input.shape), 0, -2, -1)
+        ones = f["_full_like"](f["diagonal"](input.detach(), 0, -2, -1), 1)
+        return f["copy_"](f["_clone"](input), f["_diagonal_backward"](ones, tuple(input.shape), 0, -2, -1))
     if n == 3:
         return matmul(matmul(input, input), input)
     out = None
@@ -391,145 +454,3 @@ def matrix_power(input, n):
         if n:
             square = matmul(square, square)
     return f["_clone"](out) if out is input else out
-
-
-# ---- einsum ----
-
-
-def _parsed(equation, operands):
-    """The labels of each operand and of the result; "..." becomes labels of its own (negative numbers)."""
-    equation = equation.replace(" ", "")
-    left, arrow, right = equation.partition("->")
-    terms = left.split(",")
-    if len(terms) != len(operands):
-        more = "more" if len(terms) < len(operands) else "fewer"
-        raise _errors().ShapeError(f"einsum(): {more} operands were provided than specified in the equation")
-    inputs, dots = [], 0
-    for k, (term, x) in enumerate(zip(terms, operands, strict=True)):
-        named = len(term.replace("...", ""))
-        extra = x.dim() - named
-        if extra < 0 or (extra and "..." not in term):
-            raise _errors().ShapeError(
-                f"einsum(): the number of subscripts in the equation ({named}) does not match the number "
-                "of dimensions "
-                f"({x.dim()}) for operand {k}" + ("" if "..." in term else " and no ellipsis was given")
-            )
-        dots = max(dots, extra if "..." in term else 0)
-        inputs.append(_labels(term, extra))
-    everything = [label for term in inputs for label in term]
-    if arrow:
-        result = _labels(right, dots)
-    else:
-        once = sorted(
-            {label for label in everything if isinstance(label, str) and everything.count(label) == 1}
-        )
-        result = [*range(-dots, 0), *once]
-    for label in result:
-        if isinstance(label, str) and result.count(label) > 1:
-            raise _errors().ShapeError(
-                f"einsum(): output subscript {label} appears more than once in the output"
-            )
-        if isinstance(label, str) and label not in everything:
-            raise _errors().ShapeError(
-                f"einsum(): output subscript {label} does not appear in the equation for any input operand"
-            )
-    return inputs, result
-
-
-def _labels(term, dots):
-    head, ellipsis, tail = term.partition("...")
-    return [*head, *(range(-dots, 0) if ellipsis else ()), *tail]
-
-
-def _without_repeats(x, labels):
-    """Diagonals for labels that an operand names twice."""
-    labels = list(labels)
-    for label in dict.fromkeys(labels):
-        while labels.count(label) > 1:
-            i = labels.index(label)
-            j = labels.index(label, i + 1)
-            x = f["diagonal"](x, 0, i, j)
-            labels = [n for k, n in enumerate(labels) if k not in (i, j)] + [label]
-    return x, labels
-
-
-def _laid_out(x, labels, order):
-    """x with one axis for each label of `order`, of size 1 where it has none."""
-    missing = [n for n in order if n not in labels]
-    for _ in missing:
-        x = f["unsqueeze"](x, x.dim())
-    have = [*labels, *missing]
-    return f["permute"](x, [have.index(n) for n in order])
-
-
-def _pair(a, b, kept, summed):
-    """The product of two tensors laid out alike, summed over the last `summed` axes."""
-    n = kept + summed
-    alone_a = [d for d in range(kept, n) if a.size(d) != 1 and b.size(d) == 1]
-    alone_b = [d for d in range(kept, n) if b.size(d) != 1 and a.size(d) == 1]
-    a = f["sum"](a, alone_a, True) if alone_a else a
-    b = f["sum"](b, alone_b, True) if alone_b else b
-    shape = tuple(max(a.size(d), b.size(d)) if a.size(d) and b.size(d) else 0 for d in range(kept))
-    over = [d for d in range(kept, n) if d not in alone_a and d not in alone_b]
-    if not over:
-        out = f["mul"](a, b)
-        return f["_view"](out, shape) if summed else out
-    both = [d for d in range(kept) if a.size(d) != 1 and b.size(d) != 1]
-    only_a = [d for d in range(kept) if a.size(d) != 1 and b.size(d) == 1]
-    only_b = [d for d in range(kept) if a.size(d) == 1]
-    rest = [d for d in range(kept, n) if d not in over]
-    batch, m = _product(a.size(d) for d in both), _product(a.size(d) for d in only_a)
-    k, p = _product(a.size(d) for d in over), _product(b.size(d) for d in only_b)
-    left = reshaped(f["permute"](a, [*both, *only_a, *over, *only_b, *rest]), (batch, m, k))
-    right = reshaped(f["permute"](b, [*both, *over, *only_b, *only_a, *rest]), (batch, k, p))
-    order = [*both, *only_a, *over, *only_b, *rest]
-    sizes = tuple(shape[d] if d < kept else 1 for d in order)
-    out = f["permute"](f["_view"](f["bmm"](left, right), sizes), [order.index(d) for d in range(n)])
-    return f["_view"](out, shape)
-
-
-def _check_sizes(operands, inputs):
-    seen = {}
-    for k, (x, labels) in enumerate(zip(operands, inputs, strict=True)):
-        for d, label in enumerate(labels):
-            size = x.size(d)
-            if seen.setdefault(label, size) == 1:
-                seen[label] = size
-            elif size != 1 and size != seen[label]:
-                raise _errors().ShapeError(
-                    f"einsum(): subscript {label} has size {size} for operand {k} which does not "
-                    "broadcast with previously "
-                    f"seen size {seen[label]}"
-                )
-
-
-def einsum(equation, *operands):
-    """Sums of products, described by letters for the axes.
-
-    >>> import pullback as torch
-    >>> torch.einsum("ij,j->i", torch.ones(2, 3), torch.ones(3))
-    tensor([3., 3.])
-    """
-    if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
-        operands = operands[0]
-    inputs, result = _parsed(equation, operands)
-    pairs = [_without_repeats(x, labels) for x, labels in zip(operands, inputs, strict=True)]
-    _check_sizes([x for x, _ in pairs], [labels for _, labels in pairs])
-    used = [set(labels) for _, labels in pairs]
-    out, labels = pairs[0]
-    for k in range(1, len(pairs)):
-        later = set(result).union(*used[k + 1 :])
-        here = dict.fromkeys([*result, *labels, *pairs[k][1]])
-        kept = [n for n in here if n in later and (n in labels or n in pairs[k][1])]
-        gone = [n for n in here if n not in later and (n in labels or n in pairs[k][1])]
-        order = [*kept, *gone]
-        out = _pair(_laid_out(out, labels, order), _laid_out(*pairs[k], order), len(kept), len(gone))
-        labels = kept
-    gone = [k for k, n in enumerate(labels) if n not in result]
-    if gone:
-        out = f["sum"](out, gone)
-        labels = [n for n in labels if n in result]
-    return out if labels == result and len(pairs) > 1 else _laid_out(out, labels, result)
-
-
-public["einsum"] = f["einsum"] = einsum

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pullback import _core
-from pullback.composites.arithmetic import STATIC_EXPONENTS
+from pullback.composites.arithmetic import STATIC_EXPONENTS, _scaled_difference
 from pullback.composites.shape import function
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, expose, methods, ops, public
@@ -83,9 +83,10 @@ methods["__rdiv__"] = lambda self, other: f["reciprocal"](self) * other
 
 composite(
     "rsub(Tensor input, Operand other, *, Scalar alpha)",
-    lambda x, y, a: f["fma"](x, -a, y),
+    lambda x, y, a: _scaled_difference(y, x, a),
     name="rsub_scaled",
-    node="RsubBackward1!",
+    node="RsubBackward0!",
+    number_node="RsubBackward1",
     expose_as="-",
     dtypes=ANY,
 )

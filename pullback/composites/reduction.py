@@ -16,15 +16,15 @@ from pullback.trace.tracer import functions as f
 # `unbiased` is the older name of a correction of 1 or 0.
 
 
-def _check_freedom(name, x, dim, correction):
-    """Said when a program is made, so once for each signature: it holds while the answer is the same."""
+def _warn_of_freedom(name, x, dim, correction):
+    """Said at every call, not only when a program is made."""
+    correction = 1 if correction is None else correction
     if x.dtype.is_floating_point and count(x, dim) <= math.floor(correction):
         warnings.warn(
             f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction "
-            "factor "
-            "(input numel divided by output numel).",
+            "factor (input numel divided by output numel).",
             UserWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
 
 
@@ -36,9 +36,7 @@ def _moments(name, kernel):
                 "std_mean only support floating point and complex dtypes\nConvert the tensor with .float()."
             )
         correction = 1.0 if correction is None else correction
-        out = kernel(x, dim, correction, keepdim)
-        _check_freedom(name, x, dim, correction)
-        return out
+        return kernel(x, dim, correction, keepdim)
 
     return moments
 
@@ -51,31 +49,31 @@ def _std_mean(x, dim, correction, keepdim):
 def _declare(name, kernel, outputs):
     node = "".join(part.capitalize() for part in name.split("_")) + "Backward0!"
     m = _moments(name, kernel)
-    options = {"node": node, "outputs": outputs, "expose_as": "-"}
-    composite(
-        f"{name}(Tensor input, int[]? dim=None, *, float? correction=None, bool keepdim=False)",
-        lambda x, dim, correction, keepdim: m(x, dim, correction, keepdim),
-        name=name + "_correction",
-        **options,
-    )
-    composite(
-        f"{name}(Tensor input, int[]? dim, bool unbiased, bool keepdim=False)",
-        lambda x, dim, unbiased, keepdim: m(x, dim, float(unbiased), keepdim),
-        name=name + "_dim",
-        **options,
-    )
-    composite(
-        f"{name}(Tensor input, int[]? dim, *, bool unbiased, bool keepdim=False)",
-        lambda x, dim, unbiased, keepdim: m(x, dim, float(unbiased), keepdim),
-        name=name + "_unbiased",
-        **options,
-    )
-    composite(
-        f"{name}(Tensor input, bool unbiased)",
-        lambda x, unbiased: m(x, (), float(unbiased), False),
-        name=name + "_all",
-        **options,
-    )
+
+    def overload(kind, parameters, arguments):
+        """`arguments` brings the values of a call into the order (dim, correction, keepdim)."""
+
+        def check_call(x, *values):
+            dim, correction, _ = arguments(*values)
+            _warn_of_freedom(name, x, dim, correction)
+
+        composite(
+            f"{name}(Tensor input, {parameters})",
+            lambda x, *values: m(x, *arguments(*values)),
+            name=f"{name}_{kind}",
+            check_call=check_call,
+            node=node,
+            outputs=outputs,
+            expose_as="-",
+        )
+
+    def by_flag(dim, unbiased, keepdim):
+        return dim, float(unbiased), keepdim
+
+    overload("correction", "int[]? dim=None, *, float? correction=None, bool keepdim=False", lambda *v: v)
+    overload("dim", "int[]? dim, bool unbiased, bool keepdim=False", by_flag)
+    overload("unbiased", "int[]? dim, *, bool unbiased, bool keepdim=False", by_flag)
+    overload("all", "bool unbiased", lambda unbiased: ((), float(unbiased), False))
     expose(
         name,
         *(ops[f"{name}_{kind}"] for kind in ("correction", "dim", "unbiased", "all")),
@@ -236,13 +234,12 @@ def trapezoid(y, x=None, *, dx=1, dim=-1):
     later, earlier = f["_slice"](y, dim, 1, n, 1), f["_slice"](y, dim, 0, max(n - 1, 0), 1)
     if x is None:
         ends = f["select"](y, dim, 0) + f["select"](y, dim, n - 1)
-        return (f["sum"](y, dim) - ends * 0.5) * dx
-    step = diff(x, 1, -1 if x.dim() == 1 else dim)
+        return f["_mul_number"](f["sum"](y, dim) - f["_mul_number"](ends, 0.5), dx)
     if x.dim() == 1 and y.dim() > 1:
         shape = [1] * y.dim()
-        shape[dim] = step.numel()
-        step = f["reshape"](step, tuple(shape))
-    return f["sum"](step * (later + earlier), dim) / 2
+        shape[dim] = x.numel()
+        x = f["reshape"](x, tuple(shape))
+    return f["_div_number"](f["sum"]((earlier + later) * diff(x, 1, dim), dim), 2)
 
 
 function(trapezoid)

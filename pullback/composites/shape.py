@@ -12,7 +12,8 @@ from pullback.primitives.registry import ANY, methods, public
 from pullback.trace.tracer import functions as f
 
 
-def _pieces(x, sizes, dim):
+def pieces(x, sizes, dim):
+    """The slices of these sizes along an axis."""
     out, start = [], 0
     for s in sizes:
         end = start + s
@@ -23,15 +24,15 @@ def _pieces(x, sizes, dim):
 
 composite(
     "split(Tensor input, size[] sizes, int dim)",
-    _pieces,
+    pieces,
     name="split_even",
     node="SplitBackward0!",
     expose_as="_split_even",
     dtypes=ANY,
 )
 composite(
-    "split_with_sizes(Tensor input, size[] sizes, int dim)",
-    _pieces,
+    "split_with_sizes(Tensor input, size[] split_sizes, int dim)",
+    pieces,
     name="split_sizes",
     node="SplitWithSizesBackward0!",
     expose_as="_split_sizes",
@@ -54,7 +55,7 @@ def _stack(tensors, dim):
 composite("stack(Tensor[] tensors, int dim)", _stack, expose_as="_stack", dtypes=ANY)
 composite(
     "t(Tensor input)",
-    lambda x: f["transpose"](x, 0, 1),
+    lambda x: f["transpose"](x, 0, 1) if x.ndim == 2 else f["_alias"](x),
     name="t2",
     node="TBackward0!",
     expose_as="_t2",
@@ -72,6 +73,15 @@ composite(
     lambda x, size: f["reshape"](x, size),
     node="UnsafeViewBackward0!",
     expose_as="_unsafe_view",
+    dtypes=ANY,
+)
+
+
+composite(
+    "roll(Tensor input, size[] shifts)",
+    lambda x, shifts: f["reshape"](f["_roll"](f["reshape"](x, (x.numel(),)), shifts, (0,)), x.shape),
+    name="roll_flat",
+    expose_as="_roll_flat",
     dtypes=ANY,
 )
 
@@ -116,8 +126,13 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
                 f"dimension {dim}), "
                 f"but got split_sizes={list(sizes)}"
             )
-        return _as_tuple(f["_split_sizes"](tensor, sizes, dim))
-    size = split_size_or_sections
+        return as_tuple(f["_split_sizes"](tensor, sizes, dim))
+    return as_tuple(f["_split_even"](tensor, even_sizes(tensor, split_size_or_sections, dim), dim))
+
+
+def even_sizes(tensor, size, dim):
+    """The sizes of split()'s pieces: all the same, the last perhaps smaller."""
+    n = tensor.size(dim)
     if size < 0:
         raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
     if size == 0:
@@ -127,11 +142,10 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
             )
         size = 1
     count = max((n + size - 1) // size, 1)
-    sizes = (size,) * (count - 1) + (n - size * (count - 1),)
-    return _as_tuple(f["_split_even"](tensor, sizes, dim))
+    return (size,) * (count - 1) + (n - size * (count - 1),)
 
 
-def _as_tuple(x):
+def as_tuple(x):
     return x if isinstance(x, tuple) else (x,)
 
 
@@ -181,7 +195,7 @@ def unbind(input, dim=0):
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     dim = wrap(dim, input.dim())
     n = input.size(dim)
-    return _as_tuple(f["_unbind"](input, n, dim)) if n else ()
+    return as_tuple(f["_unbind"](input, n, dim)) if n else ()
 
 
 def stack(tensors, dim=0, *, out=None):
@@ -276,11 +290,11 @@ def narrow(input, dim, start, length):
 def squeeze(input, dim=None):
     """Without its axes of size 1 (or without the given ones, where they are)."""
     if dim is None:
-        dims = [k for k in range(input.dim()) if input.size(k) == 1]
-    else:
-        given = dim if isinstance(dim, (tuple, list)) else (dim,)
-        dims = [d for d in (wrap(d, input.dim()) for d in given) if input.dim() and input.size(d) == 1]
-    return f["_squeeze"](input, dims)
+        return f["_squeeze_all"](input, [k for k in range(input.dim()) if input.size(k) == 1])
+    several = isinstance(dim, (tuple, list))
+    given = (wrap(d, input.dim()) for d in (dim if several else (dim,)))
+    dims = [d for d in given if input.dim() and input.size(d) == 1]
+    return f["_squeeze_several" if several else "_squeeze"](input, dims)
 
 
 @function
@@ -327,7 +341,9 @@ def unflatten(input, dim, sizes):
 @function
 def ravel(input):
     """All elements along one axis."""
-    return f["reshape"](input, (-1,))
+    if not isinstance(input, _core.Tensor):
+        return f["reshape"](input, (-1,))
+    return f["_view"](input if input.is_contiguous() else f["_contiguous"](input), (-1,))
 
 
 @function
@@ -359,7 +375,7 @@ def t(input):
     """A matrix transposed."""
     if input.dim() > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.dim()}D")
-    return f["_alias"](input) if input.dim() < 2 else f["_t2"](input)
+    return f["_t2"](input)
 
 
 @function
@@ -427,7 +443,7 @@ def broadcast_tensors(*tensors):
     shape = (
         broadcast_shapes(*(tuple(t.shape) for t in tensors)) if len(tensors) != 2 else _pair_shape(*tensors)
     )
-    return tuple(f["expand"](t, shape) for t in tensors)
+    return tuple(t if tuple(t.shape) == tuple(shape) else f["expand"](t, shape) for t in tensors)
 
 
 def meshgrid(*tensors, indexing=None):
@@ -469,7 +485,7 @@ def roll(input, shifts, dims=()):
     shifts = tuple(shifts) if isinstance(shifts, (tuple, list)) else (shifts,)
     dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     if not dims:
-        return f["reshape"](f["_roll"](f["reshape"](input, (-1,)), shifts, (0,)), tuple(input.shape))
+        return f["_roll_flat"](input, shifts)
     return f["_roll"](input, shifts, dims)
 
 

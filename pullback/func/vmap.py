@@ -4,8 +4,7 @@ Operations inside see one sample; the core runs each of them for all samples (se
 Where a
 program looks at values (branches, item(), numbers printed), the samples are grouped by what it would see and
 each group is run by itself; where that does not help (in-place changes of a tensor that all samples share),
-they
-are run one by one. So vmap refuses nothing but what torch's ``randomness="error"`` asks it to.
+they are run one by one. So vmap refuses nothing but what torch's ``randomness="error"`` asks it to.
 """
 
 from __future__ import annotations

@@ -6,9 +6,12 @@ from pullback.nn import functional, init, parameter, utils
 from pullback.nn.container import *  # noqa: F403
 from pullback.nn.layers.activation import *  # noqa: F403
 from pullback.nn.layers.attention import *  # noqa: F403
+from pullback.nn.layers.batchnorm import *  # noqa: F403
 from pullback.nn.layers.dropout import *  # noqa: F403
 from pullback.nn.layers.linear import *  # noqa: F403
+from pullback.nn.layers.normalization import *  # noqa: F403
 from pullback.nn.layers.shape import *  # noqa: F403
+from pullback.nn.layers.sparse import *  # noqa: F403
 from pullback.nn.loss import *  # noqa: F403
 from pullback.nn.module import Module
 from pullback.nn.parameter import Buffer, Parameter

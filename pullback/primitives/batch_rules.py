@@ -7,6 +7,7 @@ the op's results with the samples along axis 0. An op without a rule is run samp
 from __future__ import annotations
 
 from pullback import _core
+from pullback.primitives.family import Elementwise
 from pullback.primitives.registry import ops
 from pullback.trace import batching
 from pullback.trace.batching import NoBatchRule
@@ -30,7 +31,7 @@ def find(op):
     """The rule of an op: its own, its family's, or the one for ops along axes."""
     if op.name in _rules:
         return _rules[op.name]
-    if op.family == "elementwise":
+    if isinstance(op, Elementwise):
         return elementwise
     if any(p.name in AXES and p.kind == "int" for p in op.signature.parameters):
         return along_axes
@@ -58,7 +59,8 @@ def elementwise(b, i, *values):
         values = [
             _typed(b, v, common) if k >= first and isinstance(v, Tracer) else v for k, v in enumerate(values)
         ]
-    return b.record(i.op, *(b.lines_up(v, rank) if isinstance(v, Tracer) else v for v in values))
+    lined = [b.lines_up(v, rank) if isinstance(v, Tracer) else v for v in values]
+    return b.record(i.op, *lined)
 
 
 def _typed(b, t, dtype):
@@ -168,19 +170,21 @@ def permute(b, i, x, dims):
     return b.record(i.op, x, (0, *(_shift(d, rank) for d in dims)))
 
 
-@rule("transpose")
+@rule("transpose", "transpose_in_place")
 def transpose(b, i, x, dim0, dim1):
     rank = b.rank(x)
     return x if rank == 0 else b.record(i.op, x, _shift(dim0, rank), _shift(dim1, rank))
 
 
-@rule("squeeze", "squeeze_in_place")
+@rule(
+    "squeeze", "squeeze_in_place", *(f"squeeze_{k}{p}" for k in ("all", "several") for p in ("", "_in_place"))
+)
 def squeeze(b, i, x, dims):
     rank = b.rank(x)
     return x if rank == 0 else b.record(ops["squeeze"], x, tuple(_shift(d, rank) for d in dims))
 
 
-@rule("unsqueeze")
+@rule("unsqueeze", "unsqueeze_in_place")
 def unsqueeze(b, i, x, dim):
     return b.record(i.op, x, _shift(dim, b.rank(x) + 1))
 

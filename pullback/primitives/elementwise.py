@@ -42,7 +42,7 @@ elementwise(
     cheap=True,
     tex="x - y",
 )
-composite("rsub(Tensor input, Operand other)", lambda x, y: f["_sub"](y, x), node="RsubBackward1!")
+composite("rsub(Tensor input, Operand other)", lambda x, y: f["_sub"](y, x), number_node="RsubBackward1")
 elementwise(
     "mul(Operand input, Operand other)",
     lambda g, x, y, out: (g * y, g * x),
@@ -164,6 +164,7 @@ elementwise(
 elementwise(
     "log1p(Tensor input)",
     lambda g, x, out: g / (x + 1),
+    node="Log1PBackward0!",
     typing="float",
     in_place=True,
     samples=interval(-0.9, 4),
@@ -382,29 +383,40 @@ elementwise("frac(Tensor input)", lambda g, x, out: g, cheap=True, in_place=True
 elementwise(
     "remainder(Operand input, Operand other)",
     lambda g, x, y, out: (g, -g * f["floor"](x / y)),
+    node="RemainderBackward1!",
+    number_node="RemainderBackward0",
+    divides=True,
     in_place=True,
     samples=interval(0.3, 3),
 )
 elementwise(
     "fmod(Tensor input, Operand other)",
     lambda g, x, y, out: (g, -g * f["trunc"](x / y)),
+    node="FmodBackward1!",
+    number_node="FmodBackward0",
+    divides=True,
     in_place=True,
     samples=interval(0.3, 3),
 )
-elementwise("floor_divide(Operand input, Operand other)", None, in_place=True, dtypes=ANY)
+elementwise(  # torch has no rule for it and refuses; a step function's derivative is 0
+    "floor_divide(Operand input, Operand other)",
+    lambda g, x, y, out: (g * 0.0, g * 0.0),
+    node="torch::autograd::NotImplemented!",
+    number_node="torch::autograd::NotImplemented",
+    divides=True,
+    in_place=True,
+    samples=interval(0.3, 3),
+    dtypes=ANY,
+)
 
 # ---- no derivative ----
 
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
-    elementwise(
-        f"{_name}(Tensor input, Operand other)", None, typing="compare", cheap=True, in_place=True, dtypes=ANY
-    )
+    elementwise(f"{_name}(Tensor input, Operand other)", None, typing="compare", cheap=True, dtypes=ANY)
 for _name in ("isnan", "isinf", "isfinite", "logical_not"):
     elementwise(f"{_name}(Tensor input)", None, typing="logical", cheap=True, dtypes=ANY)
 for _name in ("logical_and", "logical_or", "logical_xor"):
-    elementwise(
-        f"{_name}(Tensor input, Tensor other)", None, typing="logical", cheap=True, in_place=True, dtypes=ANY
-    )
+    elementwise(f"{_name}(Tensor input, Tensor other)", None, typing="logical", cheap=True, dtypes=ANY)
 elementwise("bitwise_not(Tensor input)", None, cheap=True, in_place=True, dtypes=ANY)
 for _name in ("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift"):
     elementwise(f"{_name}(Operand input, Operand other)", None, cheap=True, in_place=True, dtypes=ANY)

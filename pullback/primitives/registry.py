@@ -28,6 +28,10 @@ class Op:
         *,
         name=None,
         node=None,
+        number_node="",
+        divides=False,
+        uniform=False,
+        check_call=None,
         differentiable=True,
         kernel=None,
         typing="same",
@@ -48,6 +52,10 @@ class Op:
             if not (node or "").endswith("!")
             else node[:-1]
         )
+        self.number_node_name = number_node  # where the second operand is a number, if it differs there
+        self.divides, self.uniform = divides, uniform  # see native/program/op.h
+        if check_call is not None:  # looks at the arguments of every call from Python
+            self.check_call = check_call
         self.differentiable = differentiable
         self.kernel = kernel or self.signature.name
         self.visible = outputs

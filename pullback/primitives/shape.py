@@ -24,6 +24,14 @@ view(
     expose_as="_squeeze",
     node="SqueezeBackward1!",
 )
+for _name, _number in (("all", 0), ("several", 2)):
+    view(
+        "squeeze(Tensor input, int[] dim)",
+        lambda g, x, dim: f["reshape"](g, x.shape),
+        name=f"squeeze_{_name}",
+        expose_as=f"_squeeze_{_name}",
+        node=f"SqueezeBackward{_number}!",
+    )
 view(
     "unsqueeze(Tensor input, int dim)",
     lambda g, x, dim: f["_squeeze"](g, (dim if dim >= 0 else dim + x.ndim + 1,)),
@@ -129,8 +137,8 @@ linear(
     lambda g, x, shifts, dims: f["_roll"](g, tuple(-s for s in shifts), dims),
     expose_as="_roll",
 )
-linear("tril(Tensor input, size diagonal=0)", lambda g, x, diagonal: f["tril"](g, diagonal))
-linear("triu(Tensor input, size diagonal=0)", lambda g, x, diagonal: f["triu"](g, diagonal))
+linear("tril(Tensor input, size diagonal=0)", lambda g, x, diagonal: f["tril"](g, diagonal), in_place=True)
+linear("triu(Tensor input, size diagonal=0)", lambda g, x, diagonal: f["triu"](g, diagonal), in_place=True)
 linear("repeat(Tensor input, size[]... repeats)", lambda g, x, repeats: _fold_repeats(g, x, repeats))
 
 

@@ -55,7 +55,7 @@ def _parameter(text: str, keyword_only: bool) -> Parameter:
     if "{" in kind:
         kind, _, choices = kind[:-1].partition("{")
         p.choices = tuple(choices.split("|"))
-    p.kind = kind
+    p.kind = "Scalar" if kind == "Number" else kind  # a Number is a Scalar in a place of old
     if "=" in rest:
         p.name, _, default = rest.partition("=")
         p.default = _default(default)

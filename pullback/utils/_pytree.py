@@ -67,13 +67,14 @@ _RESULT = _Kind(lambda x: (list(x), type(x)), lambda c, cls: cls(tuple(c)))
 def _kind(x):
     """The container type that x counts as and its functions; None for a leaf."""
     cls = type(x)
-    if cls in _registry:
-        return cls, _registry[cls]
-    if isinstance(x, tuple) and hasattr(cls, "_fields"):
+    kind = _registry.get(cls)
+    if kind is not None:
+        return cls, kind
+    if not isinstance(x, tuple):
+        return None
+    if hasattr(cls, "_fields"):
         return namedtuple, _NAMED
-    if isinstance(x, tuple) and cls.__module__.endswith("return_types"):
-        return cls, _RESULT
-    return None
+    return (cls, _RESULT) if cls.__module__.endswith("return_types") else None
 
 
 @dataclass(init=True, frozen=True, eq=True, repr=False)
@@ -84,11 +85,9 @@ class TreeSpec:
     context: Any
     children_specs: list
 
-    @property
-    def num_leaves(self) -> int:
-        if self.type is None:
-            return 1
-        return sum(c.num_leaves for c in self.children_specs)
+    def __post_init__(self):
+        leaves = 1 if self.type is None else sum(c.num_leaves for c in self.children_specs)
+        object.__setattr__(self, "num_leaves", leaves)
 
     @property
     def num_children(self) -> int:
@@ -118,6 +117,11 @@ LeafSpec = TreeSpec(None, None, [])
 
 def tree_flatten(tree, is_leaf=None) -> tuple[list, TreeSpec]:
     """The leaves in order, and the structure around them."""
+    if is_leaf is None:
+        if _kind(tree) is None:
+            return [tree], LeafSpec
+        if _flat_tuple(tree) and len(tree) < len(_FLAT):
+            return list(tree), _FLAT[len(tree)]
     leaves: list = []
     spec = _flatten(tree, leaves, is_leaf)
     return leaves, spec
@@ -131,6 +135,14 @@ def _flatten(tree, leaves, is_leaf):
     cls, kind = found
     children, context = kind.flatten(tree)
     return TreeSpec(cls, context, [_flatten(c, leaves, is_leaf) for c in children])
+
+
+def _flat_tuple(tree):
+    """Whether a tree is a tuple of leaves: the usual arguments and results."""
+    return type(tree) is tuple and all(_kind(x) is None for x in tree)
+
+
+_FLAT = [TreeSpec(tuple, None, [LeafSpec] * n) for n in range(16)]
 
 
 def tree_unflatten(leaves, treespec):
@@ -150,6 +162,11 @@ def tree_unflatten(leaves, treespec):
             f"tree_unflatten(leaves, treespec): `leaves` has length {len(leaves)} but the spec refers to a "
             f"pytree that holds {treespec.num_leaves} items ({treespec})."
         )
+    if treespec.type is None:
+        return leaves[0]
+    if treespec.type is tuple and treespec.num_leaves == len(treespec.children_specs):
+        if all(c.type is None for c in treespec.children_specs):
+            return tuple(leaves)
     return _unflatten(iter(leaves), treespec)
 
 

@@ -171,6 +171,48 @@ def test_batched_gradients():
     rows = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     (g,) = torch.autograd.grad(x * x, x, rows, is_grads_batched=True)
     assert g.tolist() == [[2, 0], [0, 4], [2, 4]]
+    z = leaf(1.0)
+    named = {"grad_outputs": (rows, None), "is_grads_batched": True}
+    g, none = torch.autograd.grad((x * x, x.sum()), (x, z), **named, allow_unused=True)
+    assert g.tolist() == [[3, 1], [1, 5], [3, 5]] and none is None
+    _, zero = torch.autograd.grad((x * x, x.sum()), (x, z), **named, materialize_grads=True)
+    assert zero.tolist() == [0]  # as in PyTorch without the axis of rows
+    (none,) = torch.autograd.grad(x * x, (z,), rows, is_grads_batched=True, allow_unused=True)
+    assert none is None
+    (g,) = torch.autograd.grad(x.sum(), x, None, is_grads_batched=True)
+    assert g.tolist() == [1, 1]
+    (g,) = torch.autograd.grad(x**3, x, rows, is_grads_batched=True, create_graph=True)
+    g.sum().backward()
+    assert x.grad.tolist() == [12, 24]
+
+
+def test_batched_gradients_of_other_shapes():
+    x = leaf(1.0, 2.0)
+    text = "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch dim"
+    for rows in (torch.ones(2, 3), torch.ones(2), torch.ones(())):
+        with pytest.raises(RuntimeError) as e:
+            torch.autograd.grad(x * x, x, rows, is_grads_batched=True)
+        assert str(e.value).startswith(text) and f"grad_output[0] has a shape of {rows.shape}" in str(e.value)
+    rows = torch.ones(3, 2)
+    with pytest.raises(
+        RuntimeError, match=r"^The differentiated Tensor at index 1 appears to not have been used"
+    ):
+        torch.autograd.grad(x * x, (x, leaf(1.0)), rows, is_grads_batched=True)
+
+
+def test_batched_gradients_of_backwards_that_look_at_values():
+    class Looking(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2 if g[0].item() > 0 else g * 3
+
+    x = leaf(1.0, 2.0)
+    (g,) = torch.autograd.grad(Looking.apply(x * x), x, torch.eye(2), is_grads_batched=True)
+    assert g.tolist() == [[4, 0], [0, 12]]
 
 
 def test_a_gradient_that_is_a_leaf_stays_that_leaf():

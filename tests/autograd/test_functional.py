@@ -8,8 +8,13 @@ from pullback.autograd.functional import hessian, hvp, jacobian, jvp, vhp, vjp
 PRODUCTS = (vjp, jvp, hvp, vhp)
 SCALAR_ONLY = (hessian, hvp, vhp)
 ALL = (jacobian, hessian, *PRODUCTS)
-WAYS = [{}, {"vectorize": True}]
-ways = pytest.mark.parametrize("way", WAYS, ids=["loop", "batch"])
+LOOP, BATCH, FORWARD = {}, {"vectorize": True}, {"vectorize": True, "strategy": "forward-mode"}
+ways = pytest.mark.parametrize("way", [LOOP, BATCH, FORWARD], ids=["loop", "batch", "forward"])
+
+
+def outer(way):
+    """The same way for hessian()."""
+    return {k.replace("strategy", "outer_jacobian_strategy"): v for k, v in way.items()}
 
 
 def t(*values):
@@ -70,11 +75,11 @@ def test_jacobian(way):
         jacobian(lambda x: x * 1, torch.ones(2, 0, dtype=torch.float64), **way),
         torch.ones(2, 0, 2, 0).double(),
     )
-    by_single = jacobian(lambda x: x.float() * 2, X, **way)  # of the input's type
-    close(by_single, t([2, 0], [0, 2]))
-    assert by_single.dtype == torch.float64
-    close(jacobian(lambda x: (x * 2).long(), X, **way), torch.zeros(2, 2).double())
-    close(jacobian(lambda x: torch.ones(3), X, **way), torch.zeros(3, 2).double())
+    halved = jacobian(lambda x: x.float() * 2, X, **way)
+    assert halved.tolist() == [[2, 0], [0, 2]]
+    assert halved.dtype == (torch.float32 if way is FORWARD else torch.float64)  # by columns or by rows
+    close(jacobian(lambda x: (x * 2).long(), X, **way).double(), torch.zeros(2, 2).double())
+    close(jacobian(lambda x: torch.ones(3).double(), X, **way), torch.zeros(3, 2).double())
 
 
 @ways
@@ -88,35 +93,38 @@ def test_structures_of_jacobians(way):
     close(jacobian(lambda x: x * 2, (X,), **way), (t([2, 0], [0, 2]),))
     close(jacobian(lambda x, y: x**2, (X, Y), **way), (t([2, 0], [0, 4]), torch.zeros(2, 3).double()))
     close(
-        jacobian(lambda x: (x * 2, torch.ones(1)), X, **way), (t([2, 0], [0, 2]), torch.zeros(1, 2).double())
+        jacobian(lambda x: (x * 2, torch.ones(1).double()), X, **way),
+        (t([2, 0], [0, 2]), torch.zeros(1, 2).double()),
     )
 
 
 @ways
 def test_hessian(way):
-    close(hessian(cube, X, **way), (6 * X).diag())
-    close(hessian(lambda x: cube(x).reshape(1, 1), X, **way), (6 * X).diag())
-    close(hessian(cube, (X,), **way), (((6 * X).diag(),),))
+    close(hessian(cube, X, **outer(way)), (6 * X).diag())
+    close(hessian(lambda x: cube(x).reshape(1, 1), X, **outer(way)), (6 * X).diag())
+    close(hessian(cube, (X,), **outer(way)), (((6 * X).diag(),),))
     cross = 6 * X.outer(Y**2)
     expected = ((432 * torch.eye(2).double(), cross), (cross.t(), (30 * Y).diag()))
-    close(hessian(mixed, (X, Y), **way), expected)
+    close(hessian(mixed, (X, Y), **outer(way)), expected)
     close(
-        hessian(lambda x, y: linear(x) + (y**2).sum(), (X, t(3)), **way),
+        hessian(lambda x, y: linear(x) + (y**2).sum(), (X, t(3)), **outer(way)),
         (
             (torch.zeros(2, 2).double(), torch.zeros(2, 1).double()),
             (torch.zeros(1, 2).double(), t([2])),
         ),
     )
-    close(hessian(lambda x: torch.ones(1), X, **way), torch.zeros(2, 2).double())
+    close(hessian(lambda x: torch.ones(1).double(), X, **outer(way)), torch.zeros(2, 2).double())
 
 
 def test_one_run_for_all_rows_is_the_loop():
     torch.manual_seed(0)
     a, b = torch.randn(4, 3, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
     net = lambda a, b: (torch.tanh(a @ b).softmax(0), (a.sin() * b).sum(0))  # noqa: E731
-    close(jacobian(net, (a, b), vectorize=True), jacobian(net, (a, b)))
+    for way in (BATCH, FORWARD):
+        close(jacobian(net, (a, b), **way), jacobian(net, (a, b)))
     loss = lambda a, b: net(a, b)[0].square().sum() + net(a, b)[1].prod()  # noqa: E731
-    close(hessian(loss, (a, b), vectorize=True), hessian(loss, (a, b)))
+    for way in (BATCH, FORWARD):
+        close(hessian(loss, (a, b), **outer(way)), hessian(loss, (a, b)))
 
 
 # Products with vectors
@@ -225,7 +233,7 @@ def wave(x):
     return (x.sin() * x.exp()).prod()
 
 
-@ways
+@pytest.mark.parametrize("way", [LOOP, BATCH])
 def test_hessians_by_differences(way):
     assert torch.autograd.gradcheck(lambda x: hessian(wave, x, create_graph=True, **way), leaf(0.3, 0.7))
 
@@ -448,6 +456,7 @@ def test_options():
             "`strict=False` or `vectorize=False`."
         )
         refuses(RuntimeError, text, function, cube, X, strict=True, vectorize=True)
+    refuses(AssertionError, "Expected at least one tensor", jacobian, lambda: X, (), **FORWARD)
 
 
 @pytest.mark.parametrize("function", ALL)

@@ -368,6 +368,100 @@ def test_given_cotangents():
     assert gradgradcheck(lambda x: x.detach(), pair())  # no gradient, no derivative of it
 
 
+# Forward mode
+
+
+def only_recorded(x):
+    """A function that gives others than its own derivatives in forward mode, where x requires none."""
+    return x * x * (1 if x.requires_grad else 1.5)
+
+
+@both_modes
+def test_forward_mode(fast_mode):
+    forward = {"check_forward_ad": True, "fast_mode": fast_mode}
+    i = torch.tensor([1, 0, 1])
+    shared = pair()
+    for func, inputs in (
+        (lambda x: x * x, pair()),
+        (lambda x, i, n: (x[i] * n, x.sum().exp()), (pair(), i, 3)),
+        (lambda x, y: x * x, (pair(), pair())),
+        (lambda x: ((x * 0).long(), x * x), (pair(),)),
+        (lambda x: torch.ones(2), (pair(),)),
+        (lambda x, y: x * y, (shared, shared)),
+    ):
+        assert gradcheck(func, inputs, **forward, check_batched_forward_grad=True, check_grad_dtypes=True)
+        assert gradcheck(func, inputs, **forward, check_backward_ad=False)
+    text = "Jacobian computed with forward mode mismatch for output 0 with respect to input 0,\nnumerical:"
+    found = refuses(GradcheckError, text, gradcheck, only_recorded, pair(), **forward)
+    slow = "Analytical:\n" if fast_mode else "analytical:"
+    assert f"{slow}tensor([[3., 0.],\n        [0., 6.]], dtype=torch.float64)" in found
+    text = "Numerical gradient for function expected to be zero"
+    named = {**forward, "check_backward_ad": False}
+    refuses(GradcheckError, text, gradcheck, lambda x: x.detach() * 2, pair(), **named)
+
+
+@both_modes
+def test_forward_over_reverse(fast_mode):
+    second = {"check_fwd_over_rev": True, "fast_mode": fast_mode}
+    for func, inputs in (
+        (lambda x: x**3, pair()),
+        (lambda x, y, n: (x * x * y, y.sum() * n), (pair(), pair(), 3)),
+        (lambda x, y: x.exp(), (pair(), pair())),
+        (lambda x: ((x * 0).long(), x * x), (pair(),)),
+        (lambda x: x.detach(), (pair(),)),
+    ):
+        assert gradgradcheck(func, inputs, **second)
+        assert gradgradcheck(func, inputs, **second, check_rev_over_rev=False, check_undefined_grad=False)
+
+    text = "Jacobian computed with forward mode mismatch for output 0 with respect to input 0,\nnumerical:"
+    named = {"check_rev_over_rev": False, "check_undefined_grad": False}
+
+    def changing(x):
+        return x**3 if x.is_leaf and x.requires_grad else x**4  # another one in forward mode
+
+    refuses(GradcheckError, text, gradgradcheck, changing, pair(), **second, **named)
+
+
+def test_tangents_that_are_left_out():
+    forward_ad = torch.autograd.forward_ad
+
+    def noticing(x, y):
+        missing = forward_ad.unpack_dual(y).tangent is None and not y.requires_grad
+        return x * y * (2 if missing else 1)
+
+    named = {"check_forward_ad": True, "check_backward_ad": False}
+    text = "Mismatch in tangent values for output with index: 0 when input: tensor([1., 2.]"
+    text = refuses(GradcheckError, text, gradcheck, noticing, (pair(), pair()), **named)
+    assert " has an undefined tangent value. Got: tensor([" in text and " but expected: tensor([" in text
+    assert gradcheck(noticing, (pair(), pair()), **named, check_undefined_grad=False)
+
+
+def test_batches_of_tangents_must_be_loops():
+    named = {"check_forward_ad": True, "check_batched_forward_grad": True, "check_undefined_grad": False}
+    calls = []
+
+    def growing(x):
+        calls.append(0)
+        return x * (1 + 1e-4 * len(calls))
+
+    text = "For output 0 and input 0:\n\ngradcheck or gradgradcheck failed while testing batched gradient"
+    refuses(GradcheckError, text, gradcheck, growing, pair(), **named, atol=1e9)
+
+    def raising(x):
+        calls.append(0)
+        if len(calls) > 13:
+            raise RuntimeError("no batches")
+        return x * 1
+
+    calls.clear()
+    text = "While computing batched gradients, got: no batches\n\ngradcheck or gradgradcheck failed while"
+    text = refuses(GradcheckError, text, gradcheck, raising, pair(), **named)
+    assert "check_batched_forward_grad=False" in text
+
+
+# Names
+
+
 def test_the_name_is_a_function_and_a_module():
     program = """
 import pullback
@@ -381,3 +475,20 @@ assert GradcheckError is pullback.errors.GradcheckError
 """
     subprocess.run([sys.executable, "-c", program], check=True)
     assert callable(torch.autograd.gradcheck) and issubclass(GradcheckError, RuntimeError)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "func",
+        "vmap",
+        "func.vmap",
+        "autograd.forward_ad",
+        "autograd.functional",
+        "autograd.forward_ad.make_dual",
+    ],
+)
+def test_what_is_imported_when_first_asked_for(name):
+    for first in ("import pullback as torch", "import pullback; torch = pullback.as_torch()"):
+        subprocess.run([sys.executable, "-c", f"{first}; torch.{name}"], check=True)
+    refuses(AttributeError, "module 'pullback.autograd' has no attribute 'x'", getattr, torch.autograd, "x")

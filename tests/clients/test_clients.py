@@ -1,7 +1,7 @@
 """Programs over other people's torch libraries, run unmodified:
 they print what they print over PyTorch 2.13.
 
-A program names what it needs in its first line; where that is not installed it is skipped.
+A program names what it needs in its first lines; where that is not installed it is skipped.
 conformance/clients.py makes an environment in which nothing is.
 """
 
@@ -17,9 +17,9 @@ PROGRAMS = sorted((pathlib.Path(__file__).parent / "programs").glob("*.py"))
 
 
 def requirements(program):
-    """The modules of the program's first line, "# Requires: name name"."""
-    first = program.read_text().partition("\n")[0]
-    return first.removeprefix("# Requires:").split()
+    """The modules of the program's first lines, "# Requires: name name"."""
+    lines = program.read_text().splitlines()
+    return [name for line in lines if line.startswith("# Requires:") for name in line.split()[2:]]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.stem)

@@ -44,7 +44,7 @@ def test_says_what_is_wrong():
     assert utils.clip_grad_norm_([p], 1.0).isnan() and p.grad.isnan().all()
     with pytest.warns(FutureWarning, match=r"`torch.nn.utils.clip_grad_norm` is now deprecated"):
         utils.clip_grad_norm([p], 1.0)
-    with pytest.warns(UserWarning, match="`parameters` is an empty generator"):
+    with pytest.warns(UserWarning, match=r"`parameters` is an empty generator"):
         utils.clip_grad_norm_((p for p in ()), 1.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

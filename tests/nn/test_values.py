@@ -46,6 +46,17 @@ ACTIVATIONS = {
     "flatten": "Flatten(0)",
     "unflatten": "Unflatten(1, (2, 2))",
     "identity": "Identity(3, x=1)",
+    "layer_norm": "LayerNorm(4)",
+    "layer_norm_plain": "LayerNorm((6, 4), eps=0.1, elementwise_affine=False)",
+    "layer_norm_no_bias": "LayerNorm(4, bias=False)",
+    "rms_norm": "RMSNorm(4)",
+    "rms_norm_eps": "RMSNorm((6, 4), eps=0.1, elementwise_affine=False)",
+    "group_norm": "GroupNorm(2, 4)",
+    "batch_norm": "BatchNorm1d(4)",
+    "batch_norm_plain": "BatchNorm1d(4, affine=False, momentum=None)",
+    "batch_norm_eval": "BatchNorm1d(4, eps=0.1).eval()",
+    "instance_norm": "InstanceNorm1d(6, affine=True)",
+    "instance_norm_tracking": "InstanceNorm1d(6, track_running_stats=True).eval()",
     "sequential": "Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 2))",
 }
 
@@ -83,6 +94,8 @@ LOSSES = {
     "poisson": "poisson_nll_loss(x, p * 4, full=True)",
     "poisson_plain": "poisson_nll_loss(x.abs(), p, log_input=False)",
     "gaussian": "gaussian_nll_loss(x, p, p + 0.1, full=True)",
+    "normalize": "normalize(x)",
+    "normalize_1": "normalize(x, p=1.0, dim=0)",
 }
 
 INITS = {

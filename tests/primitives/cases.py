@@ -137,7 +137,18 @@ def _views(d):
         "transpose": [[x(2, 3, 4), 0, -1], [Strided(x(2, 3)), 0, 1], [x(0, 2), 0, 1]],
         "squeeze": [[x(1, 3, 1), (0, 2)], [x(2, 1), (1,)], [x(2), ()]],
         "squeeze_in_place": [[x(1, 3, 1), (0,)]],
+        "squeeze_all_in_place": [[x(1, 3, 1), (0, 2)]],
+        "unsqueeze_in_place": [[x(3), 0], [Strided(x(2, 3)), -1]],
+        "transpose_in_place": [[x(2, 3, 4), 0, -1]],
+        "t_in_place": [[x(2, 3), 0, 1]],
         "reshape_alias": [[x(2, 6), (3, 4)]],
+        "squeeze_all_in_place": [[x(1, 3, 1), (0,)]],
+        "squeeze_several_in_place": [[x(1, 3, 1), (0, 2)]],
+        "unsqueeze_in_place": [[x(3), 0], [x(3), -1]],
+        "transpose_in_place": [[x(2, 3, 4), 0, -1]],
+        "t_in_place": [[x(2, 3)], [x(3)]],
+        "squeeze_all": [[x(1, 3, 1), (0, 2)], [x(2), ()]],
+        "squeeze_several": [[x(1, 3, 1), (0, 2)]],
         "unsqueeze": [[x(3), 0], [x(3), -1], [x(), 0], [Strided(x(2, 3)), 1]],
         "select": [[x(3, 4), 0, 1], [x(3, 4), -1, -1], [Strided(x(2, 3)), 1, 0]],
         "slice": [
@@ -149,7 +160,7 @@ def _views(d):
         "diagonal": [[x(3, 4), 0, 0, 1], [x(3, 4), 1, 0, 1], [x(2, 3, 4), -1, 0, 2]],
         "unfold": [[x(7), 0, 3, 2], [x(2, 5), 1, 2, 1]],
         "as_strided_of_base": [[x(3, 4), (2, 2), (4, 1), 1], [x(6), (4, 3), (1, 1), 0]],
-        "t2": [[x(2, 3)], [Strided(x(2, 3))]],
+        "t2": [[x(3)], [x(2, 3)], [Strided(x(2, 3))]],
         "contiguous": [[x(2, 3)], [Strided(x(2, 3))]],
         "unsafe_view": [[x(2, 6), (3, 4)]],
         "select_backward": [[x(4), (3, 4), 0, 1]],
@@ -162,6 +173,13 @@ def _views(d):
         "zero_slices": [[x(3, 4), (4, 1), (2, 2), (4, 1), 1]],
         "flip": [[x(3, 4), (0,)], [x(3, 4), (0, 1)], [Strided(x(3, 4)), (1,)]],
         "roll": [[x(5), (2,), (0,)], [x(3, 4), (1, -1), (0, 1)]],
+        "roll_flat": [[x(5), (2,)], [x(3, 4), (-1,)]],
+        "rot90": [[x(2, 3), k, (0, 1)] for k in range(4)],
+        "diag_embed": [[x(3), (4, 4), 1, 0, 1], [x(2, 3), (2, 3, 3), 0, 1, 2]],
+        "diagonal_copy": [[x(3, 4), 0, 0, 1], [x(3, 4), -1, 0, 1]],
+        "block_diag": [[[x(2, 3), x(4), x()]]],
+        "unsafe_split_even": [[x(5, 2), (2, 2, 1), 0]],
+        "unsafe_split_sizes": [[x(5, 2), (1, 4), 0]],
         "tril": [[x(4, 4), 0], [x(2, 3, 4), 1], [Strided(x(3, 4)), -1]],
         "triu": [[x(4, 4), 0], [x(2, 3, 4), 1], [Strided(x(3, 4)), -1]],
         "repeat": [[x(3), (2,)], [x(2, 3), (2, 1, 3)], [x(), (3,)]],
@@ -171,6 +189,24 @@ def _views(d):
         "split_sizes": [[x(5, 2), (1, 4), 0], [x(3), (0, 3), 0]],
         "unbind": [[x(3, 2), 3, 0], [x(2, 3), 3, 1]],
         "full_like_scalar": [[Fixed(x(2)), 1.5]],
+    }
+
+
+def _norms(d):
+    x, weight, bias = d.normal(3, 4, 2), d.normal(4), d.normal(4)
+    statistics = d.normal(4), d.between(0.5, 2, 4)
+    return {
+        "layer_norm": [
+            [x, 1, d.normal(2), d.normal(2), 0.1],
+            [x, 2, None, None, 1e-5],
+            [Strided(d.normal(3, 4)), 1, weight, None, 0.1],
+        ],
+        "group_norm": [[x, 2, weight, bias, 0.1], [x, 1, None, None, 1e-5]],
+        "batch_norm_train": [[x, weight, bias, 0.1], [d.normal(3, 4), None, None, 1e-5]],
+        "batch_norm_eval": [
+            [x, *statistics, weight, bias, 0.1],
+            [d.normal(3, 4), *statistics, None, None, 0.1],
+        ],
     }
 
 
@@ -209,6 +245,7 @@ def _products(d):
         "mv": [[x(2, 3), x(3)], [Strided(x(3, 2)), x(2)]],
         "dot": [[x(5), x(5)], [x(0), x(0)], [x(1), x(1)]],
         "vdot": [[x(5), x(5)]],
+        "trilinear": [[x(3, 2), x(4, 2, 5), x(3, 5)]],
         "trace": [[x(3, 3)], [x(2, 4)]],
         "linalg_cross": [[x(2, 3), x(2, 3), 1], [x(3, 2), x(3, 2), 0]],
         "dist": [[x(3, 4), x(3, 4), p] for p in (2.0, 1.0, 3.0, float("inf"))] + [[x(3, 1), x(4), 2.0]],
@@ -270,7 +307,7 @@ def _indexing(d):
         "scatter_number": [[x(3, 4), 1, index(4, 3, 2), 1.5]],
         "index_fill_tensor": [[x(3, 4), 1, index(4, 2), x()]],
         "index_put_mask_tensor": [[x(2, 3), mask, x()]],
-        "index_put_mask_scalar": [[x(2, 3), mask, 1.5]],
+        "index_put_mask_operand": [[x(2, 3), mask, 1.5]],
     }
 
 
@@ -345,6 +382,11 @@ def _lists(d):
         "nanmedian_all": [[apart(3, 3)]],
         "softmax": _along(d),
         "safe_softmax": _along(d),
+        **_norms(d),
+        "asinh": [[x(3, 4)], [np.array([-3.0, 0.5])]],
+        "acosh": [[d.between(1.2, 4, 3, 4)]],
+        "atanh": [[d.between(-0.9, 0.9, 3, 4)]],
+        "logaddexp2": [[x(3, 4), x(4)]],
         "scaled_dot_product_attention": _attention(d),
         "log_softmax": _along(d),
         "softmax_backward": [[x(3, 4), positive, 1], [x(3, 4), positive, 0]],
@@ -399,10 +441,22 @@ def _arithmetic(d):
     x, positive, unit = d.normal(3, 4), d.between(0.5, 2, 3, 4), d.between(0.1, 0.9, 3, 4)
     y, z = d.normal(4), d.normal(3, 1)
     between = [[x, 0.37], [Strided(x), 0.37]]
+    drawn = """
+    normal uniform exponential cauchy geometric log_normal bernoulli random_between random_below random
+    """
     return {
+        **{f"{name}_drawn": [[x, Fixed(positive)]] for name in drawn.split()},
+        **{f"{name}_in_place": [[x, y], [x, 0.3]] for name in "eq ne lt le gt ge".split()},
+        **{f"logical_{name}_in_place": [[x, y]] for name in ("and", "or", "xor")},
+        "logical_not_in_place": [[x]],
+        "bernoulli_tensor_drawn": [[x, unit, Fixed(positive)]],
         "rsub": [[x, y]],
         "rsub_scaled": [[x, y, 1.5]],
         "add_scaled": [[x, z, 1.5]],
+        "add_old": [[x, 1.5, z]],
+        "sub_old": [[x, 1.5, z]],
+        "addcmul_old": [[x, 1.5, y, z]],
+        "addcdiv_old": [[x, 1.5, y, d.between(0.5, 2, 3, 1)]],
         "sub_scaled": [[x, z, 1.5]],
         "div_rounded": [[x, d.between(0.5, 2, 4), None]],
         "pow_known": [[positive, e, False] for e in (0.0, 1.0, 2.0, 3.0, 0.5, -0.5, -1.0, -2.0)],
@@ -423,6 +477,7 @@ def _arithmetic(d):
         "xlogy_of_number": [[1.7, positive]],
         "copysign_tensor": [[x, y]],
         "copysign_number": [[x, -1.0]],
+        "heaviside": [[x, y]],
         "nan_to_num": [[x, None, None, None]],
         "glu": [[d.normal(3, 4), 1]],
         "prelu_kernel": [[x, d.between(0.1, 0.5, 4)]],
@@ -440,7 +495,10 @@ def _arithmetic(d):
         "rrelu_mean_in_place": [[x, 0.2]],
         "max_other": [[x, y]],
         "min_other": [[x, y]],
-        "repeat_interleave": [[x, 1, 2], [x, 0, 3]],
+        "add_number": [[x, 1.5]],
+        "mul_number": [[x, 1.5]],
+        "div_number": [[x, 1.5]],
+        "fill_assigned": [[x, 1.5]],
         "round_to": [[x, 1], [x, -1]],
     }
 

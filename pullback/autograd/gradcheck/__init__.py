@@ -100,7 +100,7 @@ def gradcheck(
     Also      backward twice gives the same (within nondet_tol), zero gradients give zero, undefined ones
               count as zeros (check_undefined_grad), and the same in forward mode (check_forward_ad); batches
               of gradients (check_batched_grad) and tangents (check_batched_forward_grad) equal loops
-    Accepted  check_grad_dtypes: a gradient always has its input's type, only a tangent may have another.
+    Accepted  check_grad_dtypes: gradients and tangents always have the type of what they belong to.
               masked: there are no sparse tensors; it allows 1e-8 where zeros are expected.
     Returns   True; where a check fails it raises, or returns False with raise_exception=False
     Errors    GradcheckError; ValueError where no input requires a gradient; RuntimeError for expanded ones
@@ -115,7 +115,7 @@ def gradcheck(
     _choose("check_forward_ad", check_forward_ad, "check_backward_ad", check_backward_ad)
     _requires("check_batched_grad", check_batched_grad, "check_backward_ad", check_backward_ad)
     _requires("check_batched_forward_grad", check_batched_forward_grad, "check_forward_ad", check_forward_ad)
-    options = Options(eps, atol, rtol, nondet_tol, check_grad_dtypes, fast_mode, masked)
+    options = Options(eps, atol, rtol, nondet_tol, fast_mode, masked)
     ways = ["reverse"] * bool(check_backward_ad) + ["forward"] * bool(check_forward_ad)
     batched = ["reverse"] * bool(check_batched_grad) + ["forward"] * bool(check_batched_forward_grad)
     try:
@@ -135,6 +135,51 @@ def _random_cotangent(output, spread):
     if spread and g.numel() > 1:
         g = g.repeat_interleave(2, dim=-1)[..., ::2]
     return g.requires_grad_()
+
+
+def _gradient_function(func, inputs):
+    """(inputs, cotangents) -> the gradients of those inputs that require one and have an influence."""
+    asked = [isinstance(x, Tensor) and x.requires_grad for x in inputs]
+    recorded, reached = (
+        [],
+        [],
+    )  # outputs and inputs with a gradient, known from the run on the inputs themselves
+
+    def all_outputs(primals, targets):
+        targets = iter(targets)
+        args = [next(targets) if wanted else x for x, wanted in zip(primals, asked, strict=True)]
+        return outputs_of(func(*args))
+
+    def gradient(*args):
+        primals, cotangents = args[: len(inputs)], args[len(inputs) :]
+        targets = [x for x, wanted in zip(primals, asked, strict=True) if wanted]
+        if all(x.requires_grad for x in targets):
+            outputs = all_outputs(primals, targets)
+            recorded[:] = [k for k, o in enumerate(outputs) if o.requires_grad]
+            outputs = [outputs[k] for k in recorded]
+            if not (outputs and targets):
+                return ()
+            found = grad(outputs, targets, cotangents, create_graph=True, allow_unused=True)
+            reached[:] = [g is not None for g in found]
+        elif not recorded:
+            return ()
+        else:
+            found = _gradient_of_duals(all_outputs, recorded, primals, targets, cotangents)
+        return tuple(g for g, wanted in zip(found, reached, strict=True) if wanted)
+
+    return gradient
+
+
+def _gradient_of_duals(all_outputs, recorded, primals, targets, cotangents):
+    """Tensors with tangents require no gradient: they are differentiated as vjp() does it."""
+    from pullback.func import vjp
+
+    def chosen(*targets):
+        outputs = all_outputs(primals, targets)
+        return tuple(outputs[k] for k in recorded)
+
+    _, pull = vjp(chosen, *targets)
+    return pull(tuple(cotangents))
 
 
 def gradgradcheck(
@@ -177,21 +222,8 @@ def gradgradcheck(
         outputs = differentiable(outputs_of(func(*inputs)))
         grad_outputs = tuple(_random_cotangent(o, gen_non_contig_grad_outputs) for o in outputs)
     grad_outputs = as_tuple(grad_outputs)
-    asked = [isinstance(x, Tensor) and x.requires_grad for x in (*inputs, *grad_outputs)]
-
-    def gradient(*args):
-        # Forward mode gives tensors that require no gradient yet.
-        args = [x.requires_grad_() if wanted else x for x, wanted in zip(args, asked, strict=True)]
-        primals, cotangents = args[: len(inputs)], args[len(inputs) :]
-        outputs = differentiable(outputs_of(func(*primals)))
-        targets = [x for x, wanted in zip(primals, asked, strict=False) if wanted]
-        if not (outputs and targets):
-            return ()
-        found = grad(outputs, targets, cotangents, create_graph=True, allow_unused=True)
-        return tuple(g for g in found if g is not None)
-
     return gradcheck(
-        gradient,
+        _gradient_function(func, inputs),
         inputs + grad_outputs,
         eps=eps,
         atol=atol,

@@ -16,7 +16,6 @@ class Options(NamedTuple):
     atol: float
     rtol: float
     nondet_tol: float
-    check_grad_dtypes: bool
     fast_mode: bool
     masked: bool | None
 
@@ -108,7 +107,7 @@ def check_slowly(func, inputs, results, options, way):
     if not recorded:
         _check_constant([n for per_output in by_input for n in per_output], 0)
     elif way == "forward":
-        found = [jacobians.forward(func, inputs, x, results, options.check_grad_dtypes) for x in xs]
+        found = [jacobians.forward(func, inputs, x, results) for x in xs]
         for j, k in enumerate(recorded):
             for i, per_output in enumerate(found):
                 _compare(by_input[i][k], per_output[k], options, j, i, way)
@@ -149,7 +148,7 @@ def _products_forward(func, inputs, results, options, us):
     found = []
     for x, u in zip(differentiable(inputs), us, strict=True):
         numerical = jacobians.numerical(func, inputs, x, results, options.eps, u)
-        analytical = jacobians.forward(func, inputs, x, results, options.check_grad_dtypes, u)
+        analytical = jacobians.forward(func, inputs, x, results, u)
         scale = float(u.sum())
         found.append(
             [(n.reshape(-1), a.reshape(-1), scale) for n, a in zip(numerical, analytical, strict=True)]

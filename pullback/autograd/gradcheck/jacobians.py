@@ -10,7 +10,6 @@ from itertools import product
 
 from pullback import _core
 from pullback.autograd.backward import grad
-from pullback.errors import GradcheckError
 
 Tensor = _core.Tensor
 
@@ -111,7 +110,7 @@ def reverse(inputs, output, direction=None):
     return result
 
 
-def along(func, inputs, x, tangent, check_dtypes=False):
+def along(func, inputs, x, tangent):
     """The tangents of the floating outputs where `x` moves along `tangent` and the rest stands."""
     from pullback._api import zeros_like
     from pullback.autograd import forward_ad
@@ -126,20 +125,15 @@ def along(func, inputs, x, tangent, check_dtypes=False):
         ]
         for output in floating(outputs_of(func(*moving))):
             primal, out = forward_ad.unpack_dual(output)
-            if check_dtypes and out is not None and out.dtype != primal.dtype:
-                raise GradcheckError(
-                    "Forward AD gradient has dtype mismatch.\n"
-                    f"The output is {primal.dtype}, its tangent {out.dtype}: jvp() must return the former."
-                )
             result.append(zeros_like(primal.detach()) if out is None else out.detach().clone())
     return tuple(result)
 
 
-def forward(func, inputs, x, outputs, check_dtypes=False, direction=None):
+def forward(func, inputs, x, outputs, direction=None):
     """The jacobians of the floating outputs by `x`: a row for each run forward."""
     height = x.numel() if direction is None else 1
     result = tuple(o.detach().new_zeros((height, o.numel())) for o in floating(outputs))
     for row, tangent in enumerate(_directions(x, direction)):
-        for jacobian, t in zip(result, along(func, inputs, x, tangent, check_dtypes), strict=True):
+        for jacobian, t in zip(result, along(func, inputs, x, tangent), strict=True):
             jacobian[row] = t.reshape(-1)
     return result

@@ -10,7 +10,9 @@ from pullback.nn.functional.linear import *  # noqa: F403
 from pullback.nn.functional.linear import __all__ as _linear
 from pullback.nn.functional.loss import *  # noqa: F403
 from pullback.nn.functional.loss import __all__ as _loss
+from pullback.nn.functional.norm import *  # noqa: F403
+from pullback.nn.functional.norm import __all__ as _norm
 from pullback.nn.functional.sparse import *  # noqa: F403
 from pullback.nn.functional.sparse import __all__ as _sparse
 
-__all__ = sorted([*_activation, *_attention, *_dropout, *_linear, *_loss, *_sparse])
+__all__ = sorted([*_activation, *_attention, *_dropout, *_linear, *_loss, *_norm, *_sparse])

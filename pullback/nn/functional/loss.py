@@ -11,6 +11,7 @@ import warnings
 
 from pullback import _api as torch
 from pullback.nn.functional import reduction as _reduction
+from pullback.trace.tracer import functions as f
 
 __all__ = [
     "binary_cross_entropy",
@@ -194,7 +195,7 @@ def _soft_targets(logs, target, weight, kind, axis, label_smoothing):
     if kind == _reduction.SUM:
         return total
     # Of an empty batch the mean is nan, as torch's is.
-    return total / (logs.numel() / classes) if logs.numel() else total / 0.0
+    return f["_div_number"](total, logs.numel() / classes if logs.numel() else 0.0)
 
 
 def _smoothed(logs, target, weight, kind, ignore_index, axis, label_smoothing):
@@ -208,7 +209,8 @@ def _smoothed(logs, target, weight, kind, ignore_index, axis, label_smoothing):
         smooth = smooth.sum() / (target.numel() - ignored.sum())
     elif kind == _reduction.MEAN:
         smooth = smooth.sum() / weight.gather(0, target.masked_select(~ignored).flatten()).sum()
-    return hard * (1 - label_smoothing) + smooth * (label_smoothing / logs.size(axis))
+    weight = label_smoothing / logs.size(axis)
+    return f["_mul_number"](hard, 1 - label_smoothing) + f["_mul_number"](smooth, weight)
 
 
 def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
@@ -267,7 +269,7 @@ def poisson_nll_loss(
     if log_input:
         loss = torch.exp(input) - target * input
     else:
-        loss = input - target * torch.log(input + eps)
+        loss = input - target * torch.log(f["_add_number"](input, eps))
     if full:
         stirling = target * torch.log(target) - target + 0.5 * torch.log(2 * math.pi * target)
         loss = loss + stirling.masked_fill(target <= 1, 0)

@@ -1,0 +1,90 @@
+"""Normalization over axes, groups of channels, and batches."""
+
+from __future__ import annotations
+
+from pullback.primitives.family import composite
+from pullback.trace.tracer import functions as f
+
+
+def _product(sizes):
+    n = 1
+    for s in sizes:
+        n = s * n
+    return n
+
+
+def _affine(x, weight, bias, shape):
+    if weight is not None:
+        x = x * f["reshape"](weight, shape)
+    return x if bias is None else x + f["reshape"](bias, shape)
+
+
+def _centered(x, dims, eps):
+    variance, mean = f["_var_mean"](x, dims, 0.0, True)
+    return (x - mean) * f["rsqrt"](variance + eps), mean, variance
+
+
+def _layer_norm(x, n, weight, bias, eps):
+    out, _, _ = _centered(x, tuple(range(x.ndim - n, x.ndim)), eps)
+    return _affine(out, weight, bias, x.shape[x.ndim - n :])
+
+
+composite(
+    "layer_norm(Tensor input, int axes, Tensor? weight, Tensor? bias, float eps)",
+    _layer_norm,
+    node="NativeLayerNormBackward0!",
+    expose_as="_layer_norm",
+)
+
+
+def _group_norm(x, groups, weight, bias, eps):
+    n, channels, *rest = x.shape
+    size = _product(rest)
+    grouped = f["reshape"](x, (n, groups, channels // groups * size))
+    out, _, _ = _centered(grouped, (2,), eps)
+    out = f["reshape"](out, (n, channels, size))
+    return f["reshape"](_affine(out, weight, bias, (1, channels, 1)), x.shape)
+
+
+composite(
+    "group_norm(Tensor input, int num_groups, Tensor? weight, Tensor? bias, float eps)",
+    _group_norm,
+    node="NativeGroupNormBackward0!",
+    expose_as="_group_norm",
+)
+
+
+def _of_channels(x, v):
+    return f["reshape"](v, (1, x.shape[1], *(1,) * (x.ndim - 2)))
+
+
+def _batch_norm_train(x, weight, bias, eps):
+    """The result, and the mean and (uncorrected) variance of each channel."""
+    out, mean, variance = _centered(x, tuple(d for d in range(x.ndim) if d != 1), eps)
+    out = _affine(out, weight, bias, (1, x.shape[1], *(1,) * (x.ndim - 2)))
+    return out, f["reshape"](mean, (x.shape[1],)), f["reshape"](variance, (x.shape[1],))
+
+
+composite(
+    "batch_norm(Tensor input, Tensor? weight, Tensor? bias, float eps)",
+    _batch_norm_train,
+    name="batch_norm_train",
+    node="NativeBatchNormBackward0!",
+    expose_as="_batch_norm_train",
+    outputs=3,
+)
+
+
+def _batch_norm_eval(x, mean, variance, weight, bias, eps):
+    out = (x - _of_channels(x, mean)) * f["rsqrt"](_of_channels(x, variance) + eps)
+    return _affine(out, weight, bias, (1, x.shape[1], *(1,) * (x.ndim - 2)))
+
+
+composite(
+    "batch_norm(Tensor input, Tensor running_mean, Tensor running_var, Tensor? weight, Tensor? bias, "
+    "float eps)",
+    _batch_norm_eval,
+    name="batch_norm_eval",
+    node="NativeBatchNormBackward0!",
+    expose_as="_batch_norm_eval",
+)

@@ -1,0 +1,196 @@
+"""What torch refuses (or only warns of) in arithmetic, fills and keys. Texts are PyTorch's."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import pullback as torch
+
+TWO_BOOLS = (
+    "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
+    "operator instead."
+)
+ONE_BOOL = (
+    "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, "
+    "use the `~` or `logical_not()` operator instead."
+)
+
+
+def refuses(text, call):
+    with pytest.raises(RuntimeError) as e:
+        call()
+    assert type(e.value) is RuntimeError and str(e.value).split("\n")[0] == text, repr(e.value)
+
+
+A, Z, BYTES = torch.tensor([1, 2, 3]), torch.tensor([1, 0, 1]), torch.tensor([7, 8], dtype=torch.uint8)
+DIVISIONS = {
+    "//": lambda: A // 0,
+    "%": lambda: A % 0,
+    "// tensor": lambda: A // Z,
+    "% tensor": lambda: A % Z,
+    "number // tensor": lambda: 5 // Z,
+    "number % tensor": lambda: 5 % Z,
+    "strided": lambda: A.expand(2, 3) // torch.tensor([[1, 2], [3, 4], [0, 5]]).t(),
+    "floor_divide": lambda: torch.floor_divide(A, 0),
+    "fmod": lambda: torch.fmod(A, Z),
+    "remainder": lambda: torch.remainder(A, 0),
+    "floor": lambda: A.div(Z, rounding_mode="floor"),
+    "trunc": lambda: A.div(Z, rounding_mode="trunc"),
+    "bytes": lambda: BYTES // 0,
+    "int32": lambda: A.int() % Z.int(),
+}
+
+
+@pytest.mark.parametrize("case", DIVISIONS)
+def test_integers_divided_by_zero(case):
+    refuses("ZeroDivisionError", DIVISIONS[case])
+
+
+def test_a_refused_division_changes_nothing():
+    x = torch.tensor([4, 5, 6])
+    for change in (x.floor_divide_, x.remainder_, x.fmod_):
+        refuses("ZeroDivisionError", lambda change=change: change(Z))
+    assert x.tolist() == [4, 5, 6] and x._version == 0
+
+
+def test_divisions_that_torch_allows():
+    assert (torch.empty(0, dtype=torch.int64) // 0).shape == (0,)
+    assert (A // torch.empty(0, 1, dtype=torch.int64)).shape == (0, 3)
+    assert torch.div(A, Z, rounding_mode=None).tolist() == [1.0, float("inf"), 3.0]
+    assert (A // 0.0).tolist() == [float("inf")] * 3 and torch.isnan(torch.ones(1) % 0).item()
+    low = torch.tensor([-(2**63)])
+    assert (low // -1).tolist() == [-(2**63)] and (low % -1).tolist() == [0]
+
+
+def full(dtype):
+    return torch.zeros(2, dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: BYTES.clone().fill_(300), "uint8_t"),
+        (lambda: BYTES.clone().fill_(-256), "uint8_t"),
+        (lambda: BYTES.clone().fill_(256.0), "uint8_t"),
+        (lambda: BYTES.clone().__setitem__(0, 300), "uint8_t"),
+        (lambda: torch.full((2,), 300, dtype=torch.uint8), "uint8_t"),
+        (lambda: torch.full_like(BYTES, 300), "uint8_t"),
+        (lambda: full(torch.int32).fill_(2**40), "int"),
+        (lambda: full(torch.int32).fill_(1e20), "int"),
+        (lambda: full(torch.int32).fill_(float("nan")), "int"),
+        (lambda: full(torch.int64).fill_(1e20), "int64_t"),
+        (lambda: full(torch.int64).fill_(float("inf")), "int64_t"),
+        (lambda: full(torch.float32).fill_(1e300), "float"),
+    ],
+)
+def test_numbers_out_of_range(call, name):
+    refuses(f"value cannot be converted to type {name} without overflow", call)
+
+
+def test_numbers_within_range():
+    for value, expected in ((-1, 255), (-255, 1), (255, 255), (1.7, 1), (True, 1)):
+        assert BYTES.clone().fill_(value).tolist() == [expected] * 2
+    assert full(torch.bool).fill_(300).tolist() == [True, True]
+    assert full(torch.float32).fill_(float("inf")).tolist() == [float("inf")] * 2
+    assert BYTES.clone().fill_(torch.tensor(300)).tolist() == [44, 44]
+
+
+B, I, F = torch.tensor([True, False]), torch.tensor([1, 2]), torch.tensor([1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: B - B, TWO_BOOLS),
+        (lambda: B - True, TWO_BOOLS),
+        (lambda: True - B, TWO_BOOLS),
+        (lambda: torch.rsub(B, B), TWO_BOOLS),
+        (lambda: B.clone().sub_(True), TWO_BOOLS),
+        (lambda: torch.sub(B, B, alpha=2), TWO_BOOLS),
+        (lambda: B - 1, ONE_BOOL),
+        (lambda: 1 - B, ONE_BOOL),
+        (lambda: B - 1.5, ONE_BOOL),
+        (lambda: torch.sub(I, B), ONE_BOOL),
+        (lambda: torch.sub(B, I), ONE_BOOL),
+        (lambda: torch.sub(F, B), ONE_BOOL),
+        (lambda: I - True, ONE_BOOL),
+        (lambda: I.clone().sub_(B), ONE_BOOL),
+        (lambda: torch.sub(F, B, alpha=2), ONE_BOOL),
+        (lambda: torch.add(I, I, alpha=True), "Boolean alpha only supported for Boolean results."),
+        (lambda: torch.add(F, F, alpha=True), "Boolean alpha only supported for Boolean results."),
+    ],
+)
+def test_differences_of_bools(call, text):
+    refuses(text, call)
+
+
+def test_sums_of_bools():
+    for alpha in (True, 2, -1):
+        assert torch.add(B, torch.tensor([False, False]), alpha=alpha).tolist() == [True, False]
+        assert torch.add(torch.tensor([False, False]), B, alpha=alpha).tolist() == [True, False]
+
+
+def test_several_ellipses():
+    x = torch.arange(24).reshape(2, 3, 4)
+    i = torch.tensor([0, 1])
+    assert x[..., ...].equal(x) and x[..., 0, ...].equal(x[..., 0]) and x[0, ..., ...].equal(x[0])
+    assert (
+        x[..., 1:2, ...].equal(x[..., 1:2])
+        and x[i, ..., ...].equal(x[i])
+        and x[..., i, ...].shape == (2, 3, 2)
+    )
+    x[..., 0, ...] = 7
+    assert (x[..., 0] == 7).all()
+    for key in ((..., ..., 0), (..., ..., None), (..., ..., slice(0, 1)), (..., ..., i)):
+        with pytest.raises(IndexError):
+            x[key]
+
+
+def test_one_value_for_every_element_may_overlap():
+    x = torch.zeros(1)
+    assert x.expand(3).fill_(2).tolist() == [2, 2, 2] and x.tolist() == [2]
+    assert x.expand(3).zero_().tolist() == [0, 0, 0] and x.tolist() == [0]
+    text = (
+        "unsupported operation: more than one element of the written-to tensor refers to a single memory "
+        "location. Please clone() the tensor before performing the operation."
+    )
+    refuses(text, lambda: x.expand(3).fill_(torch.tensor(1.0)))
+    refuses(text, lambda: x.expand(3).copy_(torch.ones(3)))
+    refuses(text, lambda: x.expand(3).__setitem__(slice(None), 1.0))
+    leaf = torch.ones(1, requires_grad=True)
+    y = leaf * 1
+    y.expand(3).zero_()
+    y.sum().backward()
+    assert leaf.grad.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("var", lambda: torch.ones(1).var()),
+        ("var", lambda: torch.ones(2, 1).var(1)),
+        ("std", lambda: torch.ones(2, 3).std(1, correction=3)),
+        ("std", lambda: torch.ones(1).std(unbiased=True)),
+        ("var_mean", lambda: torch.var_mean(torch.ones(2, 1), 1, True)),
+        ("std_mean", lambda: torch.std_mean(torch.ones(0))),
+    ],
+)
+def test_freedom_is_warned_of_at_every_call(name, call):
+    for _ in range(3):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            call()
+        text = (
+            f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction "
+            "factor (input numel divided by output numel)."
+        )
+        assert [str(w.message).split(" (Triggered")[0] for w in caught] == [text]
+        assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        torch.ones(2, 3).std(1)
+        torch.ones(1).var(unbiased=False)
+        with pytest.raises(UserWarning):
+            call()
+        assert np.isnan(torch.ones(2).var().item()) is np.False_
