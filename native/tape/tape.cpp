@@ -264,7 +264,9 @@ void OperationNode::destroy() {
 std::string short_name(const std::string& node_name) {
   static constexpr std::string_view kWord = "Backward";
   const size_t at = node_name.rfind(kWord);
-  if (at == std::string::npos || at + kWord.size() + 1 != node_name.size()) return node_name;
+  if (at == std::string::npos) return node_name;
+  if (at + kWord.size() == node_name.size()) return node_name.substr(0, at);  // of a user's Function
+  if (at + kWord.size() + 1 != node_name.size()) return node_name;
   const char digit = node_name.back();
   if (digit < '0' || digit > '9') return node_name;
   return node_name.substr(0, at) + (digit == '0' ? "" : std::string(1, digit));
