@@ -6,6 +6,7 @@
 #include "bindings/op_function.h"
 #include "core/shape.h"
 #include "tape/transform.h"
+#include "tape/watch.h"
 
 namespace pb::py {
 namespace {
@@ -104,7 +105,7 @@ PyObject* set_all(PyObject* self, PyObject* value) {
     check_no_internal_overlap(t->var.array);
     if (g_before_change) g_before_change(t->var.array);
     fill_elements(t->var.array, s);
-    ++t->var.array.storage->version;
+    count_change(*t->var.array.storage);
     return Py_NewRef(self);
   });
 }
@@ -130,13 +131,13 @@ PyObject* take_elements(PyObject* self, PyObject* other) {
     } else {
       copy_elements(t->var.array, from);
     }
-    ++t->var.array.storage->version;
+    count_change(*t->var.array.storage);
     return Py_NewRef(self);
   });
 }
 
 PyObject* bump_version(PyObject* self, PyObject*) {
-  ++as_tensor(self)->var.array.storage->version;
+  count_change(*as_tensor(self)->var.array.storage);
   Py_RETURN_NONE;
 }
 

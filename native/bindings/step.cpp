@@ -6,6 +6,7 @@
 #include "bindings/rules.h"
 #include "bindings/tensor.h"
 #include "program/bound.h"
+#include "tape/watch.h"
 
 namespace nb = nanobind;
 
@@ -96,7 +97,7 @@ class StepRule {
       for (int32_t target : bound->program().in_place) g_before_change(*s.in[target]);
     bound->run(s.in, s.scalars, s.out);
     for (Array& a : s.out) a = Array();
-    for (int32_t target : bound->program().in_place) ++s.in[target]->storage->version;
+    for (int32_t target : bound->program().in_place) count_change(*s.in[target]->storage);
   }
 
   Ref<Bound> bind(Py_ssize_t r, nb::list columns, nb::dict scalars, nb::dict flags, Scratch& s) {

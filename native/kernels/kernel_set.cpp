@@ -9,12 +9,14 @@ namespace pb {
 namespace baseline {
 std::span<const BlockRow> elementwise_rows();
 BlockFn cast_row(DType from, DType to);
+bool all_finite(DType dtype, const void* data, int64_t n);
 }  // namespace baseline
 
 #if defined(__x86_64__)
 namespace avx2 {
 std::span<const BlockRow> elementwise_rows();
 BlockFn cast_row(DType from, DType to);
+bool all_finite(DType dtype, const void* data, int64_t n);
 }  // namespace avx2
 #endif
 
@@ -23,10 +25,10 @@ static KernelSet choose() {
   const char* forced = std::getenv("PULLBACK_ISA");
   bool plain = forced != nullptr && std::strcmp(forced, "baseline") == 0;
   if (!plain && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    return {"avx2", avx2::elementwise_rows(), avx2::cast_row};
+    return {"avx2", avx2::elementwise_rows(), avx2::cast_row, avx2::all_finite};
   }
 #endif
-  return {"baseline", baseline::elementwise_rows(), baseline::cast_row};
+  return {"baseline", baseline::elementwise_rows(), baseline::cast_row, baseline::all_finite};
 }
 
 const KernelSet& kernels() {

@@ -1,6 +1,7 @@
 """Differentiation of recorded programs."""
 
-from pullback.autograd import function, functional, graph, hooks
+from pullback.autograd import anomaly_mode, function, functional, graph, hooks
+from pullback.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from pullback.autograd.backward import backward, grad
 from pullback.autograd.function import Function, once_differentiable
 from pullback.autograd.gradcheck import gradcheck, gradgradcheck
@@ -17,7 +18,9 @@ from pullback.autograd.variable import Variable
 __all__ = [
     "Function",
     "Variable",
+    "anomaly_mode",
     "backward",
+    "detect_anomaly",
     "enable_grad",
     "function",
     "functional",
@@ -31,5 +34,6 @@ __all__ = [
     "is_inference_mode_enabled",
     "no_grad",
     "once_differentiable",
+    "set_detect_anomaly",
     "set_grad_enabled",
 ]

@@ -1,0 +1,277 @@
+"""Did this operation make a nan or an infinity, and how? Asked by the native side for results that hold one."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pullback import _core
+from pullback.errors import NonFiniteError
+from pullback.trace import signature as sig
+from pullback.trace import tracer
+
+# Backward nodes that hand on a gradient of zero where something else was chosen, and what they are called.
+_CHOOSING = {
+    "WhereBackward0": "where()",
+    "MaskedFillBackward0": "masked_fill()",
+    "MaskedFillBackward1": "masked_fill()",
+    "MaskedScatterBackward0": "masked_scatter()",
+    "IndexBackward0": "indexing",
+    "MaskedSelectBackward0": "masked_select()",
+    "CopySlices": "an assignment into a part of the tensor",
+}
+_ADVICE = {
+    "sqrt": "A negative number has no square root: clamp(min=0) the operand, or find out why it is negative.",
+    "log": "log() needs a positive number: clamp the operand away from 0, or use log1p() or xlogy().",
+    "exp": "exp() exceeds the largest number: subtract the maximum first, or use logsumexp(), softmax() or "
+    "log_softmax().",
+    "div": "The divisor is 0 or too small: add a small number to it, or clamp it away from 0.",
+    "reciprocal": "The divisor is 0 or too small: add a small number to it, or clamp it away from 0.",
+}
+_TOO_LARGE = "The result exceeds the largest {}: scale the operands down, or use a larger type."
+_CHOOSE_FIRST = (
+    "Where such elements are chosen away afterwards, choose before the operation too, so that it gets harmless "
+    "values: op(torch.where(valid, x, 1.0))."
+)
+_STEEP = (
+    "The derivative is infinite, or too large for the type, at this value: keep the operand away from it (add a "
+    "small number, clamp), or use a larger type."
+)
+
+
+class _Value:
+    """An operand, a gradient or a result: its name and its elements."""
+
+    def __init__(self, name, elements, part_of_verdict=True):
+        self.name, self.part_of_verdict = name, part_of_verdict
+        if isinstance(elements, _core.Tensor):
+            t = elements.detach()
+            self.elements = (t if t.dtype in _NUMPY else t.float()).numpy()
+        else:
+            self.elements = np.asarray(elements)
+
+    def at(self, index):
+        """The element that meets `index` of a result, by broadcasting."""
+        own = index[len(index) - self.elements.ndim :]
+        return tuple(0 if n == 1 else i for i, n in zip(own, self.elements.shape, strict=True))
+
+    def meets(self, shape):
+        """Whether this broadcasts to the shape of a result."""
+        own = self.elements.shape
+        if len(own) > len(shape):
+            return False
+        return all(n in (1, m) for n, m in zip(own[::-1], shape[::-1], strict=False))
+
+    def line(self, index, shape, element_by_element):
+        """The operand's value at the element, or where it takes part in every element, its extremes."""
+        e = self.elements
+        if e.ndim == 0:
+            return f"  {self.name} = {e[()]!s}"
+        if element_by_element and self.meets(shape):
+            own = self.at(index)
+            return f"  {self.name}{list(own)} = {e[own]!s}"
+        if e.size == 0:
+            return f"  {self.name} of shape {list(e.shape)} has no elements"
+        low, high = (tuple(int(i) for i in np.unravel_index(k, e.shape)) for k in (e.argmin(), e.argmax()))
+        return (
+            f"  {self.name} of shape {list(e.shape)} lies between {e[low]!s} (at {list(low)}) and {e[high]!s} "
+            f"(at {list(high)})"
+        )
+
+
+_NUMPY = (_core.float32, _core.float64, _core.bool, _core.uint8, _core.int32, _core.int64)
+
+
+def _floating(value):
+    return value.elements.dtype.kind == "f"
+
+
+def _new_elements(result, operands, element_by_element):
+    """Where the result is a nan that no operand has, or an infinity although all operands are finite."""
+    nan, infinite = np.isnan(result), np.isinf(result)
+    for v in operands:
+        if not v.part_of_verdict or not _floating(v):
+            continue
+        has_nan, has_any = np.isnan(v.elements), ~np.isfinite(v.elements)
+        if not (element_by_element and v.meets(result.shape)):
+            has_nan, has_any = has_nan.any(), has_any.any()
+        nan, infinite = nan & ~has_nan, infinite & ~has_any
+    return nan | infinite
+
+
+def _first(mask):
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(mask)), mask.shape))
+
+
+def _named(declaration, operands, ints):
+    """(name, value) for each operand, and for parameters that are numbers."""
+    signature = getattr(declaration, "signature", None)
+    if signature is None:
+        return [(f"operand {k}", v) for k, v in enumerate(operands)]
+    out = []
+    values = sig.decode(signature, operands, ints, tracer.DTYPES)
+    for p, value in zip(signature.parameters, values, strict=True):
+        if p.takes_tensor and p.list:
+            out += [(f"{p.name}[{k}]", v) for k, v in enumerate(value) if v is not None]
+        elif p.takes_tensor or p.kind == "float":
+            out.append((p.name, value))
+    return [(n, v) for n, v in out if v is not None]
+
+
+def _raise(head, value, index, operation, lines):
+    error = NonFiniteError("\n".join([head, *lines]))
+    error.op, error.index, error.value = operation, index, float(value)
+    raise error
+
+
+def _spot(index):
+    return f"at {list(index)}" if index else "in the single element"
+
+
+def results(name, declaration, operands, ints, outputs, purpose):
+    """Raises if an operation of the forward pass made an element that is not finite."""
+    values = [_Value(n, v) for n, v in _named(declaration, operands, ints)]
+    element_by_element = getattr(declaration, "family", None) == "elementwise"
+    visible = getattr(declaration, "visible", len(outputs))
+    for k, out in enumerate(outputs[:visible]):
+        if out is None or not out.dtype.is_floating_point:
+            continue
+        result = _Value("result", out).elements
+        new = _new_elements(result, values, element_by_element)
+        if not new.any():
+            continue
+        index = _first(new)
+        operation = declaration.signature.name if hasattr(declaration, "signature") else name
+        which = "its result" if visible == 1 else f"its result {k}"
+        doing = f", {purpose}," if purpose else ""
+        head = (
+            f"{operation}{doing} made {result[index]} {_spot(index)} of {which} (shape {list(result.shape)})"
+        )
+        lines = [v.line(index, result.shape, element_by_element) for v in values]
+        lines.append(_core.place_text(_core.place_here()).rstrip("\n"))
+        if operation in _ADVICE:
+            lines.append(_ADVICE[operation])
+        if element_by_element:
+            lines.append(_CHOOSE_FIRST)
+        elif np.isinf(result[index]):
+            lines.append(_TOO_LARGE.format(result.dtype))
+        _raise(head, result[index], index, operation, lines)
+
+
+def _saved_values(node, declaration):
+    visible = getattr(declaration, "visible", 1)
+    signature = getattr(declaration, "signature", None)
+    names = {}
+    application = node._application()
+    if signature is not None:
+        tensors = iter(range(len(application[1])))
+        operands = [e if e == (None, 0) else next(tensors) for e in application[1]]
+        names = {v: n for n, v in _named(declaration, operands, application[3]) if isinstance(v, int)}
+    out = []
+    for is_output, k, tensor in node._saved():
+        if is_output:
+            name = (
+                ("result" if visible == 1 else f"result {k}")
+                if k < visible
+                else f"intermediate {k - visible}"
+            )
+            out.append(_Value(name, tensor, k < visible))
+        else:
+            out.append(_Value(names.get(k, f"operand {k}"), tensor))
+    return out
+
+
+def _operand_name(declaration, node, k):
+    application = node._application()
+    if getattr(declaration, "signature", None) is None:
+        return f"input {k}"
+    places = [n for n, e in _named(declaration, application[1], application[3]) if isinstance(e, tuple)]
+    return f"`{places[k]}`" if k < len(places) else f"input {k}"
+
+
+def _choosing_node(node, roots):
+    """The nearest node between the roots and `node` that hands on zeros where it chose something else."""
+    above, stack, seen = {}, list(roots), set(roots)
+    while stack:
+        n = stack.pop()
+        for below, _ in n._edges:
+            if below is None:
+                continue
+            above.setdefault(below, []).append(n)
+            if below not in seen:
+                seen.add(below)
+                stack.append(below)
+    level, met = [node], {node}
+    while level:
+        level = [a for n in level for a in above.get(n, ())]
+        level = [a for k, a in enumerate(level) if a not in met and a not in level[:k]]
+        met.update(level)
+        for a in level:
+            if a.name().rpartition("::")[2] in _CHOOSING:
+                return a
+    return None
+
+
+def _zero_times_infinity(node, roots, operation):
+    chooser = _choosing_node(node, roots)
+    lines = []
+    if chooser is None:
+        cause = "nothing of this element reaches the result"
+    else:
+        what = _CHOOSING[chooser.name().rpartition("::")[2]]
+        cause = f"{what} did not select this element"
+        place = _core.place_text(_core.place_of_node(chooser)).rstrip("\n")
+        lines += [f"The choice was made at\n{place}"] if place else []
+    return [
+        f"This is zero times infinity: the gradient that arrives is 0, because {cause}, but the derivative of "
+        f"{operation} is infinite there.",
+        *lines,
+        "Choose before the operation as well as after it:",
+        "    safe = torch.where(selected, x, 1.0)  # a value at which the derivative is finite",
+        f"    y = torch.where(selected, {operation}(safe), other)",
+    ]
+
+
+def gradients(node, cotangents, computed, roots):
+    """Raises if a node made an element of a gradient that is not finite."""
+    application = node._application()
+    declaration = application[0] if application else None
+    element_by_element = getattr(declaration, "family", None) == "elementwise"
+    arriving = [_Value("the gradient of the result", g) for g in cotangents if g is not None]
+    values = [*arriving, *_saved_values(node, declaration)]
+    if application:
+        values += [_Value("number", v) for v in application[2]]
+    for k, g in enumerate(computed):
+        if g is None:
+            continue
+        gradient = _Value("gradient", g).elements
+        # A gradient that was summed down to a broadcast operand is not one element of its operands.
+        single = element_by_element and all(v.elements.shape == gradient.shape for v in arriving)
+        new = _new_elements(gradient, values, single)
+        if not new.any():
+            continue
+        _raise_gradient(node, declaration, k, gradient, _first(new), values, arriving, single, roots)
+
+
+def _raise_gradient(node, declaration, k, gradient, index, values, arriving, single, roots):
+    name = node.name()
+    signature = getattr(declaration, "signature", None)
+    operation = signature.name if signature else name.removesuffix("Backward").removesuffix("Backward0")
+    head = (
+        f"{name} made {gradient[index]} {_spot(index)} of the gradient of {_operand_name(declaration, node, k)} "
+        f"(shape {list(gradient.shape)})"
+    )
+    lines = [v.line(index, gradient.shape, single) for v in values]
+    place = _core.place_text(_core.place_of_node(node)).rstrip("\n")
+    lines.append(
+        f"It was recorded by\n{place}"
+        if place
+        else "Run the forward pass within nonfinite() too, to learn which line recorded it."
+    )
+    parts = [v.elements[v.at(index)] if single else v.elements for v in arriving]
+    if math.isnan(gradient[index]) and not any(np.any(p) for p in parts):
+        lines += _zero_times_infinity(node, roots, operation)
+    else:
+        lines.append(_STEEP)
+    _raise(head, gradient[index], index, name, lines)
