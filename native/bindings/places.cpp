@@ -2,6 +2,7 @@
 
 #include <frameobject.h>
 
+#include <array>
 #include <unordered_map>
 #include <vector>
 
@@ -10,7 +11,7 @@ namespace {
 
 constexpr uint32_t kWholeStack = uint32_t{1} << 31;
 constexpr size_t kMostPlaces = 1 << 20;  // a program has no more lines than that; a runaway gets place 0
-constexpr size_t kMostFiles = 4096;
+constexpr size_t kFiles = 1024, kRecent = 1024;
 
 PyObject* package_folder = nullptr;
 PyObject* format_entries = nullptr;
@@ -38,27 +39,32 @@ std::vector<Place>& places() {
 
 uint32_t intern(const Place& p) {
   static auto& known = *new std::unordered_map<Place, uint32_t, PlaceHash>();
-  if (auto it = known.find(p); it != known.end()) return it->second;
+  static auto& recent = *new std::array<uint32_t, kRecent>();  // spares a loop's places the search
+  uint32_t& last = recent[PlaceHash()(p) >> 32 & (kRecent - 1)];
+  if (places()[last] == p) return last;
+  if (auto it = known.find(p); it != known.end()) return last = it->second;
   if (places().size() >= kMostPlaces) return 0;
   const auto number = static_cast<uint32_t>(places().size());
   known.emplace(p, number);
   places().push_back(p);
   Py_INCREF(reinterpret_cast<PyObject*>(p.code));
-  return number;
+  return last = number;
 }
 
+// Whether the code is this package's own. Asked for every frame, so answers are kept by the file name's address.
 bool in_package(PyCodeObject* code) {
-  static auto& known = *new std::unordered_map<PyObject*, bool>();
+  struct Answer {
+    PyObject* file = nullptr;  // held, so that the address stays its own
+    bool inside = false;
+  };
+  static auto& answers = *new std::array<Answer, kFiles>();
   PyObject* file = code->co_filename;
-  if (auto it = known.find(file); it != known.end()) return it->second;
-  if (known.size() >= kMostFiles) {
-    for (auto& [name, inside] : known) Py_DECREF(name);
-    known.clear();
-  }
-  const bool inside =
+  Answer& a = answers[(reinterpret_cast<uintptr_t>(file) >> 4) % kFiles];
+  if (a.file == file) return a.inside;
+  a.inside =
       package_folder && PyUnicode_Tailmatch(file, package_folder, 0, PyUnicode_GET_LENGTH(file), -1) == 1;
-  known.emplace(Py_NewRef(file), inside);
-  return inside;
+  Py_XSETREF(a.file, Py_NewRef(file));
+  return a.inside;
 }
 
 int instruction_of(PyFrameObject* f) {

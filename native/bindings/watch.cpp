@@ -2,6 +2,7 @@
 #include "bindings/watch.h"
 
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include "bindings/node_object.h"
 #include "bindings/places.h"
@@ -98,15 +99,17 @@ class FrameWatcher final : public Watcher {
     }
   }
 
-  void judge_results(const Application& a, std::span<const Array> results, const char* purpose) override {
+  void judge_results(const Application& a, std::span<const Array> results, bool elementwise,
+                     const char* purpose) override {
     if (!judge_results_py) return;
-    Owned list = own(PyList_New(0));
+    const Owned list = own(PyList_New(0));
     for (const Array& r : results)
       check(PyList_Append(list.get(), (r.storage ? own(wrap_array(r)) : Owned::borrow(Py_None)).get()));
     auto* declaration = static_cast<PyObject*>(a.op->declaration);
-    own(PyObject_CallFunction(judge_results_py, "sOOOOz", a.op->name.c_str(),
-                              declaration ? declaration : Py_None, operands_of(a).get(), ints_of(a).get(),
-                              list.get(), purpose));
+    const Owned operands = operands_of(a), ints = ints_of(a);
+    own(PyObject_CallFunction(judge_results_py, "sOOOOOz", a.op->name.c_str(),
+                              declaration ? declaration : Py_None, operands.get(), ints.get(), list.get(),
+                              elementwise ? Py_True : Py_False, purpose));
   }
 
   void judge_gradients(Node& n, std::span<const Var> cotangents, std::span<const Var> gradients,
@@ -140,6 +143,17 @@ void init_watch(nb::module_& m) {
   m.def("place_text", place_text);
   m.def("place_of_node", [](nb::handle node) { return node_from_object(node.ptr())->place; });
   m.def("place_of_change", [](nb::handle t) { return var_of(t.ptr()).array.storage->changed_at; });
+  // Which of an operation's arguments are tensors, in the order of the node's edges; empty for other nodes.
+  m.def("tensor_arguments", [](nb::handle node) {
+    const Ref<Node> n = node_from_object(node.ptr());
+    const auto* operation = dynamic_cast<const OperationNode*>(n.get());
+    return operation ? operation->plan().arguments : std::vector<int32_t>();
+  });
+  m.def("is_elementwise", [](nb::handle node) {
+    const Ref<Node> n = node_from_object(node.ptr());
+    const auto* operation = dynamic_cast<const OperationNode*>(n.get());
+    return operation && is_elementwise(operation->plan());
+  });
   m.def("change_text", change_text);
   m.def("anomaly_hint", anomaly_hint);
 }

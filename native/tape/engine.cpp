@@ -278,9 +278,10 @@ class Run {
   }
 
   void look_at(Node& n, std::span<const Var> cotangents, std::span<const Var> gradients) {
+    if (std::ranges::all_of(gradients, [](const Var& g) { return all_finite(g.array); })) return;
     std::vector<Ref<Node>> roots;
     for (const Root& r : request_.roots) roots.push_back(r.node);
-    look_at_gradients(n, cotangents, gradients, roots);
+    judge_gradients(n, cotangents, gradients, roots);
   }
 
   bool leads_on(Node& n) {

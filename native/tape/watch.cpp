@@ -1,5 +1,6 @@
 #include "tape/watch.h"
 
+#include <algorithm>
 #include <atomic>
 
 #include "core/shape.h"
@@ -53,9 +54,16 @@ std::string change_text(uint32_t saved_at, uint32_t changed_at) {
   return text;
 }
 
+bool is_elementwise(const Plan& p) {
+  return std::ranges::all_of(p.rule->forward->instructions,
+                             [](const Instruction& i) { return i.op->family == Family::Elementwise; });
+}
+
 bool all_finite(const Array& a) {
+  if (!a.storage) return true;
   const Meta& m = *a.meta;
-  if (!a.storage || !is_float(m.dtype) || m.numel == 0) return true;
+  if (!is_float(m.dtype) || m.numel == 0) return true;
+  if (m.is_contiguous) return all_finite_in(m.dtype, static_cast<const char*>(a.data()), m.numel);
   if (!m.is_dense) return all_finite(packed(a));
   int64_t low = 0, high = 0;
   m.extent(low, high);
@@ -78,26 +86,25 @@ void look_at_results(const Application& a, std::span<const Array> results) {
   for (const Array& r : results) {
     if (all_finite(r)) continue;
     const Unwatched quiet;
+    const bool elementwise = is_elementwise(find_plan(a, needed(a)));
     const GradMode off(false);
-    return g_watcher->judge_results(a, results, t_purpose);
+    return g_watcher->judge_results(a, results, elementwise, t_purpose);
   }
 }
 
-void look_at_gradients(Node& n, std::span<const Var> cotangents, std::span<const Var> gradients,
-                       std::span<const Ref<Node>> roots) {
-  for (size_t i = 0; i < gradients.size(); ++i) {
+void judge_gradients(Node& n, std::span<const Var> cotangents, std::span<const Var> gradients,
+                     std::span<const Ref<Node>> roots) {
+  for (size_t i = 0; g_watched & kWatchNan && i < gradients.size(); ++i) {
     const Array& g = gradients[i].array;
-    if (all_finite(g)) continue;
-    if (g_watched & kWatchNan && has_nan(g)) {
-      fail(ErrorKind::Runtime, "Function '", n.name(), "' returned nan values in its ", i,
-           "th output.\nThe warning above shows the forward call; pullback.debug.nonfinite() also tells the ",
-           "element and the values that it was made from.");
-    }
-    if (!(g_watched & kWatchNonfinite) || t_unwatched) continue;
-    const Unwatched quiet;
-    const GradMode off(false);
-    return g_watcher->judge_gradients(n, cotangents, gradients, roots);
+    if (!g.storage || !has_nan(g)) continue;
+    fail(ErrorKind::Runtime, "Function '", n.name(), "' returned nan values in its ", i,
+         "th output.\nThe warning above shows the forward call; pullback.debug.nonfinite() also tells the ",
+         "element and the values that it was made from.");
   }
+  if (!(g_watched & kWatchNonfinite) || t_unwatched) return;
+  const Unwatched quiet;
+  const GradMode off(false);
+  g_watcher->judge_gradients(n, cotangents, gradients, roots);
 }
 
 Unwatched::Unwatched(bool on) : by_(on ? 1 : 0) { t_unwatched += by_; }

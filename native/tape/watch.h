@@ -24,7 +24,9 @@ class Watcher {
   // A node's run failed: says where the node was recorded. An exception is on its way.
   virtual void failed(Node& n) = 0;
   // Results, or gradients, are not all finite: returns if an operand brought that in, throws if the op made it.
-  virtual void judge_results(const Application& a, std::span<const Array> results, const char* purpose) = 0;
+  // `elementwise`: an element of the result comes from the same element of the operands only.
+  virtual void judge_results(const Application& a, std::span<const Array> results, bool elementwise,
+                             const char* purpose) = 0;
   virtual void judge_gradients(Node& n, std::span<const Var> cotangents, std::span<const Var> gradients,
                                std::span<const Ref<Node>> roots) = 0;
 };
@@ -38,7 +40,7 @@ inline void watch_creation(Node& n) {
 
 inline void count_change(Storage& s) {
   ++s.version;
-  if (g_watched) [[unlikely]]
+  if (g_watched & (kWatchLines | kWatchStacks)) [[unlikely]]
     s.changed_at = g_watcher->here();
 }
 
@@ -46,6 +48,9 @@ inline void count_change(Storage& s) {
 const char* anomaly_hint();
 // And after it: where it was saved and where it was changed, as far as that is known.
 std::string change_text(uint32_t saved_at, uint32_t changed_at);
+
+// Does the op, or every instruction of its program, go element by element?
+bool is_elementwise(const Plan& p);
 
 bool all_finite(const Array& a);
 bool has_nan(const Array& a);
@@ -57,9 +62,9 @@ inline void watch_results(const Application& a, std::span<const Array> results) 
     look_at_results(a, results);
 }
 
-// Looks at what a node gives back, in anomaly mode and for nan and infinity.
-void look_at_gradients(Node& n, std::span<const Var> cotangents, std::span<const Var> gradients,
-                       std::span<const Ref<Node>> roots);
+// What a node gives back is not all finite: anomaly mode refuses a nan, and nonfinite() what the node made.
+void judge_gradients(Node& n, std::span<const Var> cotangents, std::span<const Var> gradients,
+                     std::span<const Ref<Node>> roots);
 
 // Results are not looked at while this lives: they are judged as a whole, or belong to a judgement.
 class Unwatched {

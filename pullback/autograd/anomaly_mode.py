@@ -35,8 +35,8 @@ def _set(enabled, check_nan):
 
 
 class detect_anomaly:
-    """A context in which an error of backward also warns with the forward call that recorded the failing node,
-    and in which a gradient, or an output given to backward, that is nan is an error (with check_nan).
+    """A context in which an error of backward comes with the forward call that recorded the failing node,
+    in a warning, and (with check_nan) a nan is an error: in a gradient, or in an output given to backward.
 
     Gradient  as without
     Errors    RuntimeError, in torch's words, for a nan
@@ -61,8 +61,8 @@ class detect_anomaly:
         self.check_nan = check_nan
         self.prev_check_nan = is_anomaly_check_nan_enabled()
         warnings.warn(
-            "Anomaly Detection has been enabled. This mode will increase the runtime and should only be enabled "
-            "for debugging.",
+            "Anomaly Detection has been enabled. This mode will increase the runtime and should only be "
+            "enabled for debugging.",
             stacklevel=2,
         )
 

@@ -1,4 +1,4 @@
-"""Finding faults: which line saved or changed a tensor, and which operation made the first nan or infinity."""
+"""Finding faults: which line saved or changed a tensor, and which operation made the first nan."""
 
 from pullback.debug.watches import locations, nonfinite
 

@@ -1,8 +1,9 @@
-"""Did this operation make a nan or an infinity, and how? Asked by the native side for results that hold one."""
+"""Did this operation make a nan or an infinity, and how? Asked about results that hold one."""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,12 +32,12 @@ _ADVICE = {
 }
 _TOO_LARGE = "The result exceeds the largest {}: scale the operands down, or use a larger type."
 _CHOOSE_FIRST = (
-    "Where such elements are chosen away afterwards, choose before the operation too, so that it gets harmless "
-    "values: op(torch.where(valid, x, 1.0))."
+    "Where such elements are chosen away afterwards, choose before the operation too, so that it gets "
+    "harmless values: op(torch.where(valid, x, 1.0))."
 )
 _STEEP = (
-    "The derivative is infinite, or too large for the type, at this value: keep the operand away from it (add a "
-    "small number, clamp), or use a larger type."
+    "The derivative is infinite, or too large for the type, at this value: keep the operand away from it "
+    "(add a small number, clamp), or use a larger type."
 )
 
 
@@ -74,10 +75,8 @@ class _Value:
         if e.size == 0:
             return f"  {self.name} of shape {list(e.shape)} has no elements"
         low, high = (tuple(int(i) for i in np.unravel_index(k, e.shape)) for k in (e.argmin(), e.argmax()))
-        return (
-            f"  {self.name} of shape {list(e.shape)} lies between {e[low]!s} (at {list(low)}) and {e[high]!s} "
-            f"(at {list(high)})"
-        )
+        lowest, highest = f"{e[low]!s} (at {list(low)})", f"{e[high]!s} (at {list(high)})"
+        return f"  {self.name} of shape {list(e.shape)} lies between {lowest} and {highest}"
 
 
 _NUMPY = (_core.float32, _core.float64, _core.bool, _core.uint8, _core.int32, _core.int64)
@@ -119,6 +118,11 @@ def _named(declaration, operands, ints):
     return [(n, v) for n, v in out if v is not None]
 
 
+def _name_of(declaration, name):
+    signature = getattr(declaration, "signature", None)
+    return name if signature is None else signature.name
+
+
 def _raise(head, value, index, operation, lines):
     error = NonFiniteError("\n".join([head, *lines]))
     error.op, error.index, error.value = operation, index, float(value)
@@ -129,10 +133,9 @@ def _spot(index):
     return f"at {list(index)}" if index else "in the single element"
 
 
-def results(name, declaration, operands, ints, outputs, purpose):
+def results(name, declaration, operands, ints, outputs, element_by_element, purpose):
     """Raises if an operation of the forward pass made an element that is not finite."""
     values = [_Value(n, v) for n, v in _named(declaration, operands, ints)]
-    element_by_element = getattr(declaration, "family", None) == "elementwise"
     visible = getattr(declaration, "visible", len(outputs))
     for k, out in enumerate(outputs[:visible]):
         if out is None or not out.dtype.is_floating_point:
@@ -152,42 +155,60 @@ def results(name, declaration, operands, ints, outputs, purpose):
         lines.append(_core.place_text(_core.place_here()).rstrip("\n"))
         if operation in _ADVICE:
             lines.append(_ADVICE[operation])
-        if element_by_element:
-            lines.append(_CHOOSE_FIRST)
-        elif np.isinf(result[index]):
+        if np.isinf(result[index]) and operation not in _ADVICE:
             lines.append(_TOO_LARGE.format(result.dtype))
+        elif element_by_element:
+            lines.append(_CHOOSE_FIRST)
         _raise(head, result[index], index, operation, lines)
 
 
-def _saved_values(node, declaration):
-    visible = getattr(declaration, "visible", 1)
-    signature = getattr(declaration, "signature", None)
-    names = {}
-    application = node._application()
-    if signature is not None:
-        tensors = iter(range(len(application[1])))
-        operands = [e if e == (None, 0) else next(tensors) for e in application[1]]
-        names = {v: n for n, v in _named(declaration, operands, application[3]) if isinstance(v, int)}
-    out = []
-    for is_output, k, tensor in node._saved():
-        if is_output:
-            name = (
-                ("result" if visible == 1 else f"result {k}")
-                if k < visible
-                else f"intermediate {k - visible}"
-            )
-            out.append(_Value(name, tensor, k < visible))
-        else:
-            out.append(_Value(names.get(k, f"operand {k}"), tensor))
-    return out
+class _Recorded:
+    """A node, with the names that its operation's signature gives to operands and gradients."""
+
+    def __init__(self, node):
+        self.node, self.name = node, node.name()
+        self.declaration, self.operation, self.visible = None, self.name.removesuffix("Backward"), 1
+        self.tensor_names, self.numbers = [], []
+        application = node._application()
+        if application is None:
+            return
+        self.declaration, operands, numbers, ints = application
+        self.operation = _name_of(self.declaration, self.operation)
+        self.visible = getattr(self.declaration, "visible", 1)
+        tensors = _core.tensor_arguments(node)
+        rest = iter(numbers)
+        operands = [_Tensor(tensors.index(k)) if k in tensors else next(rest) for k in range(len(operands))]
+        named = _named(self.declaration, operands, ints)
+        by_tensor = {v.index: n for n, v in named if isinstance(v, _Tensor)}
+        self.tensor_names = [by_tensor.get(k, f"operand {k}") for k in range(len(tensors))]
+        self.numbers = [_Value(n, v) for n, v in named if not isinstance(v, _Tensor)]
+
+    def values(self):
+        """What the node keeps. A hidden result was never the user's: it has no say in who made what."""
+        out = []
+        for is_output, k, tensor in self.node._saved():
+            if not is_output:
+                out.append(_Value(self.tensor_names[k], tensor))
+            elif k >= self.visible:
+                out.append(_Value(f"intermediate {k - self.visible}", tensor, False))
+            else:
+                out.append(_Value("result" if self.visible == 1 else f"result {k}", tensor))
+        return [*out, *self.numbers]
+
+    def gradient_name(self, k):
+        return f"`{self.tensor_names[k]}`" if k < len(self.tensor_names) else f"input {k}"
+
+    def place(self):
+        place = _core.place_text(_core.place_of_node(self.node)).rstrip("\n")
+        if place:
+            return f"It was recorded by\n{place}"
+        return "Run the forward pass within nonfinite() too, to learn which line recorded it."
 
 
-def _operand_name(declaration, node, k):
-    application = node._application()
-    if getattr(declaration, "signature", None) is None:
-        return f"input {k}"
-    places = [n for n, e in _named(declaration, application[1], application[3]) if isinstance(e, tuple)]
-    return f"`{places[k]}`" if k < len(places) else f"input {k}"
+class _Tensor(NamedTuple):
+    """Stands for the tensor operand of that number."""
+
+    index: int
 
 
 def _choosing_node(node, roots):
@@ -213,19 +234,16 @@ def _choosing_node(node, roots):
     return None
 
 
-def _zero_times_infinity(node, roots, operation):
-    chooser = _choosing_node(node, roots)
-    lines = []
-    if chooser is None:
-        cause = "nothing of this element reaches the result"
-    else:
-        what = _CHOOSING[chooser.name().rpartition("::")[2]]
-        cause = f"{what} did not select this element"
+def _zero_times_infinity(recorded, roots):
+    chooser, operation = _choosing_node(recorded.node, roots), recorded.operation
+    cause, lines = "what follows does not depend on this element", []
+    if chooser is not None:
+        cause = f"{_CHOOSING[chooser.name().rpartition('::')[2]]} did not select this element"
         place = _core.place_text(_core.place_of_node(chooser)).rstrip("\n")
-        lines += [f"The choice was made at\n{place}"] if place else []
+        lines += [f"The choice was made by\n{place}"] if place else []
     return [
-        f"This is zero times infinity: the gradient that arrives is 0, because {cause}, but the derivative of "
-        f"{operation} is infinite there.",
+        f"This is zero times infinity: the gradient that arrives is 0, because {cause}, but the derivative "
+        f"of {operation} is infinite there.",
         *lines,
         "Choose before the operation as well as after it:",
         "    safe = torch.where(selected, x, 1.0)  # a value at which the derivative is finite",
@@ -235,13 +253,10 @@ def _zero_times_infinity(node, roots, operation):
 
 def gradients(node, cotangents, computed, roots):
     """Raises if a node made an element of a gradient that is not finite."""
-    application = node._application()
-    declaration = application[0] if application else None
-    element_by_element = getattr(declaration, "family", None) == "elementwise"
-    arriving = [_Value("the gradient of the result", g) for g in cotangents if g is not None]
-    values = [*arriving, *_saved_values(node, declaration)]
-    if application:
-        values += [_Value("number", v) for v in application[2]]
+    recorded = _Recorded(node)
+    arriving = [_Value("arriving gradient", g) for g in cotangents if g is not None]
+    values = [*arriving, *recorded.values()]
+    element_by_element = _core.is_elementwise(node)
     for k, g in enumerate(computed):
         if g is None:
             continue
@@ -249,29 +264,37 @@ def gradients(node, cotangents, computed, roots):
         # A gradient that was summed down to a broadcast operand is not one element of its operands.
         single = element_by_element and all(v.elements.shape == gradient.shape for v in arriving)
         new = _new_elements(gradient, values, single)
-        if not new.any():
-            continue
-        _raise_gradient(node, declaration, k, gradient, _first(new), values, arriving, single, roots)
+        if new.any():
+            _raise_gradient(recorded, k, gradient, _first(new), (arriving, values), single, roots)
 
 
-def _raise_gradient(node, declaration, k, gradient, index, values, arriving, single, roots):
-    name = node.name()
-    signature = getattr(declaration, "signature", None)
-    operation = signature.name if signature else name.removesuffix("Backward").removesuffix("Backward0")
-    head = (
-        f"{name} made {gradient[index]} {_spot(index)} of the gradient of {_operand_name(declaration, node, k)} "
-        f"(shape {list(gradient.shape)})"
-    )
-    lines = [v.line(index, gradient.shape, single) for v in values]
-    place = _core.place_text(_core.place_of_node(node)).rstrip("\n")
-    lines.append(
-        f"It was recorded by\n{place}"
-        if place
-        else "Run the forward pass within nonfinite() too, to learn which line recorded it."
-    )
+def _raise_gradient(recorded, k, gradient, index, operands, single, roots):
+    arriving, values = operands
+    which = f"the gradient of {recorded.gradient_name(k)} (shape {list(gradient.shape)})"
+    head = f"{recorded.name} made {gradient[index]} {_spot(index)} of {which}"
+    lines = [*(v.line(index, gradient.shape, single) for v in values), recorded.place()]
     parts = [v.elements[v.at(index)] if single else v.elements for v in arriving]
     if math.isnan(gradient[index]) and not any(np.any(p) for p in parts):
-        lines += _zero_times_infinity(node, roots, operation)
+        lines += _zero_times_infinity(recorded, roots)
     else:
         lines.append(_STEEP)
-    _raise(head, gradient[index], index, name, lines)
+    _raise(head, gradient[index], index, recorded.name, lines)
+
+
+def step(rule, columns, written):
+    """Raises if an optimizer's step has left an element that is not finite. Its old value is gone by now."""
+    given = [c for n, c in columns.items() if c is not None and n not in written]
+    for name, shown in zip(written, ("parameter", *written[1:]), strict=True):
+        for k, t in enumerate(columns[name] or ()):
+            result = _Value(name, t).elements
+            values = [_Value("its gradient", c[k]) for c in given]
+            new = _new_elements(result, values, True)
+            if not new.any():
+                continue
+            index = _first(new)
+            what = f"{shown} {k} (shape {list(result.shape)})"
+            lines = [v.line(index, result.shape, True) for v in values]
+            lines.append(_core.place_text(_core.place_here()).rstrip("\n"))
+            lines.append("Lower the learning rate, or clip the gradients (torch.nn.utils.clip_grad_norm_).")
+            head = f"The step of the optimizer ({rule}) left {result[index]} {_spot(index)} of {what}"
+            _raise(head, result[index], index, rule, lines)

@@ -63,7 +63,7 @@ class locations(_Watch):
     >>> y.sum().backward()  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    pullback.errors.InplaceError: one of the variables needed for gradient computation has been modified by ...
+    pullback.errors.InplaceError: one of the variables needed for gradient computation has been ...
     exp keeps its output for the backward pass: change a clone of it, or change it after backward().
     It was saved by
       File ..., line 2, in <module>
@@ -78,10 +78,11 @@ class locations(_Watch):
 class nonfinite(_Watch):
     """A context that stops at the first operation, forward or backward, that makes a nan or an infinity.
 
-    An operation makes a nan if no operand holds one, and an infinity if all operands are finite: data that hold
-    such values may pass through. The error says which operation, which element, from which values and at which
-    line; for a gradient, at which line the forward call was. Results are looked at by a vector loop, which costs
-    a few percent.
+    An operation makes a nan if no operand holds one, and an infinity if all operands are finite: data that
+    hold such values may pass through. The error says which operation, which element, from which values and at
+    which line; for a gradient, at which line the forward call was. A gradient that is nan because 0 meets an
+    infinite derivative, where `where` did not select the element, is recognised. Parameters are looked at
+    after an optimizer's step. Looking is a vector loop over each result, which costs a few percent.
 
     Gradient  as without
     Errors    NonFiniteError (a FloatingPointError)
