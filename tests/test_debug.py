@@ -435,19 +435,41 @@ def test_a_backward_of_the_user():
     assert line_of(Halves.backward, "g / 0") in text
 
 
-def test_an_optimizers_step():
+def steps(optimizer):
+    optimizer.step()
+
+
+def uses(p):
+    return p * 2
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_what_an_optimizers_step_has_left(lines):
     p = torch.nn.Parameter(torch.ones(3))
     p.grad = torch.tensor([0.0, 1e10, 0.0])
+    optimizer = torch.optim.SGD([p], lr=1e30)
 
-    def steps():
-        torch.optim.SGD([p], lr=1e30).step()
+    def run():
+        steps(optimizer)
+        uses(p)
 
-    error = caught(steps)
-    assert str(error).split("\n")[0] == (
-        "The step of the optimizer (sgd) left -inf at [1] of parameter 0 (shape [3])"
-    )
-    assert "  its gradient[1] = 1e+10" in str(error)
-    assert line_of(steps, ".step()") in str(error)
+    if lines:
+        with torch.debug.locations():
+            text = str(caught(run))
+    else:
+        text = str(caught(run))
+    assert text.split("\n")[:2] == [
+        "A parameter (shape [3]) holds -inf at [1]",
+        "An optimizer's step has left it there.",
+    ]
+    assert (line_of(steps, ".step()") in text) is lines
+    assert f"It was found when mul used the parameter at\n{line_of(uses, 'p * 2')}" in text
+
+
+def test_a_parameter_that_came_with_an_infinity_may_pass():
+    p = torch.nn.Parameter(torch.tensor([1.0, inf]))
+    with torch.debug.nonfinite():
+        assert uses(p).tolist() == [2.0, inf]
 
 
 # ---- the contexts themselves -------------------------------------------------------------------------------

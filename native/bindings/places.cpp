@@ -6,10 +6,13 @@
 #include <unordered_map>
 #include <vector>
 
+#include "tape/watch.h"
+
 namespace pb::py {
 namespace {
 
 constexpr uint32_t kWholeStack = uint32_t{1} << 31;
+constexpr uint32_t kNumber = kByStep - 1;  // the bits below the flags
 constexpr size_t kMostPlaces = 1 << 20;  // a program has no more lines than that; a runaway gets place 0
 constexpr size_t kFiles = 1024, kRecent = 1024;
 
@@ -127,14 +130,14 @@ uint32_t place_here(bool stack) {
 
 PyObject* place_entries(uint32_t place) {
   Owned list = own(PyList_New(0));
-  for (place &= ~kWholeStack; place; place = places()[place].parent)
+  for (place &= kNumber; place; place = places()[place].parent)
     check(PyList_Append(list.get(), entry(places()[place]).get()));
   check(PyList_Reverse(list.get()));
   return list.release();
 }
 
 std::string place_text(uint32_t place) {
-  uint32_t own_line = place & ~kWholeStack;
+  uint32_t own_line = place & kNumber;
   for (uint32_t p = own_line; p; p = places()[p].parent) {
     if (in_package(places()[p].code)) continue;
     own_line = p;

@@ -19,14 +19,14 @@ class StepRule {
  public:
   explicit StepRule(nb::object trace) : trace_(std::move(trace)) {}
 
-  // 0, and nothing done, if a scalar is no number (a learning rate to be differentiated); else 1, or 2 where the
-  // search for faults is on and the first tensor that a row writes, the parameter, is not finite.
-  int run(nb::list columns, nb::dict scalars, nb::dict flags) {
+  // False, and nothing done, if a scalar is no number (a learning rate to be differentiated).
+  bool run(nb::list columns, nb::dict scalars, nb::dict flags) {
     uint64_t options = 0;
     // Lent to this call: while a row runs, another thread may step too.
     Scratch s = std::move(scratch_);
     s.place = g_watched & (kWatchLines | kWatchStacks) ? g_watcher->here() : 0;
-    if (!read_scalars(scalars, options, s)) return 0;
+    if (g_watched & kWatchNonfinite) s.place |= kByStep;
+    if (!read_scalars(scalars, options, s)) return false;
     read_flags(flags, options);
     s.lists.clear();
     for (Py_ssize_t c = 0; c < PyList_GET_SIZE(columns.ptr()); ++c) {
@@ -34,11 +34,10 @@ class StepRule {
       options = options << 1 | (list != Py_None);
       if (list != Py_None) s.lists.push_back(list);
     }
-    bool finite = true;
     const Py_ssize_t rows = s.lists.empty() ? 0 : PyList_GET_SIZE(s.lists[0]);
-    for (Py_ssize_t r = 0; r < rows; ++r) finite &= run_row(r, options, columns, scalars, flags, s);
+    for (Py_ssize_t r = 0; r < rows; ++r) run_row(r, options, columns, scalars, flags, s);
     scratch_ = std::move(s);
-    return finite ? 1 : 2;
+    return true;
   }
 
  private:
@@ -79,7 +78,7 @@ class StepRule {
     while (PyDict_Next(flags.ptr(), &at, &key, &value)) options = options << 1 | (value == Py_True);
   }
 
-  bool run_row(Py_ssize_t r, uint64_t options, nb::list columns, nb::dict scalars, nb::dict flags,
+  void run_row(Py_ssize_t r, uint64_t options, nb::list columns, nb::dict scalars, nb::dict flags,
                Scratch& s) {
     s.in.clear();
     s.key.assign(1, options);
@@ -105,7 +104,6 @@ class StepRule {
     for (int32_t target : written) ++s.in[target]->storage->version;
     if (s.place)
       for (int32_t target : written) s.in[target]->storage->changed_at = s.place;
-    return !(g_watched & kWatchNonfinite) || written.empty() || all_finite(*s.in[written[0]]);
   }
 
   Ref<Bound> bind(Py_ssize_t r, nb::list columns, nb::dict scalars, nb::dict flags, Scratch& s) {

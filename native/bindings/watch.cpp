@@ -68,6 +68,18 @@ Owned operands_of(const Application& a) {
   return list;
 }
 
+// Parameters that an optimizer's step has left with a nan or an infinity: (position, place of the step).
+Owned spoilt_parameters(const Application& a) {
+  Owned list = own(PyList_New(0));
+  for (size_t i = 0; i < a.args.size(); ++i) {
+    const Var* v = a.args[i].var;
+    if (!v || !v->node || !v->node->is_leaf() || all_finite(v->array)) continue;
+    const uint32_t place = v->array.storage->changed_at;
+    if (place & kByStep) check(PyList_Append(list.get(), own(Py_BuildValue("(nI)", i, place)).get()));
+  }
+  return list;
+}
+
 Owned ints_of(const Application& a) {
   Owned list = own(PyList_New(0));
   for (int64_t i : a.ints) check(PyList_Append(list.get(), own(PyLong_FromLongLong(i)).get()));
@@ -106,10 +118,10 @@ class FrameWatcher final : public Watcher {
     for (const Array& r : results)
       check(PyList_Append(list.get(), (r.storage ? own(wrap_array(r)) : Owned::borrow(Py_None)).get()));
     auto* declaration = static_cast<PyObject*>(a.op->declaration);
-    const Owned operands = operands_of(a), ints = ints_of(a);
-    own(PyObject_CallFunction(judge_results_py, "sOOOOOz", a.op->name.c_str(),
+    const Owned operands = operands_of(a), ints = ints_of(a), spoilt = spoilt_parameters(a);
+    own(PyObject_CallFunction(judge_results_py, "sOOOOOzO", a.op->name.c_str(),
                               declaration ? declaration : Py_None, operands.get(), ints.get(), list.get(),
-                              elementwise ? Py_True : Py_False, purpose));
+                              elementwise ? Py_True : Py_False, purpose, spoilt.get()));
   }
 
   void judge_gradients(Node& n, std::span<const Var> cotangents, std::span<const Var> gradients,

@@ -278,7 +278,7 @@ class Run {
   }
 
   void look_at(Node& n, std::span<const Var> cotangents, std::span<const Var> gradients) {
-    if (std::ranges::all_of(gradients, [](const Var& g) { return all_finite(g.array); })) return;
+    if (std::ranges::all_of(gradients, [](const Var& g) { return g.layer || all_finite(g.array); })) return;
     std::vector<Ref<Node>> roots;
     for (const Root& r : request_.roots) roots.push_back(r.node);
     judge_gradients(n, cotangents, gradients, roots);

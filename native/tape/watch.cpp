@@ -47,6 +47,7 @@ const char* anomaly_hint() {
 
 std::string change_text(uint32_t saved_at, uint32_t changed_at) {
   std::string text;
+  changed_at &= ~kByStep;
   if (saved_at) text += "\nIt was saved by\n" + g_watcher->text(saved_at);
   if (changed_at)
     text += (saved_at ? "and changed by\n" : "\nIt was changed by\n") + g_watcher->text(changed_at);

@@ -13,6 +13,10 @@ enum Watch : uint8_t {
 // Process-wide, as torch's anomaly mode is; changed with the GIL held. Off, all of this costs a test of a byte.
 inline uint8_t g_watched = 0;
 
+// Set in Storage::changed_at by an optimizer's step while results are watched: what it writes is looked at when it
+// is used, not before.
+inline constexpr uint32_t kByStep = uint32_t{1} << 30;
+
 // Implemented by the bindings, which know Python's frames.
 class Watcher {
  public:

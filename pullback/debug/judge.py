@@ -133,8 +133,25 @@ def _spot(index):
     return f"at {list(index)}" if index else "in the single element"
 
 
-def results(name, declaration, operands, ints, outputs, element_by_element, purpose):
+def _raise_parameter(operation, operand, changed_at):
+    """An optimizer's step is no operation: what it has left is found when it is used."""
+    elements = _Value("parameter", operand).elements
+    index = _first(~np.isfinite(elements))
+    head = f"A parameter (shape {list(elements.shape)}) holds {elements[index]} {_spot(index)}"
+    lines = [
+        "An optimizer's step has left it there.",
+        _core.place_text(changed_at).rstrip("\n"),
+        f"It was found when {operation} used the parameter at",
+        _core.place_text(_core.place_here()).rstrip("\n"),
+        "Lower the learning rate, or clip the gradients (torch.nn.utils.clip_grad_norm_).",
+    ]
+    _raise(head, elements[index], index, operation, filter(None, lines))
+
+
+def results(name, declaration, operands, ints, outputs, element_by_element, purpose, spoilt):
     """Raises if an operation of the forward pass made an element that is not finite."""
+    for k, changed_at in spoilt:
+        _raise_parameter(_name_of(declaration, name), operands[k], changed_at)
     values = [_Value(n, v) for n, v in _named(declaration, operands, ints)]
     visible = getattr(declaration, "visible", len(outputs))
     for k, out in enumerate(outputs[:visible]):
@@ -279,22 +296,3 @@ def _raise_gradient(recorded, k, gradient, index, operands, single, roots):
     else:
         lines.append(_STEEP)
     _raise(head, gradient[index], index, recorded.name, lines)
-
-
-def step(rule, columns, written):
-    """Raises if an optimizer's step has left an element that is not finite. Its old value is gone by now."""
-    given = [c for n, c in columns.items() if c is not None and n not in written]
-    for name, shown in zip(written, ("parameter", *written[1:]), strict=True):
-        for k, t in enumerate(columns[name] or ()):
-            result = _Value(name, t).elements
-            values = [_Value("its gradient", c[k]) for c in given]
-            new = _new_elements(result, values, True)
-            if not new.any():
-                continue
-            index = _first(new)
-            what = f"{shown} {k} (shape {list(result.shape)})"
-            lines = [v.line(index, result.shape, True) for v in values]
-            lines.append(_core.place_text(_core.place_here()).rstrip("\n"))
-            lines.append("Lower the learning rate, or clip the gradients (torch.nn.utils.clip_grad_norm_).")
-            head = f"The step of the optimizer ({rule}) left {result[index]} {_spot(index)} of {what}"
-            _raise(head, result[index], index, rule, lines)

@@ -81,8 +81,9 @@ class nonfinite(_Watch):
     An operation makes a nan if no operand holds one, and an infinity if all operands are finite: data that
     hold such values may pass through. The error says which operation, which element, from which values and at
     which line; for a gradient, at which line the forward call was. A gradient that is nan because 0 meets an
-    infinite derivative, where `where` did not select the element, is recognised. Parameters are looked at
-    after an optimizer's step. Looking is a vector loop over each result, which costs a few percent.
+    infinite derivative, where `where` did not select the element, is recognised. So is a parameter that an
+    optimizer's step has left with such a value, when it is used next. Looking is a vector loop over each
+    result, which costs less than a tenth of a training step.
 
     Gradient  as without
     Errors    NonFiniteError (a FloatingPointError)

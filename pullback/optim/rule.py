@@ -18,7 +18,6 @@ import inspect
 import itertools
 
 from pullback import _api as torch
-from pullback.debug import judge
 from pullback.tensor import Tensor
 from pullback.trace.step import step_rule
 
@@ -55,11 +54,8 @@ def update_rule(*writes):
                 raise TypeError(
                     f"{fn.__name__} takes {len(names)} columns ({', '.join(names)}), got {len(columns)}"
                 )
-            done = rule.run(columns, scalars, flags)
-            if not done:
+            if not rule.run(columns, scalars, flags):
                 _run_recorded(fn, columns, scalars, flags, outputs)
-            elif done == 2:
-                judge.step(fn.__name__, dict(zip(names, columns, strict=True)), writes)
 
         update.rule = fn
         update.outputs = outputs
