@@ -13,6 +13,7 @@
 #include "bindings/step.h"
 #include "bindings/tape.h"
 #include "bindings/transform.h"
+#include "bindings/watch.h"
 #include "core/shape.h"
 #include "kernels/blas.h"
 #include "kernels/copy.h"
@@ -198,6 +199,7 @@ NB_MODULE(_core, m) {
   init_step(m);
   init_transform(m);
   init_foreign(m);
+  init_watch(m);
   m.def("empty", empty);
   m.def("empty_strided", empty_strided);
   m.def("borrow", borrow);

@@ -41,10 +41,6 @@ inline constexpr char kFreedGraph[] =
     "retain_graph=True if you need to backward through the graph a second time or if you need to access "
     "saved tensors "
     "after calling backward.";
-inline constexpr char kAnomalyHint[] =
-    "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
-    "torch.autograd.set_detect_anomaly(True, check_nan=False).";
-
 class OperationNode;
 // Hands what a node has just saved to the hooks of the thread. Null while no thread has hooks.
 using PackSaved = void (*)(OperationNode&);

@@ -2,7 +2,8 @@
 
 from importlib import import_module
 
-from pullback.autograd import function, functional, graph, hooks
+from pullback.autograd import anomaly_mode, function, functional, graph, hooks
+from pullback.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from pullback.autograd.backward import backward, grad
 from pullback.autograd.function import Function, once_differentiable
 from pullback.autograd.gradcheck import gradcheck, gradgradcheck
@@ -19,7 +20,9 @@ from pullback.autograd.variable import Variable
 __all__ = [
     "Function",
     "Variable",
+    "anomaly_mode",
     "backward",
+    "detect_anomaly",
     "enable_grad",
     "forward_ad",
     "function",
@@ -34,6 +37,7 @@ __all__ = [
     "is_inference_mode_enabled",
     "no_grad",
     "once_differentiable",
+    "set_detect_anomaly",
     "set_grad_enabled",
 ]
 
