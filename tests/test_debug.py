@@ -535,3 +535,18 @@ def test_watching_does_not_grow():
         finally:
             gc.enable()
     assert grown < 20_000
+
+
+def test_under_transformations():
+    def loss(x):
+        return torch.where(x > 0, x.sqrt(), 0.0).sum()
+
+    x = torch.tensor([[4.0, 1.0], [1.0, 0.0]])
+    for call in (
+        lambda: torch.func.grad(loss)(x),
+        lambda: torch.func.vmap(torch.func.grad(loss))(x),
+        lambda: torch.func.vmap(lambda row: (1 / row).sum())(x),
+    ):
+        assert "made " in str(caught(call))
+    with torch.debug.nonfinite():
+        assert torch.func.vmap(torch.func.grad(loss))(x[:1]).tolist() == [[0.25, 0.5]]

@@ -3,8 +3,8 @@
 #include <unordered_map>
 
 #include "bindings/function_node.h"
-#include "bindings/saved_hooks.h"
 #include "bindings/places.h"
+#include "bindings/saved_hooks.h"
 #include "core/shape.h"
 
 namespace pb::py {

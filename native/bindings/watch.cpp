@@ -2,7 +2,6 @@
 #include "bindings/watch.h"
 
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/vector.h>
 
 #include "bindings/node_object.h"
 #include "bindings/places.h"
@@ -52,7 +51,7 @@ void warn_of(const Node& n, const char* what, const char* which) {
   warn(concat(what, n.name(), ". Traceback of forward call that ", which, ":\n", joined(stack.get())));
 }
 
-Owned tensor_or_none(const Var& v) { return own(v.array.storage ? wrap(v) : Py_NewRef(Py_None)); }
+Owned tensor_or_none(const Var& v) { return own(v.array.storage && !v.layer ? wrap(v) : Py_NewRef(Py_None)); }
 
 Owned tensors(std::span<const Var> values) {
   Owned list = own(PyList_New(0));
@@ -155,12 +154,6 @@ void init_watch(nb::module_& m) {
   m.def("place_text", place_text);
   m.def("place_of_node", [](nb::handle node) { return node_from_object(node.ptr())->place; });
   m.def("place_of_change", [](nb::handle t) { return var_of(t.ptr()).array.storage->changed_at; });
-  // Which of an operation's arguments are tensors, in the order of the node's edges; empty for other nodes.
-  m.def("tensor_arguments", [](nb::handle node) {
-    const Ref<Node> n = node_from_object(node.ptr());
-    const auto* operation = dynamic_cast<const OperationNode*>(n.get());
-    return operation ? operation->plan().arguments : std::vector<int32_t>();
-  });
   m.def("is_elementwise", [](nb::handle node) {
     const Ref<Node> n = node_from_object(node.ptr());
     const auto* operation = dynamic_cast<const OperationNode*>(n.get());

@@ -189,10 +189,9 @@ class _Recorded:
         application = node._application()
         if application is None:
             return
-        self.declaration, operands, numbers, ints = application
+        self.declaration, operands, numbers, ints, tensors = application
         self.operation = _name_of(self.declaration, self.operation)
         self.visible = getattr(self.declaration, "visible", 1)
-        tensors = _core.tensor_arguments(node)
         rest = iter(numbers)
         operands = [_Tensor(tensors.index(k)) if k in tensors else next(rest) for k in range(len(operands))]
         named = _named(self.declaration, operands, ints)
@@ -203,7 +202,10 @@ class _Recorded:
     def values(self):
         """What the node keeps. A hidden result was never the user's: it has no say in who made what."""
         out = []
-        for is_output, k, tensor in self.node._saved():
+        for place, (is_output, k) in enumerate(self.node._saves()):
+            tensor = self.node._saved_value(place)
+            if tensor is None:
+                continue
             if not is_output:
                 out.append(_Value(self.tensor_names[k], tensor))
             elif k >= self.visible:
