@@ -54,6 +54,12 @@ class Worker:
         self.process.wait()
 
 
+def overhead(name, beside, worker, rounds):
+    """What a row takes, over what it takes without that which it is about: both in one process, in turns."""
+    worker.time(beside), worker.time(name)
+    return statistics.median(worker.time(name) / worker.time(beside) for _ in range(rounds))
+
+
 def measure(name, ours, theirs, rounds):
     ours.time(name), theirs.time(name)
     a, b = [], []
@@ -98,6 +104,9 @@ def table(threads, rounds, only):
             f"{r['low']:.3f}-{r['high']:.3f}  {mark} {row['must']} / {row['aim']}",
             flush=True,
         )
+        if row["beside"]:
+            r["over"], r["torch_over"] = (overhead(name, row["beside"], w, rounds) for w in (ours, theirs))
+            print(f"{'':8}over the row without: {r['over']:.2f} (must 1.10), torch {r['torch_over']:.2f}")
     ours.close(), theirs.close()
     return results
 

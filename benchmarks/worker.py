@@ -21,7 +21,8 @@ def main():
         name = line.strip()
         if name not in made:
             torch.manual_seed(0)
-            made.clear()
+            while len(made) > 1:  # a row and the one beside it
+                made.pop(next(iter(made)))
             made[name] = ROWS[name]["make"](torch)
             made[name][0]()
             made[name][0]()

@@ -18,7 +18,7 @@ globals().update(
     {n: v for n, v in vars(_api).items() if not n.startswith("_") and n not in ("annotations", "os")}
 )
 from pullback.from_data import tensor
-from pullback import autograd, linalg, nn, optim, random, utils
+from pullback import autograd, debug, linalg, nn, optim, random, utils
 from pullback.compat import as_torch
 from pullback.nn.parameter import Parameter as _Parameter
 

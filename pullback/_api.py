@@ -103,6 +103,7 @@ from numpy import e, inf, nan, pi
 
 
 _tensor_module._install()
+from pullback.autograd.anomaly_mode import is_anomaly_check_nan_enabled, is_anomaly_enabled
 from pullback.autograd.grad_mode import (
     enable_grad,
     inference_mode,

@@ -47,6 +47,15 @@ class DeviceError(AssertionError):
     """Another device than the CPU was asked for."""
 
 
+class NonFiniteError(FloatingPointError):
+    """Within pullback.debug.nonfinite(): an operation made a nan or an infinity.
+
+    `op` is the operation's name (a node's, on the way back), `index` the element, `value` what it became.
+    """
+
+    op = index = value = None
+
+
 KINDS = (
     RuntimeError,
     ValueError,

@@ -45,6 +45,11 @@ class Given:
         return [*parts, self.leaf.grad.tolist()]
 
 
+def root_of_a_negative_number(g):
+    with torch.debug.nonfinite():
+        (g.row * T([1.0, -1.0, 1.0])).sqrt()
+
+
 def backward_twice(g):
     loss = (g.row * (g.leaf * g.leaf)).sum()
     loss = torch.autograd.grad(loss, g.leaf) and loss
@@ -200,6 +205,13 @@ CASES = [
         "enable anomaly detection to find the operation that failed to compute its gradient, with "
         "torch.autograd.set_detect_anomaly(True, check_nan=False).",
         saved_and_changed,
+    ),
+    (
+        "a nan where they are watched for",
+        errors.NonFiniteError,
+        FloatingPointError,
+        "sqrt made nan at [1] of its result (shape [3])",
+        root_of_a_negative_number,
     ),
     (
         "numpy with a gradient",

@@ -6,6 +6,7 @@
 #include "bindings/op_function.h"
 #include "core/shape.h"
 #include "tape/transform.h"
+#include "tape/watch.h"
 
 namespace pb::py {
 namespace {
@@ -110,7 +111,7 @@ PyObject* set_all(PyObject* self, PyObject* value) {
     require_fits(s, t->var.array.meta->dtype);
     if (g_before_change) g_before_change(t->var.array);
     fill_elements(t->var.array, s);
-    ++t->var.array.storage->version;
+    count_change(*t->var.array.storage);
     return Py_NewRef(self);
   });
 }
@@ -137,20 +138,13 @@ PyObject* take_elements(PyObject* self, PyObject* other) {
     } else {
       copy_elements(t->var.array, from);
     }
-    ++t->var.array.storage->version;
-    return Py_NewRef(self);
-  });
-}
-
-PyObject* become(PyObject* self, PyObject* view) {
-  return guarded([&]() -> PyObject* {
-    become_view(as_tensor(self), as_tensor(view)->var);
+    count_change(*t->var.array.storage);
     return Py_NewRef(self);
   });
 }
 
 PyObject* bump_version(PyObject* self, PyObject*) {
-  ++as_tensor(self)->var.array.storage->version;
+  count_change(*as_tensor(self)->var.array.storage);
   Py_RETURN_NONE;
 }
 
@@ -287,7 +281,6 @@ PyMethodDef data_methods[] = {
     {"_set_all", set_all, METH_O, "Every element becomes a number; not recorded."},
     {"_take_elements", take_elements, METH_O, "Elements of another tensor of the same shape; not recorded."},
     {"_count_from_zero", count_from_zero, METH_NOARGS, "Filling a new tensor is no change of it."},
-    {"_become", become, METH_O, "To be from now on a view that was made of the tensor itself."},
     {"_bump_version", bump_version, METH_NOARGS, "Note a change made from outside."},
     {"_as_class", as_class, METH_O, "A new result as an instance of a subclass."},
     {"as_subclass", as_subclass, METH_O, "The same tensor as an instance of a subclass."},

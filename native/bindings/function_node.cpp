@@ -3,6 +3,7 @@
 #include <set>
 
 #include "bindings/node_object.h"
+#include "tape/watch.h"
 
 namespace pb::py {
 namespace {
@@ -83,6 +84,7 @@ PyObject* make(PyObject*, PyObject* args) {
     if (!PyArg_ParseTuple(args, "sOO!", &name, &ctx, &PyTuple_Type, &inputs)) return nullptr;
     auto* node = new FunctionNode(name, ctx);
     Ref<Node> hold(node);
+    watch_creation(*node);
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(inputs); ++i)
       node->add_edge(var_of(tensor_argument(PyTuple_GET_ITEM(inputs, i))));
     return node_object(hold);

@@ -14,6 +14,7 @@
 #include "bindings/step.h"
 #include "bindings/tape.h"
 #include "bindings/transform.h"
+#include "bindings/watch.h"
 #include "core/shape.h"
 #include "kernels/blas.h"
 #include "kernels/copy.h"
@@ -201,6 +202,7 @@ NB_MODULE(_core, m) {
   init_step(m);
   init_transform(m);
   init_foreign(m);
+  init_watch(m);
   m.def("empty", empty);
   m.def("empty_strided", empty_strided);
   m.def("borrow", borrow);

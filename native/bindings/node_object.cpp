@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "bindings/function_node.h"
+#include "bindings/places.h"
 #include "bindings/saved_hooks.h"
 #include "core/shape.h"
 
@@ -92,8 +93,15 @@ PyObject* variable(PyObject* o, void*) {
 
 PyObject* metadata(PyObject* o, void*) {
   return guarded([&]() -> PyObject* {
-    PyNodeExtras& e = extras_of(*as_node(o)->node);
-    if (!e.metadata) e.metadata = own(PyDict_New());
+    Node& n = *as_node(o)->node;
+    PyNodeExtras& e = extras_of(n);
+    if (!e.metadata) {
+      Owned notes = own(PyDict_New());
+      if (Owned stack(stack_of(n)); stack)
+        check(PyDict_SetItemString(notes.get(), "traceback_", stack.get()));
+      if (e.parent) check(PyDict_SetItemString(notes.get(), "parent_", e.parent.get()));
+      e.metadata = std::move(notes);
+    }
     return Py_NewRef(e.metadata.get());
   });
 }
@@ -234,7 +242,7 @@ PyMethodDef methods[] = {
 PyGetSetDef getset[] = {
     {"_edges", next_functions, nullptr, "Where the gradients go: (node, output number) each.", nullptr},
     {"variable", variable, nullptr, "The leaf into whose grad this node adds.", nullptr},
-    {"metadata", metadata, nullptr, "A dict for the user's notes.", nullptr},
+    {"metadata", metadata, nullptr, "A dict for notes; in anomaly mode 'traceback_' and 'parent_'.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
@@ -323,7 +331,7 @@ PyNodeExtras& extras_of(Node& n) {
 int visit_node(Node& n, visitproc visit, void* arg) {
   if (auto* e = static_cast<PyNodeExtras*>(n.extras.get())) {
     for (auto& [nr, dict] : e->tensor_hooks) Py_VISIT(dict.get());
-    for (const Owned* o : {&e->pre_hooks, &e->post_hooks, &e->accumulate_hooks, &e->metadata})
+    for (const Owned* o : {&e->pre_hooks, &e->post_hooks, &e->accumulate_hooks, &e->metadata, &e->parent})
       Py_VISIT(o->get());
     if (const int status = visit_packed(*e, visit, arg)) return status;
   }
@@ -335,7 +343,8 @@ void clear_node(Node& n) {
   if (auto* e = static_cast<PyNodeExtras*>(n.extras.get())) {
     const auto hooks = std::move(e->tensor_hooks);
     e->tensor_hooks.clear();
-    for (Owned* o : {&e->pre_hooks, &e->post_hooks, &e->accumulate_hooks, &e->metadata}) *o = Owned();
+    for (Owned* o : {&e->pre_hooks, &e->post_hooks, &e->accumulate_hooks, &e->metadata, &e->parent})
+      *o = Owned();
     if (!e->packed.empty()) n.release_saved();
   }
   clear_context(n);

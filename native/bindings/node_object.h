@@ -24,6 +24,7 @@ struct PyNodeExtras final : NodeExtras {
   Owned pre_hooks, post_hooks, accumulate_hooks;
   Owned metadata;
   Owned token;  // a capsule
+  Owned parent;                               // in anomaly mode: the node whose backward made this one
   std::vector<Retained> retained;
 };
 PyNodeExtras& extras_of(Node& n);

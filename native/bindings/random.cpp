@@ -9,6 +9,7 @@
 #include "kernels/index.h"
 #include "kernels/random.h"
 #include "tape/transform.h"
+#include "tape/watch.h"
 
 namespace nb = nanobind;
 
@@ -27,7 +28,7 @@ struct Target {
   explicit Target(nb::handle o) : array(array_of(o)) {
     if (!array.meta->is_dense) fail(ErrorKind::Runtime, "a random fill needs a dense tensor");
     if (g_before_change) g_before_change(array);
-    ++array.storage->version;
+    count_change(*array.storage);
   }
   const Array& array;
   DType dtype() const { return array.meta->dtype; }

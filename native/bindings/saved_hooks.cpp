@@ -3,6 +3,7 @@
 #include "bindings/node_object.h"
 #include "core/shape.h"
 #include "tape/transform.h"
+#include "tape/watch.h"
 
 namespace pb::py {
 namespace {
@@ -46,7 +47,7 @@ class PyPacked final : public PackedValue {
     if (shared && a.storage.get() == shared && shared->version != version) {
       fail(ErrorKind::Inplace, kChangedWhilePacked, info(a.meta->dtype).legacy, " ",
            shape_text(a.meta->shape()), "] is at version ", shared->version, "; expected version ", version,
-           " instead. ", kAnomalyHint, "\nThe pack hook kept the tensor itself: let it keep a clone.");
+           " instead. ", anomaly_hint(), "\nThe pack hook kept the tensor itself: let it keep a clone.");
     }
     return a;
   }

@@ -6,6 +6,7 @@
 #include "bindings/rules.h"
 #include "bindings/tensor.h"
 #include "program/bound.h"
+#include "tape/watch.h"
 
 namespace nb = nanobind;
 
@@ -23,6 +24,8 @@ class StepRule {
     uint64_t options = 0;
     // Lent to this call: while a row runs, another thread may step too.
     Scratch s = std::move(scratch_);
+    s.place = g_watched & (kWatchLines | kWatchStacks) ? g_watcher->here() : 0;
+    if (g_watched & kWatchNonfinite) s.place |= kByStep;
     if (!read_scalars(scalars, options, s)) return false;
     read_flags(flags, options);
     s.lists.clear();
@@ -45,6 +48,7 @@ class StepRule {
     std::vector<const Array*> in;
     std::vector<Array> out;
     Key key;
+    uint32_t place = 0;  // of the call, where places are watched
   };
   struct Hash {
     size_t operator()(const Key& k) const {
@@ -96,7 +100,10 @@ class StepRule {
       for (int32_t target : bound->program().in_place) g_before_change(*s.in[target]);
     bound->run(s.in, s.scalars, s.out);
     for (Array& a : s.out) a = Array();
-    for (int32_t target : bound->program().in_place) ++s.in[target]->storage->version;
+    const std::vector<int32_t>& written = bound->program().in_place;
+    for (int32_t target : written) ++s.in[target]->storage->version;
+    if (s.place)
+      for (int32_t target : written) s.in[target]->storage->changed_at = s.place;
   }
 
   Ref<Bound> bind(Py_ssize_t r, nb::list columns, nb::dict scalars, nb::dict flags, Scratch& s) {

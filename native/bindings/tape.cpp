@@ -6,6 +6,7 @@
 #include "bindings/override.h"
 #include "core/shape.h"
 #include "tape/transform.h"
+#include "tape/watch.h"
 
 namespace pb::py {
 namespace {
@@ -155,6 +156,19 @@ Root root_of(PyObject* tensor, PyObject* gradient) {
   return r;
 }
 
+// Anomaly mode also stops at a nan that no gradient shows, as that of `loss + nan`. Torch's own error, about a
+// gradient, comes first where there is one.
+void refuse_nan(PyObject* tensor, Py_ssize_t k) {
+  if (!(g_watched & kWatchNan)) return;
+  const Var& v = var_of(tensor);
+  if (!has_nan(v.array)) return;
+  if (v.node) g_watcher->failed(*v.node);
+  fail(ErrorKind::Runtime, "Output ", k, " given to backward is nan",
+       v.node ? concat(" (it comes from ", v.node->name(), ")") : std::string(),
+       ", although no gradient is.\nRun the forward pass under pullback.debug.nonfinite(): it stops at the "
+       "first operation that makes a nan.");
+}
+
 }  // namespace
 
 PyObject* run_backward_py(PyObject* tensors, PyObject* gradients, PyObject* inputs, bool keep_graph,
@@ -165,8 +179,12 @@ PyObject* run_backward_py(PyObject* tensors, PyObject* gradients, PyObject* inpu
   request.observer = &observer;
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tensors); ++i)
     request.roots.push_back(root_of(PyTuple_GET_ITEM(tensors, i), PyTuple_GET_ITEM(gradients, i)));
+  auto refuse_nans = [&] {
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tensors); ++i) refuse_nan(PyTuple_GET_ITEM(tensors, i), i);
+  };
   if (inputs == Py_None) {
     run_backward(request);
+    refuse_nans();
     Py_RETURN_NONE;
   }
   std::vector<Target> targets;
@@ -177,6 +195,7 @@ PyObject* run_backward_py(PyObject* tensors, PyObject* gradients, PyObject* inpu
   request.targets = &targets;
   request.accumulate_into_targets_only = accumulate;
   run_backward(request);
+  refuse_nans();
   Owned out = own(PyTuple_New(static_cast<Py_ssize_t>(targets.size())));
   for (size_t i = 0; i < targets.size(); ++i) {
     Target& t = targets[i];
@@ -208,6 +227,7 @@ PyObject* backward_plain(PyObject* self, PyObject*) {
     request.observer = &observer;
     request.roots.push_back(root_of(self, Py_None));
     run_backward(request);
+    refuse_nan(self, 0);
     Py_RETURN_NONE;
   });
 }

@@ -8,6 +8,7 @@
 #include "bindings/override.h"
 #include "core/shape.h"
 #include "tape/transform.h"
+#include "tape/watch.h"
 
 namespace pb::py {
 
@@ -195,6 +196,7 @@ void set_requires_grad(TensorObject* t, bool on) {
   }
   t->var.node = Ref<Node>(t->parked ? std::exchange(t->parked, nullptr) : new LeafNode(t));
   t->var.nr = 0;
+  watch_creation(*t->var.node);
 }
 
 void mark_view(TensorObject* view, TensorObject* base) {
@@ -474,6 +476,7 @@ void accumulate_grad(TensorObject* t, Var&& g, bool create_graph) {
   TensorObject* grad = as_tensor(hold.get());
   if (!create_graph) check_not_inference(grad->var.array);
   static const Op* add = find_op("add");
+  const Purpose purpose("adding a gradient to .grad");
   if (create_graph) {
     const Var& old = var_of(grad);
     const Argument args[2] = {{&old, {}}, {&g, {}}};

@@ -42,6 +42,7 @@ class Storage {
   }
 
   uint32_t version = 0;
+  uint32_t changed_at = 0;  // place of the last change in the user's program, where places are watched
   bool inference = false;  // taken in inference mode
   // The node of the last recorded change in place; for error messages. Names of nodes live for ever.
   const std::string* changed_by = nullptr;

@@ -9,12 +9,14 @@ namespace pb {
 namespace baseline {
 std::span<const BlockRow> elementwise_rows();
 BlockFn cast_row(DType from, DType to);
+bool all_finite(DType dtype, const void* data, int64_t n);
 }  // namespace baseline
 
 #if defined(__x86_64__)
 namespace avx2 {
 std::span<const BlockRow> elementwise_rows();
 BlockFn cast_row(DType from, DType to);
+bool all_finite(DType dtype, const void* data, int64_t n);
 }  // namespace avx2
 #endif
 #if defined(PB_HAVE_AVX512)
@@ -32,13 +34,13 @@ static KernelSet choose() {
     const bool narrow = forced != nullptr && std::strcmp(forced, "avx2") == 0;
     if (!narrow && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512vbmi2")) {
-      return {"avx512", avx512::elementwise_rows(), avx2::cast_row};
+      return {"avx512", avx512::elementwise_rows(), avx2::cast_row, avx2::all_finite};
     }
 #endif
-    return {"avx2", avx2::elementwise_rows(), avx2::cast_row};
+    return {"avx2", avx2::elementwise_rows(), avx2::cast_row, avx2::all_finite};
   }
 #endif
-  return {"baseline", baseline::elementwise_rows(), baseline::cast_row};
+  return {"baseline", baseline::elementwise_rows(), baseline::cast_row, baseline::all_finite};
 }
 
 const KernelSet& kernels() {

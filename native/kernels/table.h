@@ -33,6 +33,7 @@ struct KernelSet {
   const char* isa;                                  // "baseline", "avx2" or "avx512"
   std::span<const BlockRow> elementwise;
   BlockFn (*cast)(DType from, DType to);            // out = a converted
+  bool (*all_finite)(DType dtype, const void* data, int64_t n);  // true for types that are always finite
 };
 const KernelSet& kernels();  // for this machine (PULLBACK_ISA=baseline or avx2 lowers the choice)
 

@@ -65,8 +65,8 @@ class Binder {
   List<Ref<Meta>> metas_{&arena_};  // of each value, once known
   List<int32_t> locations_{&arena_};  // of each value with memory, else -1
   List<int32_t> same_as_{&arena_};  // a value that is another one unchanged; else itself
-  List<bool> live_{
-      &arena_};  // instructions whose elements somebody reads; of the others only the shapes matter
+  // Instructions whose elements somebody reads; of the others only the shapes matter.
+  List<bool> live_ = List<bool>(&arena_);
   List<List<int32_t>> consumers_{&arena_};  // instructions that read a value; -1: it is an output
   List<Member> group_{&arena_};
   List<int32_t> group_of_{&arena_};  // instruction -> 1 while its result is in the open group

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tape/watch.h"
+
 namespace pb {
 namespace {
 
@@ -145,7 +147,9 @@ class Run {
       std::pop_heap(ready_.begin(), ready_.end());
       const int32_t t = ready_.back().task;
       ready_.pop_back();
-      execute(t);
+      if (g_watched) [[unlikely]]
+        execute_watched(t);
+      else execute(t);
     }
   }
 
@@ -255,6 +259,8 @@ class Run {
       gradients_.resize(edges);
       gradients.swap(gradients_);
       n.run(cotangents, gradients, request_.mode);
+      if (g_watched & (kWatchNan | kWatchNonfinite)) [[unlikely]]
+        look_at(n, cotangents, gradients);
       if (request_.observer && n.extras) request_.observer->after(n, cotangents, gradients);
       if (!request_.mode.keep_graph) n.release_saved();
     }
@@ -269,6 +275,25 @@ class Run {
     }
     gradients.clear();
     gradients_.swap(gradients);
+  }
+
+  // Anomaly mode: an error on the way says which node it met, and nodes recorded meanwhile know their parent.
+  void execute_watched(int32_t t) {
+    const Ref<Node> node(map_.tasks[t].node);
+    const RunningNode running(*node);
+    try {
+      execute(t);
+    } catch (...) {
+      if (g_watched & kWatchStacks) g_watcher->failed(*node);
+      throw;
+    }
+  }
+
+  void look_at(Node& n, std::span<const Var> cotangents, std::span<const Var> gradients) {
+    if (std::ranges::all_of(gradients, [](const Var& g) { return g.layer || all_finite(g.array); })) return;
+    std::vector<Ref<Node>> roots;
+    for (const Root& r : request_.roots) roots.push_back(r.node);
+    judge_gradients(n, cotangents, gradients, roots);
   }
 
   bool leads_on(Node& n) {
@@ -301,7 +326,7 @@ const Op* add_op() {
 }  // namespace
 
 void accumulate(Var& into, Var&& g, bool create_graph) {
-  if (!create_graph && !into.layer && !g.layer) {
+  if (!create_graph && !into.layer && !g.layer && !(g_watched & kWatchNonfinite)) {
     const Array &a = into.array, &b = g.array;
     const bool same = a.meta.get() == b.meta.get() && a.meta->is_dense;
     if (same && (a.storage->unique() || b.storage->unique())) {
@@ -323,6 +348,7 @@ void accumulate(Var& into, Var&& g, bool create_graph) {
     }
   }
   const GradMode mode(create_graph);
+  const Purpose purpose("adding up the gradients of a value that is used more than once");
   const Argument args[2] = {{&into, {}}, {&g, {}}};
   into = apply_one({add_op(), args, {}, 0});
 }

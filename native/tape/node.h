@@ -87,6 +87,7 @@ class Node {
   uint64_t sequence = 0;  // creation number in its thread; leaves come first on the way back
   uint32_t scopes = 0;    // which scopes of differentiation it depends on: bit 0 are ordinary leaves
   std::unique_ptr<NodeExtras> extras;
+  uint32_t place = 0;  // in the user's program, where places are watched (tape/watch.h)
 
  private:
   static void dispose(Node* first);  // without recursion over the graph

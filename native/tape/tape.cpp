@@ -9,6 +9,7 @@
 #include "core/small.h"
 #include "runtime/allocator.h"
 #include "tape/transform.h"
+#include "tape/watch.h"
 
 namespace pb {
 namespace {
@@ -102,6 +103,8 @@ namespace {
 Var apply_direct(Plan& p, const Application& a) {
   Var v{Array::allocate(p.out[0]), nullptr, 0};
   run_direct(p, a, v.array.data());
+  const Ref<Plan> hold(g_watched ? &p : nullptr);  // a judgement runs ops, which may push the plan out
+  watch_results(a, {&v.array, 1});
   if (p.need) {
     Ref<OperationNode> node = OperationNode::make(Ref<Plan>(&p), a);
     node->save(a, {&v.array, 1});
@@ -163,6 +166,7 @@ template <class Emit> void apply_planned(Plan& p, const Application& a, Emit&& e
     results[0] = {from.storage, p.out[0], from.offset + p.forward->result_offset(0)};
   } else {
     run_bound(p, a, results.span());
+    watch_results(a, results.span());
   }
   Ref<OperationNode> node;
   if (need) {
@@ -215,7 +219,9 @@ Ref<OperationNode> OperationNode::make(Ref<Plan> plan, const Application& a) {
   for (const Argument& x : a.args)
     if (!x.var) new (n->scalars_begin() + s++) Scalar(x.scalar);
   n->plan_ = std::move(plan);
-  return Ref<OperationNode>(n);
+  Ref<OperationNode> node(n);
+  watch_creation(*n);
+  return node;
 }
 
 void OperationNode::save(const Application& a, std::span<const Array> outputs) {
@@ -294,8 +300,9 @@ void OperationNode::check_saved(const Saved& s, size_t k) const {
        "one of the variables needed for gradient computation has been modified by an inplace ",
        "operation: [torch.", info(m.dtype).legacy, " ", shape_text(m.shape()), "]", name_of_saved(s, source),
        " is at version ", s.array.storage->version, "; expected version ", s.version, " instead. ",
-       kAnomalyHint, "\n", plan_->op->name, " keeps its ", source.output ? "output" : "input",
-       " for the backward pass: change a clone of it, or change it after backward().");
+       anomaly_hint(), "\n", plan_->op->name, " keeps its ", source.output ? "output" : "input",
+       " for the backward pass: change a clone of it, or change it after backward().",
+       change_text(place, s.array.storage->changed_at));
 }
 
 // A node that keeps nothing may run again, as in torch. A number that it multiplies by counts as kept.
@@ -390,6 +397,7 @@ void OperationNode::run(std::span<Var> cotangents, std::span<Var> out, const Bac
   // What is freed after this step anyway may hold its results. Hooks may still look at the cotangents.
   uint64_t donated = extras ? 0 : n < 64 ? (uint64_t{1} << n) - 1 : ~uint64_t{0};
   if (!mode.keep_graph && n + values < 64) donated |= ((uint64_t{1} << values) - 1) << n;
+  if (g_watched & kWatchNonfinite) donated = 0;  // a judgement names the operands' values
   bound->run({inputs.data(), n + values}, scalars(), arrays.span(), donated);
   collect_outputs(arrays.span(), out);
 }
@@ -435,7 +443,10 @@ void OperationNode::run_recorded(std::span<Var> cotangents, uint64_t mask, std::
   for (const Var& v : values) args.push_back({&v, {}});
   for (const Scalar& s : scalars()) args.push_back({nullptr, s});
   std::vector<Var> results;
-  apply({plan->rule->backward_op(mask), args, plan->ints, plan->symbolic}, results);
+  const Application again{plan->rule->backward_op(mask), args, plan->ints, plan->symbolic};
+  // The engine looks at the gradients, and knows this node; but not at what lies under layers.
+  const Unwatched quiet(!has_layers(again));
+  apply(again, results);
   size_t at = 0;
   for (size_t k = 0; k < edge_count_; ++k) {
     if (!needs(plan->need, plan->arguments[k])) continue;
@@ -541,17 +552,19 @@ Ref<Node> apply_in_place(const Application& a) {
   std::vector<Array> packed_operands;
   if (need && g_pack_saved) [[unlikely]]
     packed_operands = operands_before_change(*p, a);
-  if (p->direct && p->out[0].get() == self.array.meta.get() && !keeps_self) {
+  const bool watched = g_watched & kWatchNonfinite;  // then nothing is overwritten before it was looked at
+  if (p->direct && p->out[0].get() == self.array.meta.get() && !keeps_self && !watched) {
     run_direct(*p, a, self.array.data());
     results[0] = self.array;
   } else {
     // The result is computed beside and copied: short, and right whatever the op reads of itself.
     run_bound(*p, a, results.span());
+    watch_results(a, results.span());
     copy_elements(self.array, results[0]);
     // Plans expect the layout that they chose: a tensor of another one is not what the node keeps.
     if (p->out[0].get() == self.array.meta.get()) results[0] = self.array;
   }
-  ++self.array.storage->version;
+  count_change(*self.array.storage);
   if (need) {
     node = OperationNode::make(p, a);
     node->keep(a, results.span());

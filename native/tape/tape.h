@@ -45,9 +45,6 @@ inline constexpr char kInferenceSaved[] =
     "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
     "computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and "
     "use it in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`.";
-inline constexpr char kAnomalyHint[] =
-    "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
-    "torch.autograd.set_detect_anomaly(True, check_nan=False).";
 
 class OperationNode;
 // Hands what a node has just saved to the hooks of the thread. Null while no thread has hooks.

@@ -2,7 +2,8 @@
 
 from importlib import import_module
 
-from pullback.autograd import function, functional, grad_mode, graph, hooks
+from pullback.autograd import anomaly_mode, function, functional, grad_mode, graph, hooks
+from pullback.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from pullback.autograd.backward import backward, grad
 from pullback.autograd.function import Function, once_differentiable
 from pullback.autograd.grad_mode import (
@@ -20,7 +21,9 @@ from pullback.autograd.variable import Variable
 __all__ = [
     "Function",
     "Variable",
+    "anomaly_mode",
     "backward",
+    "detect_anomaly",
     "enable_grad",
     "forward_ad",
     "function",
@@ -36,6 +39,7 @@ __all__ = [
     "is_inference_mode_enabled",
     "no_grad",
     "once_differentiable",
+    "set_detect_anomaly",
     "set_grad_enabled",
     "set_multithreading_enabled",
 ]

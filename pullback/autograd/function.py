@@ -121,7 +121,7 @@ class FunctionCtx:
         if isinstance(tensor, Packed):
             return tensor.restore(None if output is None else self._node and (self._node, output))
         if tensor._version != version:
-            raise changed_since(tensor, version, self._maker(tensor, output))
+            raise changed_since(tensor, version, self._maker(tensor, output), self._node)
         if output is None or self._node is None:
             return tensor
         return _core.function_saved(self._node, output, tensor)

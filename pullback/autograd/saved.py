@@ -119,13 +119,14 @@ def disable_saved_tensors_hooks(error_message):
         _refusal.text = found
 
 
-def changed_since(tensor, version, maker=""):
-    """Torch's error for a saved value that was changed in place."""
+def changed_since(tensor, version, maker="", node=None):
+    """Torch's error for a saved value that was changed in place, and the lines where that is known."""
+    saved_at = 0 if node is None else _core.place_of_node(node)
     return InplaceError(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"[torch.{tensor.dtype._legacy} {list(tensor.shape)}]{maker} is at version {tensor._version}; "
-        f"expected version {version} instead. Hint: enable anomaly detection to find the operation that "
-        "failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
+        f"expected version {version} instead. {_core.anomaly_hint()}"
+        f"{_core.change_text(saved_at, _core.place_of_change(tensor))}"
     )
 
 
