@@ -106,7 +106,7 @@ PyObject* become_view(PyObject* self, PyObject* view) {
     t->var.layer = v.layer;
     t->var.array.meta = v.array.meta;
     t->var.array.offset = v.array.offset;
-    ++t->var.array.storage->version;
+    count_change(*t->var.array.storage);
     if (v.node) {
       if (!t->base) {
         t->var.array.storage->changed_by = &v.node->name();

@@ -313,17 +313,6 @@ void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr) {
   refresh(t);
 }
 
-void become_view(TensorObject* t, const Var& view) {
-  check_in_place(t);
-  if (view.node && grad_enabled()) {
-    move_to_node(t, view.node, view.nr);
-    ++t->rebases;
-  }
-  t->var.array.meta = view.array.meta;
-  t->var.array.offset = view.array.offset;
-  ++t->var.array.storage->version;
-}
-
 // ---- LeafNode ----------------------------------------------------------------------------------------------
 
 LeafNode::~LeafNode() {
