@@ -298,7 +298,10 @@ def names(node):
 
 
 def value(node, name, raw=False):
-    """What the node keeps under a name, or None; AttributeError for other names. `raw`: a tensor's SavedTensor."""
+    """What the node keeps under a name, or None; AttributeError for other names.
+
+    With `raw` a tensor's SavedTensor.
+    """
     if name not in names(node):
         raise AttributeError(name)
     given = parameters(node)
