@@ -31,14 +31,15 @@ view(
     node="UnsqueezeBackward1!",
     dtypes=ANY,
 )
-view(
-    "squeeze(Tensor input, int[] dim)",
-    lambda g, x, dim: f["reshape"](g, x.shape),
-    name="squeeze_all_in_place",
-    expose_as="_squeeze_all_in_place",
-    node="SqueezeBackward3!",
-    dtypes=ANY,
-)
+for _kind, _number in (("all", 3), ("several", 5)):
+    view(
+        "squeeze(Tensor input, int[] dim)",
+        lambda g, x, dim: f["reshape"](g, x.shape),
+        name=f"squeeze_{_kind}_in_place",
+        expose_as=f"_squeeze_{_kind}_in_place",
+        node=f"SqueezeBackward{_number}!",
+        dtypes=ANY,
+    )
 
 
 def _method(function):
@@ -74,8 +75,10 @@ def squeeze_(self, dim=None):
     if dim is None:
         dims = [d for d in range(n) if self.size(d) == 1]
         return self._become(f["_squeeze_all_in_place"](self, dims))
-    given = [wrap(d, n) for d in (dim if isinstance(dim, (tuple, list)) else (dim,))]
-    return self._become(f["_squeeze_in_place"](self, [d for d in given if n and self.size(d) == 1]))
+    several = isinstance(dim, (tuple, list))
+    given = [wrap(d, n) for d in (dim if several else (dim,))]
+    squeezed = f["_squeeze_several_in_place" if several else "_squeeze_in_place"]
+    return self._become(squeezed(self, [d for d in given if n and self.size(d) == 1]))
 
 
 methods["swapaxes_"] = methods["swapdims_"] = transpose_
