@@ -170,6 +170,13 @@ PyObject* detached_as(PyObject* self, PyObject* cls) {
   });
 }
 
+PyObject* become(PyObject* self, PyObject* view) {
+  return guarded([&]() -> PyObject* {
+    become_view(as_tensor(self), as_tensor(view)->var);
+    return Py_NewRef(self);
+  });
+}
+
 std::optional<Scalar> numpy_scalar(PyObject* o) {
   // NumPy's scalar types, recognised by their module so that NumPy's headers are not needed.
   const char* name = Py_TYPE(o)->tp_name;
@@ -257,6 +264,7 @@ PyMethodDef data_methods[] = {
     {"_count_from_zero", count_from_zero, METH_NOARGS, "Filling a new tensor is no change of it."},
     {"_bump_version", bump_version, METH_NOARGS, "Note a change made from outside."},
     {"as_subclass", as_subclass, METH_O, "The same tensor as an instance of a subclass."},
+    {"_become", become, METH_O, "To be from now on a view that was made of the tensor itself."},
     {"_detached_as", detached_as, METH_O, "The same elements, off the tape, as an instance of a subclass."},
     {nullptr, nullptr, 0, nullptr},
 };
