@@ -16,7 +16,7 @@ namespace {
 
 // Work is counted in multiply-adds. All limits depend on sizes alone, so neither the choice of a kernel nor
 // the cut into slices, and so no digit of a result, depends on the number of threads.
-constexpr double kChunkWork = 250e3;      // what makes waking another thread worth while
+constexpr double kChunkWork = 250e3;  // what makes waking another thread worth while
 constexpr double kOwnWork = 7e6;      // a product that a BLAS may take, where one is wanted at all
 constexpr double kBlasSlice = 1.0e6;  // a slice of a BLAS product, at the least
 // Slices for the own kernels. Each packs its part of B, and of A where columns lie apart, so they are as
