@@ -229,7 +229,7 @@ def _products(d):
     }
     sums = {f"{name}_plain": cases for name, cases in parts.items()}
     sums.update({f"{name}_scaled": [[*case, *scaled] for case in cases] for name, cases in parts.items()})
-    sums["addmm_bias"] = [sums.pop("addmm_plain")[0]]
+    sums["addmm_bias"] = sums["addmm_layer"] = [sums.pop("addmm_plain")[0]]
     return {
         "mm": [
             [x(2, 3), x(3, 4)],
