@@ -63,7 +63,14 @@ def empty(
     memory_format=None,
     **named,
 ):
-    """A tensor whose elements are whatever the memory held."""
+    """A tensor whose elements are whatever the memory held.
+
+    Shapes    *size, or one tuple of them -> (*size)
+    Errors    TypeError for sizes that are no integers, ShapeError for negative ones
+    Example   >>> import pullback as torch
+              >>> torch.empty(2, 3).shape
+              torch.Size([2, 3])
+    """
     t = sized("empty", size, named, dtype, device, out)
     return finish(in_format(t, memory_format), out, requires_grad, "empty")
 
@@ -104,7 +111,16 @@ def full(
     requires_grad=False,
     **named,
 ):
-    """A tensor of one repeated number."""
+    """A tensor of one repeated number.
+
+    Shapes    size -> (*size)
+    Dtypes    that of the number where none is given: bool, int64 or the default float type
+    Errors    RuntimeError for a number that the type does not hold
+    Example   >>> import pullback as torch
+              >>> torch.full((2, 2), 3)
+              tensor([[3, 3],
+                      [3, 3]])
+    """
     if named:
         raise TypeError(f"full() got an unexpected keyword argument '{next(iter(named))}'")
     if fill_value is MISSING:
@@ -126,10 +142,12 @@ def zeros(
 ):
     """A tensor of zeros.
 
-    >>> import pullback as torch
-    >>> torch.zeros(2, 2)
-    tensor([[0., 0.],
-            [0., 0.]])
+    Shapes    *size, or one tuple of them -> (*size)
+    Errors    TypeError for sizes that are no integers, ShapeError for negative ones
+    Example   >>> import pullback as torch
+              >>> torch.zeros(2, 2)
+              tensor([[0., 0.],
+                      [0., 0.]])
     """
     return finish(sized("zeros", size, named, dtype, device, out)._set_all(0), out, requires_grad, "zeros")
 
@@ -137,7 +155,14 @@ def zeros(
 def ones(
     *size, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False, **named
 ):
-    """A tensor of ones."""
+    """A tensor of ones.
+
+    Shapes    *size, or one tuple of them -> (*size)
+    Errors    TypeError for sizes that are no integers, ShapeError for negative ones
+    Example   >>> import pullback as torch
+              >>> torch.ones(3, dtype=torch.int64)
+              tensor([1, 1, 1])
+    """
     return finish(sized("ones", size, named, dtype, device, out)._set_all(1), out, requires_grad, "ones")
 
 
@@ -156,7 +181,14 @@ def _like(name, input, dtype, device, memory_format):
 def empty_like(
     input, *, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None, pin_memory=False
 ):
-    """A tensor of the same shape (and layout, if it is dense), with arbitrary elements."""
+    """A tensor of the same shape (and layout, if it is dense), with arbitrary elements.
+
+    Shapes    input (*) -> (*)
+    Errors    TypeError where the input is no tensor
+    Example   >>> import pullback as torch
+              >>> torch.empty_like(torch.ones(2, 3)).shape
+              torch.Size([2, 3])
+    """
     t = _like("empty_like", input, dtype, device, memory_format)
     return finish(t, None, requires_grad, "empty_like")
 
@@ -172,7 +204,14 @@ def zeros_like(
     pin_memory=False,
     out=None,
 ):
-    """Zeros of the same shape and type."""
+    """Zeros of the same shape and type.
+
+    Shapes    input (*) -> (*)
+    Errors    TypeError where the input is no tensor
+    Example   >>> import pullback as torch
+              >>> torch.zeros_like(torch.tensor([1, 2]))
+              tensor([0, 0])
+    """
     t = _like("zeros_like", input, dtype, device, memory_format)._set_all(0)
     return finish(t, out, requires_grad, "zeros_like")
 
@@ -188,7 +227,14 @@ def ones_like(
     pin_memory=False,
     out=None,
 ):
-    """Ones of the same shape and type."""
+    """Ones of the same shape and type.
+
+    Shapes    input (*) -> (*)
+    Errors    TypeError where the input is no tensor
+    Example   >>> import pullback as torch
+              >>> torch.ones_like(torch.tensor([1.5, 2.0]))
+              tensor([1., 1.])
+    """
     t = _like("ones_like", input, dtype, device, memory_format)._set_all(1)
     return finish(t, out, requires_grad, "ones_like")
 
@@ -205,7 +251,14 @@ def full_like(
     pin_memory=False,
     out=None,
 ):
-    """One repeated number, in the shape and type of another tensor."""
+    """One repeated number, in the shape and type of another tensor.
+
+    Shapes    input (*) -> (*)
+    Errors    RuntimeError for a number that the type does not hold
+    Example   >>> import pullback as torch
+              >>> torch.full_like(torch.tensor([1, 2]), 7)
+              tensor([7, 7])
+    """
     t = _like("full_like", input, dtype, device, memory_format)
     t._set_all(number("full_like", "fill_value", 2, fill_value))
     return finish(t, out, requires_grad, "full_like")
@@ -380,7 +433,14 @@ def linspace(
     pin_memory=False,
     requires_grad=False,
 ):
-    """`steps` numbers from start to end, both included, evenly spaced."""
+    """`steps` numbers from start to end, both included, evenly spaced.
+
+    Shapes    -> (steps)
+    Errors    RuntimeError for a negative number of steps
+    Example   >>> import pullback as torch
+              >>> torch.linspace(0, 1, 5)
+              tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
+    """
     dtype, start, end, steps = _spaced("linspace", start, end, steps, dtype, device, out)
     return finish(_core.linspace(dtype, start, end, steps), out, requires_grad, "linspace")
 
@@ -398,13 +458,28 @@ def logspace(
     pin_memory=False,
     requires_grad=False,
 ):
-    """base ** start, ..., base ** end, with evenly spaced exponents."""
+    """base ** start, ..., base ** end, with evenly spaced exponents.
+
+    Shapes    -> (steps)
+    Errors    RuntimeError for a negative number of steps
+    Example   >>> import pullback as torch
+              >>> torch.logspace(0, 2, 3)
+              tensor([  1.,  10., 100.])
+    """
     dtype, start, end, steps = _spaced("logspace", start, end, steps, dtype, device, out)
     return finish(_core.logspace(dtype, start, end, steps, float(base)), out, requires_grad, "logspace")
 
 
 def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
-    """Ones on the diagonal, zeros elsewhere."""
+    """Ones on the diagonal, zeros elsewhere.
+
+    Shapes    -> (n, m), or (n, n) without m
+    Errors    RuntimeError for negative sizes
+    Example   >>> import pullback as torch
+              >>> torch.eye(2)
+              tensor([[1., 0.],
+                      [0., 1.]])
+    """
     device_of("eye", device)
     n = integer("eye", "n", 1, n)
     m = n if m is None else integer("eye", "m", 2, m)
@@ -418,7 +493,14 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, pin_memory
 def empty_strided(
     size, stride, *, dtype=None, layout=None, device=None, requires_grad=False, pin_memory=False
 ):
-    """An uninitialised tensor with given strides."""
+    """An uninitialised tensor with given strides.
+
+    Shapes    size, stride -> (*size)
+    Errors    RuntimeError where there are not as many strides as sizes
+    Example   >>> import pullback as torch
+              >>> torch.empty_strided((2, 3), (1, 2)).stride()
+              (1, 2)
+    """
     device_of("empty_strided", device)
     if len(size) != len(stride):
         raise RuntimeError(
@@ -429,13 +511,26 @@ def empty_strided(
 
 
 def scalar_tensor(s, *, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
-    """A 0-dim tensor."""
+    """A 0-dim tensor.
+
+    Shapes    -> ()
+    Example   >>> import pullback as torch
+              >>> torch.scalar_tensor(2)
+              tensor(2.)
+    """
     t = _core.empty([], dtype_of("scalar_tensor", dtype))._set_all(number("scalar_tensor", "s", 1, s))
     return finish(t, None, requires_grad, "scalar_tensor")
 
 
 def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
-    """A 1-dim tensor over the memory of an object with the buffer protocol."""
+    """A 1-dim tensor over the memory of an object with the buffer protocol.
+
+    Shapes    -> (count)
+    Errors    ValueError where the buffer is too short
+    Example   >>> import pullback as torch
+              >>> torch.frombuffer(bytearray(b"abc"), dtype=torch.uint8)
+              tensor([97, 98, 99], dtype=torch.uint8)
+    """
     a = np.frombuffer(buffer, dtype=TO_NUMPY[dtype], count=count, offset=offset)
     return finish(_from_array(a), None, requires_grad, "frombuffer")
 
@@ -445,10 +540,24 @@ def _triangle(pairs, dtype):
 
 
 def tril_indices(row, col, offset=0, *, dtype=_core.int64, device=None, layout=None):
-    """Rows and columns of the elements on and below a diagonal."""
+    """Rows and columns of the elements on and below a diagonal.
+
+    Shapes    -> (2, the number of such elements)
+    Example   >>> import pullback as torch
+              >>> torch.tril_indices(2, 2)
+              tensor([[0, 1, 1],
+                      [0, 0, 1]])
+    """
     return _triangle(np.tril_indices(row, offset, col), dtype)
 
 
 def triu_indices(row, col, offset=0, *, dtype=_core.int64, device=None, layout=None):
-    """Rows and columns of the elements on and above a diagonal."""
+    """Rows and columns of the elements on and above a diagonal.
+
+    Shapes    -> (2, the number of such elements)
+    Example   >>> import pullback as torch
+              >>> torch.triu_indices(2, 2)
+              tensor([[0, 0, 1],
+                      [0, 1, 1]])
+    """
     return _triangle(np.triu_indices(row, offset, col), dtype)

@@ -98,7 +98,13 @@ def _of(generator):
 
 
 def manual_seed(seed) -> Generator:
-    """Starts the default stream again from a seed, and returns its generator."""
+    """Starts the default stream again from a seed, and returns its generator.
+
+    Errors    ValueError for a seed of more than 64 bits
+    Example   >>> import pullback as torch
+              >>> torch.manual_seed(7).initial_seed()
+              7
+    """
     default_generator._native.manual_seed(_seed(int(seed)))
     return default_generator
 
@@ -114,7 +120,16 @@ def initial_seed() -> int:
 
 
 def get_rng_state() -> Tensor:
-    """The default stream's state; torch reads the same bytes."""
+    """The default stream's state; torch reads the same bytes.
+
+    Shapes    -> (5056), uint8
+    Example   >>> import pullback as torch
+              >>> state = torch.get_rng_state()
+              >>> x = torch.rand(2)
+              >>> torch.set_rng_state(state)
+              >>> torch.equal(x, torch.rand(2))
+              True
+    """
     return default_generator.get_state()
 
 
@@ -142,7 +157,15 @@ def rand(
     pin_memory=False,
     **named,
 ):
-    """Uniform in [0, 1)."""
+    """Uniform in [0, 1).
+
+    Shapes    *size, or one tuple of them -> (*size)
+    Errors    DtypeError for types that are no floats
+    Example   >>> import pullback as torch
+              >>> _ = torch.manual_seed(0)
+              >>> torch.rand(2)
+              tensor([0.4963, 0.7682])
+    """
     t = sized("rand", size, named, dtype, device, out)
     return _filled("rand", t, _core.fill_uniform, generator, 0.0, 1.0, out=out, requires_grad=requires_grad)
 
@@ -158,7 +181,15 @@ def randn(
     pin_memory=False,
     **named,
 ):
-    """Standard normal."""
+    """Standard normal.
+
+    Shapes    *size, or one tuple of them -> (*size)
+    Errors    DtypeError for types that are no floats
+    Example   >>> import pullback as torch
+              >>> _ = torch.manual_seed(0)
+              >>> torch.randn(2)
+              tensor([ 1.5410, -0.2934])
+    """
     t = sized("randn", size, named, dtype, device, out)
     return _filled("randn", t, _core.fill_normal, generator, 0.0, 1.0, out=out, requires_grad=requires_grad)
 
@@ -166,7 +197,13 @@ def randn(
 def rand_like(
     input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
 ):
-    """Uniform in [0, 1), in the shape of another tensor."""
+    """Uniform in [0, 1), in the shape of another tensor.
+
+    Shapes    input (*) -> (*)
+    Example   >>> import pullback as torch
+              >>> torch.rand_like(torch.ones(2, 3)).shape
+              torch.Size([2, 3])
+    """
     t = empty_like(input, dtype=dtype, device=device, memory_format=memory_format)
     return _filled("rand_like", t, _core.fill_uniform, generator, 0.0, 1.0, requires_grad=requires_grad)
 
@@ -174,7 +211,13 @@ def rand_like(
 def randn_like(
     input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
 ):
-    """Standard normal, in the shape of another tensor."""
+    """Standard normal, in the shape of another tensor.
+
+    Shapes    input (*) -> (*)
+    Example   >>> import pullback as torch
+              >>> torch.randn_like(torch.ones(2, 3)).shape
+              torch.Size([2, 3])
+    """
     t = empty_like(input, dtype=dtype, device=device, memory_format=memory_format)
     return _filled("randn_like", t, _core.fill_normal, generator, 0.0, 1.0, requires_grad=requires_grad)
 
@@ -192,7 +235,15 @@ def randint(
     requires_grad=False,
     pin_memory=False,
 ):
-    """Integers in [low, high)."""
+    """Integers in [low, high).
+
+    Shapes    size -> (*size)
+    Errors    RuntimeError where low is not below high
+    Example   >>> import pullback as torch
+              >>> _ = torch.manual_seed(0)
+              >>> torch.randint(10, (5,))
+              tensor([4, 9, 3, 0, 3])
+    """
     device_of("randint", device)
     bounds = list(args)
     if size is None and bounds and isinstance(bounds[-1], (tuple, list)):
@@ -242,7 +293,14 @@ def randperm(
     requires_grad=False,
     pin_memory=False,
 ):
-    """A random order of 0 .. n-1."""
+    """A random order of 0 .. n-1.
+
+    Shapes    -> (n)
+    Errors    RuntimeError for a negative n, or one that the type does not hold
+    Example   >>> import pullback as torch
+              >>> sorted(torch.randperm(4).tolist())
+              [0, 1, 2, 3]
+    """
     device_of("randperm", device)
     t = _core.empty([integer("randperm", "n", 1, n)], dtype_of("randperm", dtype, _core.int64))
     return _filled("randperm", t, _core.fill_randperm, generator, out=out, requires_grad=requires_grad)
@@ -269,7 +327,15 @@ def normal(
     requires_grad=False,
     pin_memory=False,
 ):
-    """Normal with given means and standard deviations (numbers or tensors)."""
+    """Normal with given means and standard deviations (numbers or tensors).
+
+    Shapes    mean, std -> broadcast(mean, std), or (*size) for two numbers
+    Gradient  none: neither mean nor std is recorded
+    Errors    RuntimeError for a negative std
+    Example   >>> import pullback as torch
+              >>> torch.normal(torch.zeros(2), 1.0).shape
+              torch.Size([2])
+    """
     _check_std(std)
     if size is not None:
         t = sized("normal", (tuple(size),), {}, dtype, device, out)
@@ -300,7 +366,15 @@ def normal(
 
 
 def bernoulli(input, p=None, *, generator=None, out=None):
-    """Ones with the probabilities in `input` (or p everywhere)."""
+    """Ones with the probabilities in `input` (or p everywhere).
+
+    Shapes    input (*) -> (*)
+    Gradient  none: the draws are not recorded
+    Errors    RuntimeError for probabilities outside [0, 1]
+    Example   >>> import pullback as torch
+              >>> torch.bernoulli(torch.tensor([0.0, 1.0]))
+              tensor([0., 1.])
+    """
     if p is None and not input.dtype.is_floating_point:
         raise DtypeError(
             f"\"bernoulli_tensor_cpu_p_\" not implemented for '{input.dtype._legacy.removesuffix('Tensor')}'"
@@ -310,7 +384,14 @@ def bernoulli(input, p=None, *, generator=None, out=None):
 
 
 def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
-    """Indices drawn with the weights in each row."""
+    """Indices drawn with the weights in each row.
+
+    Shapes    input (*, categories) -> (*, num_samples)
+    Errors    RuntimeError for negative weights, or more samples than categories without replacement
+    Example   >>> import pullback as torch
+              >>> torch.multinomial(torch.tensor([0.0, 1.0]), 1)
+              tensor([1])
+    """
     if not input.dtype.is_floating_point:
         raise RuntimeError(
             "multinomial only supports floating-point dtypes for input, got: "

@@ -176,6 +176,13 @@ PyObject* detached_as(PyObject* self, PyObject* cls) {
   });
 }
 
+PyObject* become(PyObject* self, PyObject* view) {
+  return guarded([&]() -> PyObject* {
+    become_view(as_tensor(self), as_tensor(view)->var);
+    return Py_NewRef(self);
+  });
+}
+
 std::optional<Scalar> numpy_scalar(PyObject* o) {
   // NumPy's scalar types, recognised by their module so that NumPy's headers are not needed.
   const char* name = Py_TYPE(o)->tp_name;
@@ -284,6 +291,7 @@ PyMethodDef data_methods[] = {
     {"_bump_version", bump_version, METH_NOARGS, "Note a change made from outside."},
     {"_as_class", as_class, METH_O, "A new result as an instance of a subclass."},
     {"as_subclass", as_subclass, METH_O, "The same tensor as an instance of a subclass."},
+    {"_become", become, METH_O, "To be from now on a view that was made of the tensor itself."},
     {"_detached_as", detached_as, METH_O, "The same elements, off the tape, as an instance of a subclass."},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -98,29 +98,6 @@ PyObject* take_history(PyObject* self, PyObject* other) {
   });
 }
 
-// x.t_() and the like: the tensor takes the shape, and the place on the tape, of a view of itself.
-PyObject* become_view(PyObject* self, PyObject* view) {
-  return guarded([&]() -> PyObject* {
-    TensorObject* t = as_tensor(self);
-    check_in_place(t);
-    const Var v = var_of(view);
-    t->var.layer = v.layer;
-    t->var.array.meta = v.array.meta;
-    t->var.array.offset = v.array.offset;
-    ++t->var.array.storage->version;
-    if (v.node) {
-      if (!t->base) {
-        t->var.array.storage->changed_by = &v.node->name();
-        ++t->rebases;
-      }
-      move_to_node(t, v.node, v.nr);
-    } else if (t->base && !t->no_grad_view && !t->multi_view) {
-      refresh(t);  // changed without recording: its place in the base is another
-    }
-    return Py_NewRef(self);
-  });
-}
-
 PyObject* check_writable(PyObject* self, PyObject*) {
   return guarded([&]() -> PyObject* {
     check_in_place(as_tensor(self));
@@ -247,7 +224,6 @@ PyMethodDef tape_methods[] = {
     {"_hook_dict", hook_dict, METH_O, "The dict of this tensor's hooks."},
     {"_gradient_edge", gradient_edge, METH_NOARGS, "(node, output number), or None."},
     {"_take_history", take_history, METH_O, "Becomes the result that another tensor stands for."},
-    {"_become_view", become_view, METH_O, "Takes the shape and the history of a view of itself."},
     {"_check_writable", check_writable, METH_NOARGS, "Torch's refusals of an in-place change."},
     {"_backward_plain", backward_plain, METH_NOARGS, "backward() without arguments."},
     {nullptr, nullptr, 0, nullptr},

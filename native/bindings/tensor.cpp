@@ -353,13 +353,19 @@ void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr) {
 
 void become_view(TensorObject* t, const Var& view) {
   check_in_place(t);
-  if (view.node && grad_enabled()) {
-    move_to_node(t, view.node, view.nr);
-    ++t->rebases;
-  }
+  t->var.layer = view.layer;
   t->var.array.meta = view.array.meta;
   t->var.array.offset = view.array.offset;
-  ++t->var.array.storage->version;
+  count_change(*t->var.array.storage);
+  if (view.node && grad_enabled()) {
+    if (!t->base) {
+      t->var.array.storage->changed_by = &view.node->name();
+      ++t->rebases;
+    }
+    move_to_node(t, view.node, view.nr);
+  } else if (t->base && !t->no_grad_view && !t->multi_view) {
+    refresh(t);  // changed without recording: its place in the base is another
+  }
 }
 
 // ---- LeafNode ----------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
-// Products of floating matrices by the library's own kernels, one thread a call: every product where the processor
-// has fused multiply-adds, and elsewhere those for which calling a BLAS costs more than it gives.
+// Products of floating matrices by the library's own kernels, one thread a call: every product where the
+// processor has fused multiply-adds, and elsewhere those for which calling a BLAS costs more than it gives.
 //
 // The order of summation is fixed here, not by the instruction set, and is the one that torch's BLAS is
 // seen to use, so that small models print the same digits. For an element of C:

@@ -12,8 +12,8 @@
 
 namespace pb::PB_ISA {
 
-// Columns of B that are packed together: with kBlockK rows they fill a part of the second cache (2 MB where there
-// is AVX-512 to speak of, 256 KB and more elsewhere) and serve all rows of A.
+// Columns of B that are packed together: with kBlockK rows they fill a part of the second cache (1 MB and
+// more where there is AVX-512, 256 KB and more elsewhere) and serve all rows of A.
 #if defined(__AVX512F__)
 template <class T> inline constexpr int64_t kPackedColumns = 16 * kPanel<T>;
 #else

@@ -16,11 +16,11 @@ namespace {
 
 // Work is counted in multiply-adds. All limits depend on sizes alone, so neither the choice of a kernel nor
 // the cut into slices, and so no digit of a result, depends on the number of threads.
-constexpr double kChunkWork = 250e3;      // what makes waking another thread worth while
+constexpr double kChunkWork = 250e3;  // what makes waking another thread worth while
 constexpr double kOwnWork = 7e6;      // a product that a BLAS may take, where one is wanted at all
 constexpr double kBlasSlice = 1.0e6;  // a slice of a BLAS product, at the least
-// Slices for the own kernels. Each packs its part of B, and of A where columns lie apart, so they are as large
-// as the second cache likes, and smaller only until there are some to share out.
+// Slices for the own kernels. Each packs its part of B, and of A where columns lie apart, so they are as
+// large as the second cache likes, and smaller only until there are some to share out.
 constexpr int64_t kOwnRows = 1024, kOwnColumns = 512;
 constexpr int64_t kOwnSlices = 8;
 constexpr int64_t kFewRows = 256;  // below, packing B would be felt
@@ -187,8 +187,9 @@ template <class T> Grid own_grid(const GemmTask<T>& g) {
   return Grid(g.m, g.n, round_up(parts_of(g.m, down), 16), round_up(parts_of(g.n, across), kFewColumns));
 }
 
-// With fused multiply-adds the own kernels were ahead of OpenBLAS at every size measured, up to 2048^3, and keep
-// to torch's order of summation. Without, a BLAS that knows the processor is faster for all but small products.
+// With fused multiply-adds the own kernels were ahead of OpenBLAS at every size measured, up to 2048^3, and
+// keep to torch's order of summation. Without, a BLAS that knows the processor is faster for all but small
+// products.
 template <class T> bool wants_blas(const GemmTask<T>& g) {
   static const bool plain = std::strcmp(gemm_kernels().isa, "baseline") == 0;
   if (!plain || g.m == 1 || g.n == 1 || g.k == 0 || work(g) <= kOwnWork) return false;

@@ -14,6 +14,8 @@ from pullback.trace.tracer import DTYPES
 _TABLE = """
 AbsBackward0 self
 AcosBackward0 self
+AcoshBackward0 self
+AcoshBackward1
 AddBackward0 alpha=1
 AddBackward1
 AddbmmBackward0 alpha=1 batch1 batch1_sym_argsize_0 batch1_sym_argsize_1 batch2 batch2_sym_argsize_2 beta=1
@@ -29,8 +31,12 @@ AminmaxBackward0 dim keepdim max min self
 AsStridedBackward0 size storage_offset stride
 AsStridedBackward1 size storage_offset stride
 AsinBackward0 self
+AsinhBackward0 self
+AsinhBackward1
 Atan2Backward0 other self
 AtanBackward0 self
+AtanhBackward0 self
+AtanhBackward1
 BaddbmmBackward0 alpha=1 batch1 batch2 beta=1
 BernoulliBackward2
 BinaryCrossEntropyBackward0 reduction self target weight
@@ -125,6 +131,7 @@ LogBackward0 self
 LogNormalBackward0
 LogSigmoidBackward0 buffer self
 LogSoftmaxBackward0 dim result
+Logaddexp2Backward0 other self
 LogaddexpBackward0 other self
 LogcumsumexpBackward0 dim result self
 LogitBackward0 eps self
@@ -298,8 +305,10 @@ def names(node):
 
 
 def value(node, name, raw=False):
-    """What the node keeps under a name, or None; AttributeError for other names. `raw`: a tensor's "
-    "SavedTensor."""
+    """What the node keeps under a name, or None; AttributeError for other names.
+
+    With `raw` a tensor's SavedTensor.
+    """
     if name not in names(node):
         raise AttributeError(name)
     given = parameters(node)

@@ -155,11 +155,11 @@ def linear(input, weight, bias=None):
     if bias is None:
         return matmul(input, f["t"](weight))
     if input.dim() == 2:
-        return f["_addmm_bias"](bias, input, f["t"](weight))
+        return f["_addmm_layer"](bias, input, f["t"](weight))
     if _dense(input) and bias.dim() == 1 and weight.dim() == 2 and input.dim() > 0:
         shape = tuple(input.shape)
         rows = f["_view"](input, (_product(shape[:-1]), shape[-1]))
-        out = f["_addmm_bias"](bias, rows, f["_t2"](weight))
+        out = f["_addmm_layer"](bias, rows, f["_t2"](weight))
         return f["_view"](out, (*shape[:-1], weight.size(0)))
     return f["add"](matmul(input, f["t"](weight)), bias)
 

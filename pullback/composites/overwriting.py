@@ -1,11 +1,10 @@
-"""History where a tensor is overwritten with random numbers or truth values, or takes another shape."""
+"""History where a tensor is overwritten with random numbers or truth values."""
 
 from __future__ import annotations
 
 from pullback.composites.elementwise_more import _copy, in_place_form
-from pullback.composites.shape import wrap
-from pullback.primitives.family import composite, view
-from pullback.primitives.registry import ANY, camel, methods, ops
+from pullback.primitives.family import composite
+from pullback.primitives.registry import ANY, camel, ops
 from pullback.trace.tracer import functions as f
 
 # ---- random numbers: the old value's gradient is zero ----
@@ -61,69 +60,3 @@ for _parameters, _names in _QUESTIONS.items():
             dtypes=ANY,
         )
         in_place_form(_name, ops[f"{_name}_in_place"], function=False)
-
-# ---- another shape: the tensor becomes a view of itself, under nodes of other names ----
-
-for _kind, _number in (("all", 3), ("several", 5)):
-    view(
-        "squeeze(Tensor input, int[] dim)",
-        lambda g, x, dim: f["reshape"](g, x.shape),
-        name=f"squeeze_{_kind}_in_place",
-        node=f"SqueezeBackward{_number}!",
-        expose_as=f"_squeeze_{_kind}_in_place",
-    )
-view(
-    "unsqueeze(Tensor input, int dim)",
-    lambda g, x, dim: f["reshape"](g, x.shape),
-    name="unsqueeze_in_place",
-    node="UnsqueezeBackward1!",
-    expose_as="_unsqueeze_in_place",
-)
-view(
-    "transpose(Tensor input, int dim0, int dim1)",
-    lambda g, x, a, b: f["transpose"](g, a, b),
-    name="transpose_in_place",
-    node="TransposeBackward1!",
-    expose_as="_transpose_in_place",
-)
-composite(
-    "t(Tensor input)",
-    lambda x: f["transpose"](x, 0, 1) if x.ndim == 2 else f["_alias"](x),
-    name="t_in_place",
-    node="TBackward1!",
-    expose_as="_t_in_place",
-    dtypes=ANY,
-)
-
-
-def squeeze_(self, dim=None):
-    """In-place form of squeeze()."""
-    several = isinstance(dim, (tuple, list))
-    if dim is None:
-        kind, dims = "_squeeze_all_in_place", range(self.dim())
-    else:
-        kind = "_squeeze_several_in_place" if several else "_squeeze_in_place"
-        dims = [wrap(d, self.dim()) for d in (dim if several else (dim,))]
-    return self._become_view(f[kind](self, [d for d in dims if self.dim() and self.size(d) == 1]))
-
-
-def unsqueeze_(self, dim):
-    """In-place form of unsqueeze()."""
-    return self._become_view(f["_unsqueeze_in_place"](self, dim))
-
-
-def transpose_(self, dim0, dim1):
-    """In-place form of transpose()."""
-    return self._become_view(f["_transpose_in_place"](self, dim0, dim1))
-
-
-def t_(self):
-    """In-place form of t()."""
-    if self.dim() > 2:
-        raise RuntimeError(f"t_() expects a tensor with <= 2 dimensions, but self is {self.dim()}D")
-    return self._become_view(f["_t_in_place"](self))
-
-
-for _g in (squeeze_, unsqueeze_, transpose_, t_):
-    methods[_g.__name__] = _g
-methods["swapaxes_"] = methods["swapdims_"] = transpose_

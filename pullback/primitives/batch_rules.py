@@ -263,7 +263,7 @@ def dot(b, i, x, y):
     return f["mv"](x, y) if b.is_many(x) else f["mv"](y, x)
 
 
-@rule("addmm_bias")
+@rule("addmm_bias", "addmm_layer")
 def addmm(b, i, bias, x, y):
     """One product for all samples where they share the right factor and the bias is a row."""
     if b.is_many(x) and not b.is_many(y) and not b.is_many(bias) and bias.ndim == 1:

@@ -63,15 +63,22 @@ def _addmm_vjp(g, values, out):
     return sum_to(g, bias), f["mm"](g, transposed(b)), f["mm"](transposed(a), g)
 
 
-kernel(
-    "addmm(Tensor input, Tensor mat1, Tensor mat2)",
-    _addmm_vjp,
-    name="addmm_bias",
-    kernel="addmm_bias",
-    node="AddmmBackward0!",
-    expose_as="_addmm_bias",
-    dtypes=ANY,
-)
+def _layer_vjp(g, values, out):
+    """mat2 is a transposed weight: its cotangent is laid out like it, so that the weight's needs no copy."""
+    bias, a, b = values
+    return sum_to(g, bias), f["mm"](g, transposed(b)), transposed(f["mm"](transposed(g), a))
+
+
+for _name, _vjp in (("addmm_bias", _addmm_vjp), ("addmm_layer", _layer_vjp)):
+    kernel(
+        "addmm(Tensor input, Tensor mat1, Tensor mat2)",
+        _vjp,
+        name=_name,
+        kernel="addmm_bias",
+        node="AddmmBackward0!",
+        expose_as=f"_{_name}",
+        dtypes=ANY,
+    )
 
 
 def combined(x, product, beta, alpha, ignore):

@@ -20,14 +20,16 @@ UNARY = """
     abs absolute acos asin atan ceil cos cosh cumprod:0 cumsum:0 deg2rad digamma erf erfc exp exp2 expm1 floor
     frac lgamma log log10 log1p log2 logit nan_to_num neg negative rad2deg reciprocal relu round rsqrt sgn
     sigmoid sign sin sinc sinh sqrt square tan tanh tril triu trunc zero detach squeeze t logical_not
+    arccos arcsin arcsinh arctan arctanh asinh atanh fix
 """
 BY_NUMBER = """
     add:2 sub:2 subtract:2 mul:2 multiply:2 div:2 divide:2 true_divide:2 floor_divide:2 remainder:0.4 fmod:0.4
     pow:3 pow:2 pow:0.5 clamp:0.4 clamp_min:0.4 clamp_max:0.6 clip:0.4 copysign:-1.0 fill:2 unsqueeze:0
     eq:0.5 ne:0.5 lt:0.5 le:0.5 gt:0.5 ge:0.5
+    not_equal:0.5 less:0.5 less_equal:0.5 greater:0.5 greater_equal:0.5
 """
 BY_TENSOR = """
-    add sub mul div pow atan2 hypot xlogy copysign fmod remainder copy lerp addcmul addcdiv heaviside
+    add sub mul div pow atan2 arctan2 hypot xlogy copysign fmod remainder copy lerp addcmul addcdiv heaviside
     logical_and logical_or logical_xor clamp_min clamp_max
 """
 RANDOM = "normal uniform bernoulli exponential cauchy geometric:0.5 log_normal random"

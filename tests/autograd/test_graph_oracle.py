@@ -26,6 +26,10 @@ ELSEWHERE = {
     "inplace logical_or_/logical_or_in_place:0": "torch keeps the history of the value that is gone",
     "inplace logical_xor_/logical_xor_in_place:0": "torch keeps the history of the value that is gone",
 }
+for _name in ("acosh", "arccosh", "asinh", "arcsinh", "atanh", "arctanh"):
+    _op = _name.replace("arc", "a")
+    ELSEWHERE[f"inplace {_name}_/{_op}:0"] = "torch has a node without a rule for this form"
+UNKNOWN = {"AsStridedBackward1", "AcoshBackward1", "AsinhBackward1", "AtanhBackward1"}
 # Ops without a function of torch's that draws their node.
 NOT_TORCHS = {"fma"}
 GROUPS = sorted({label.split("/")[0].split("#")[0].split(":")[-1] for label in ORACLE["pictures"]})
@@ -70,7 +74,7 @@ NOT_SAVED = not_saved()
 SEEN = set()
 
 
-@pytest.mark.parametrize("name", [n for n in ORACLE["saved"] if n != "AsStridedBackward1"])
+@pytest.mark.parametrize("name", [n for n in ORACLE["saved"] if n not in UNKNOWN])
 def test_saved_values(name):
     for label, expected in ORACLE["saved"][name].items():
         if label in ELSEWHERE:
@@ -89,7 +93,7 @@ def test_saved_values(name):
 
 def test_the_list_of_what_is_not_saved_is_true():
     for name in ORACLE["saved"]:
-        if name != "AsStridedBackward1":
+        if name not in UNKNOWN:
             test_saved_values(name)
     assert SEEN == NOT_SAVED
 

@@ -37,7 +37,8 @@ def bridge(tmp_path_factory):
     if not compiler:
         pytest.skip("no C++ compiler")
     library = tmp_path_factory.mktemp("generator") / "bridge.so"
-    sources = ["runtime/generator.cpp", "kernels/random.cpp"]
+    kernels = ("random", "random_integers", "multinomial")
+    sources = ["runtime/generator.cpp", *(f"kernels/{name}.cpp" for name in kernels)]
     paths = [ROOT / "native" / s for s in sources] + [Path(__file__).with_name("generator_bridge.cpp")]
     flags = ["-std=gnu++20", "-O3", "-ffp-contract=off", "-fno-math-errno", "-shared", "-fPIC"]
     subprocess.run(

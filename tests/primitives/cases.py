@@ -142,11 +142,7 @@ def _views(d):
         "transpose_in_place": [[x(2, 3, 4), 0, -1]],
         "t_in_place": [[x(2, 3), 0, 1]],
         "reshape_alias": [[x(2, 6), (3, 4)]],
-        "squeeze_all_in_place": [[x(1, 3, 1), (0,)]],
         "squeeze_several_in_place": [[x(1, 3, 1), (0, 2)]],
-        "unsqueeze_in_place": [[x(3), 0], [x(3), -1]],
-        "transpose_in_place": [[x(2, 3, 4), 0, -1]],
-        "t_in_place": [[x(2, 3)], [x(3)]],
         "squeeze_all": [[x(1, 3, 1), (0, 2)], [x(2), ()]],
         "squeeze_several": [[x(1, 3, 1), (0, 2)]],
         "unsqueeze": [[x(3), 0], [x(3), -1], [x(), 0], [Strided(x(2, 3)), 1]],
@@ -233,7 +229,7 @@ def _products(d):
     }
     sums = {f"{name}_plain": cases for name, cases in parts.items()}
     sums.update({f"{name}_scaled": [[*case, *scaled] for case in cases] for name, cases in parts.items()})
-    sums["addmm_bias"] = [sums.pop("addmm_plain")[0]]
+    sums["addmm_bias"] = sums["addmm_layer"] = [sums.pop("addmm_plain")[0]]
     return {
         "mm": [
             [x(2, 3), x(3, 4)],

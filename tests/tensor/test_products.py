@@ -120,3 +120,11 @@ def test_batched_outer_products():
     b = rng.standard_normal((20, 1, 45)).astype("f4")
     for right in (torch.from_numpy(b), torch.from_numpy(np.repeat(b, 2, 2))[:, :, ::2]):
         assert np.array_equal((torch.from_numpy(a) @ right).numpy(), a * b)
+
+
+def test_a_layers_gradient_lies_like_its_weight():
+    x, w, b = torch.rand(5, 7), torch.rand(3, 7, requires_grad=True), torch.rand(3)
+    g = torch.rand(5, 3)
+    (grad,) = torch.autograd.grad(torch.nn.functional.linear(x, w, b), w, g)
+    assert grad.stride() == (7, 1)
+    assert torch.equal(grad, g.t() @ x)

@@ -1,0 +1,84 @@
+"""Views that a tensor becomes itself: transpose_(), unsqueeze_() and their like."""
+
+from __future__ import annotations
+
+from pullback.composites.shape import wrap
+from pullback.primitives.family import view
+from pullback.primitives.registry import ANY, methods
+from pullback.trace.tracer import functions as f
+
+view(
+    "transpose(Tensor input, int dim0, int dim1)",
+    lambda g, x, a, b: f["transpose"](g, a, b),
+    name="transpose_in_place",
+    expose_as="_transpose_in_place",
+    node="TransposeBackward1!",
+    dtypes=ANY,
+)
+view(
+    "transpose(Tensor input, int dim0, int dim1)",
+    lambda g, x, a, b: f["transpose"](g, a, b),
+    name="t_in_place",
+    expose_as="_t_in_place",
+    node="TBackward1!",
+    dtypes=ANY,
+)
+view(
+    "unsqueeze(Tensor input, int dim)",
+    lambda g, x, dim: f["_squeeze"](g, (dim if dim >= 0 else dim + x.ndim + 1,)),
+    name="unsqueeze_in_place",
+    expose_as="_unsqueeze_in_place",
+    node="UnsqueezeBackward1!",
+    dtypes=ANY,
+)
+for _kind, _number in (("all", 3), ("several", 5)):
+    view(
+        "squeeze(Tensor input, int[] dim)",
+        lambda g, x, dim: f["reshape"](g, x.shape),
+        name=f"squeeze_{_kind}_in_place",
+        expose_as=f"_squeeze_{_kind}_in_place",
+        node=f"SqueezeBackward{_number}!",
+        dtypes=ANY,
+    )
+
+
+def _method(function):
+    methods[function.__name__] = function
+    return function
+
+
+@_method
+def transpose_(self, dim0, dim1):
+    """In-place form of transpose(): the tensor itself has the axes swapped."""
+    return self._become(f["_transpose_in_place"](self, dim0, dim1))
+
+
+@_method
+def t_(self):
+    """In-place form of t()."""
+    if self.dim() > 2:
+        raise RuntimeError(f"t_() expects a tensor with <= 2 dimensions, but self is {self.dim()}D")
+    last = self.dim() - 1
+    return self._become(f["_t_in_place"](self, 0, last) if last > 0 else f["_alias"](self))
+
+
+@_method
+def unsqueeze_(self, dim):
+    """In-place form of unsqueeze(): the tensor itself has the new axis of size 1."""
+    return self._become(f["_unsqueeze_in_place"](self, dim))
+
+
+@_method
+def squeeze_(self, dim=None):
+    """In-place form of squeeze(): the tensor itself loses its axes of size 1."""
+    n = self.dim()
+    if dim is None:
+        dims = [d for d in range(n) if self.size(d) == 1]
+        return self._become(f["_squeeze_all_in_place"](self, dims))
+    several = isinstance(dim, (tuple, list))
+    given = [wrap(d, n) for d in (dim if several else (dim,))]
+    squeezed = f["_squeeze_several_in_place" if several else "_squeeze_in_place"]
+    return self._become(squeezed(self, [d for d in given if n and self.size(d) == 1]))
+
+
+methods["swapaxes_"] = methods["swapdims_"] = transpose_
