@@ -45,6 +45,7 @@ class FunctionCtx:
     materialize_grads = True
     needs_input_grad = ()
     _node = None  # set while backward runs
+    _kept_for_jvp = ()
     _entries = ()  # (tensor or None, number of the output or None, version) each; None once freed
 
     def save_for_backward(self, *tensors):
@@ -88,6 +89,15 @@ class FunctionCtx:
         if self._entries is None:
             raise GradError(_FREED)
         return tuple(self._unpack(*e) for e in self._entries)
+
+    def push_forward(self, tangents):
+        """The user's jvp() on the tangents of the arguments, with what save_for_forward() kept."""
+        before = self._entries
+        self._entries = tuple((t, None, 0 if t is None else t._version) for t in self._kept_for_jvp)
+        try:
+            return self._forward_cls.jvp(self, *tangents)
+        finally:
+            self._entries = before
 
     @property
     def saved_variables(self):
@@ -247,6 +257,17 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
     @classmethod
     def apply(cls, *args, **kwargs):
         """Runs forward and records it."""
+        if _core.has_layers():  # inside vmap or forward mode
+            from pullback.func import user_functions
+
+            level = user_functions.newest_level((*args, *kwargs.values()))
+            if level is not None:
+                return user_functions.apply(cls, level, args, kwargs)
+        return cls._apply(args, kwargs)[0]
+
+    @classmethod
+    def _apply(cls, args, kwargs):
+        """The output of apply(), and the ctx."""
         ctx = cls._backward_cls()
         sets_up = cls.setup_context is not Function.setup_context
         if sets_up:
@@ -262,7 +283,7 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
                 cls.setup_context(ctx, args, output)
             else:
                 output = cls.forward(ctx, *args, **kwargs)
-        return _record(cls, ctx, tensors, output, recording)
+        return _record(cls, ctx, tensors, output, recording), ctx
 
 
 @functools.lru_cache(maxsize=1024)
@@ -295,7 +316,9 @@ def _record(cls, ctx, tensors, output, recording):
     ctx._inputs = tuple((tuple(t.shape), t.dtype, t.requires_grad) for t in tensors)
     if recording:
         _save(ctx, items, results, _core.saved_hooks())
-    ctx.to_save = ctx.dirty_tensors = ctx.non_differentiable = None
+    made = {id(item): result for item, result in zip(items, results, strict=True)}
+    ctx._kept_for_jvp = tuple(made.get(id(t), t) for t in ctx.saved_for_forward or ())
+    ctx.to_save = ctx.dirty_tensors = ctx.non_differentiable = ctx.saved_for_forward = None
     return tuple(results) if is_tuple else results[0]
 
 

@@ -189,7 +189,7 @@ class _Recorded:
         application = node._application()
         if application is None:
             return
-        self.declaration, operands, numbers, ints, tensors = application
+        self.declaration, operands, numbers, ints, tensors = application[:5]
         self.operation = _name_of(self.declaration, self.operation)
         self.visible = getattr(self.declaration, "visible", 1)
         rest = iter(numbers)
@@ -203,7 +203,7 @@ class _Recorded:
         """What the node keeps. A hidden result was never the user's: it has no say in who made what."""
         out = []
         for place, (is_output, k) in enumerate(self.node._saves()):
-            tensor = self.node._saved_value(place)
+            tensor = self.node._kept_value(place)
             if tensor is None:
                 continue
             if not is_output:

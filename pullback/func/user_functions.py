@@ -197,7 +197,7 @@ def _push_forward(cls, level, args, kwargs):
             value(x).new_zeros(x.shape) if t is None and _takes_tangent(x) else t
             for t, x in zip(given, (*args, *kwargs.values()))
         ]
-    pushed = ctx.push_forward(cls, given)
+    pushed = ctx.push_forward(given)
     flat, spec = tree_flatten(out)
     pushed = pushed if isinstance(pushed, tuple) else (pushed,)
     if len(pushed) != len(flat):
