@@ -6,6 +6,7 @@
 #   make test-sanitized  the tests again, with the native part under the address and undefined-behaviour sanitizers
 #   make bench PYTHON=/path/to/python   against the torch of that Python
 #   make conformance PYTHON=...         against torch's own test databases
+#   make clients         run torchviz, torchdiffeq, torchinfo and others unmodified, in an environment without torch
 #   make lint            ruff and clang-format
 #   make check-aarch64   compile every native source for 64-bit ARM (Debian: g++-aarch64-linux-gnu)
 #   make clean
@@ -27,7 +28,7 @@ SOURCES := CMakeLists.txt pyproject.toml README.md \
 # .venv is made by this Python even where `make bench PYTHON=` names another.
 BASE_PYTHON ?= python3
 
-.PHONY: help demo test test-sanitized bench conformance lint format check-aarch64 wheel clean
+.PHONY: help demo test test-sanitized bench conformance clients lint format check-aarch64 wheel clean
 
 help:
 	@sed -n 's/^#  *\(make .*\)/  \1/p' Makefile
@@ -106,6 +107,9 @@ bench: $(SIDE)/stamp
 
 conformance: $(SIDE)/stamp
 	PYTHONPATH=$(abspath $(SIDE)) $(PYTHON) conformance/run.py --module pullback --only @conformance/ops.txt
+
+clients: wheel
+	$(BIN)/python conformance/clients.py --pullback build/wheel/pullback-*.whl
 
 # Only the types are checked, which is where ports break: an intrinsic without its #if, a size, a signed char.
 check-aarch64:

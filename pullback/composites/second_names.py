@@ -117,7 +117,7 @@ composite("logaddexp2(Tensor input, Tensor other)", _logaddexp2)
 def ldexp(input, other):
     """input * 2**other.
 
-    Gradient  for both
+    Gradient  for both, for negative whole exponents too (PyTorch 2.13 gives 0 there)
     Example   >>> import pullback as torch
               >>> torch.ldexp(torch.tensor([1.0, 3.0]), torch.tensor([3, 1]))
               tensor([8., 6.])
