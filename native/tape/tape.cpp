@@ -386,7 +386,8 @@ void OperationNode::run(std::span<Var> cotangents, std::span<Var> out, const Bac
   // The first time, this derives a program; meanwhile another thread may run this node, and free what it keeps.
   Ref<Bound> bound(const_cast<Bound*>(&plan_->backward(mask, {metas.data(), n})));
   if (released_ && needs_saved(mask)) fail(ErrorKind::Grad, kFreedGraph);
-  Held held(*this, mode.keep_graph || extras);  // hooks after it may still look
+  // Hooks and watches after it may still look.
+  Held held(*this, mode.keep_graph || extras || (g_watched & kWatchNonfinite));
   std::fill_n(inputs.data() + n, values, nullptr);
   for (size_t k = 0; k < held.values().size(); ++k) {
     const Save& s = rule.saves[k];
