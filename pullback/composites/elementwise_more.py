@@ -373,9 +373,10 @@ def _sinc_vjp(g, values, out):
     x = values[0]
     at = x * math.pi
     safe = f["where"](at == 0, 1.0, at)
-    return f["where"](
-        at == 0, 0.0, g * ((f["cos"](safe) * safe - f["sin"](safe)) / (safe * f["where"](at == 0, 1.0, x)))
-    )
+    # At 0 the quotient's series, which is 0 there: derivatives of this one are right too.
+    series = x * (-(math.pi**2) / 3 + f["square"](x) * (math.pi**4 / 30))
+    quotient = (f["cos"](safe) * safe - f["sin"](safe)) / (safe * f["where"](at == 0, 1.0, x))
+    return g * f["where"](at == 0, series, quotient)
 
 
 composite("sinc(Tensor input)", _sinc, _sinc_vjp, in_place=True)

@@ -238,9 +238,17 @@ elementwise(
     tex=r"\tanh x",
     source="DLMF 4.34",
 )
+
+
+def _inverse_square(x, y):
+    """1 / (x^2 + y^2), and 0 where both are 0."""
+    square = x * x + y * y
+    return f["where"](square == 0, 0.0, f["reciprocal"](f["where"](square == 0, 1.0, square)))
+
+
 elementwise(
     "atan2(Tensor input, Tensor other)",
-    lambda g, x, y, out: (g * y * f["reciprocal"](x * x + y * y), g * -x * f["reciprocal"](x * x + y * y)),
+    lambda g, x, y, out: (g * y * _inverse_square(x, y), g * -x * _inverse_square(x, y)),
     typing="float",
     in_place=True,
     samples=interval(0.2, 2),

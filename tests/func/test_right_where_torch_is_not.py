@@ -1,0 +1,47 @@
+"""Derivatives that torch 2.13 gets wrong: see docs/beyond_torch.md."""
+
+import math
+
+import pytest
+
+import pullback as torch
+from pullback.func import grad, hessian, jvp
+
+
+def numbers(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def test_the_second_derivative_of_sinc_at_zero():
+    assert grad(grad(torch.sinc))(torch.tensor(0.0, dtype=torch.float64)).item() == pytest.approx(
+        -(math.pi**2) / 3
+    )
+
+
+def test_ldexp_with_negative_exponents():
+    g = grad(lambda x: torch.ldexp(x, torch.tensor(-2)).sum())(numbers(1.0, 2.0))
+    assert g.tolist() == [0.25, 0.25]
+
+
+def scattered(x, start):
+    return start.scatter_reduce(0, torch.tensor([0] * x.numel()), x, "prod")
+
+
+def test_products_by_scattering_with_a_zero():
+    one = numbers(1.0)
+    second = hessian(lambda x: scattered(x, one).sum())(numbers(0.0, 2.0, 3.0))
+    assert second.tolist() == [[0.0, 3.0, 2.0], [3.0, 0.0, 0.0], [2.0, 0.0, 0.0]]
+    _, dot = jvp(lambda x: scattered(x, one), (numbers(0.0, 2.0),), (numbers(1.0, 1.0),))
+    assert dot.tolist() == [2.0]
+
+
+def test_logcumsumexp_from_minus_infinity():
+    _, dot = jvp(lambda x: torch.logcumsumexp(x, 0), (numbers(-math.inf, 1.0),), (numbers(1.0, 1.0),))
+    assert dot.tolist() == [1.0, 1.0]
+
+
+def test_atan2_at_the_origin():
+    """Torch gives 0 for the first derivative, and nan for the second."""
+    g = grad(lambda x: torch.atan2(x, 0 * x).sum())
+    assert g(numbers(0.0)).tolist() == [0.0]
+    assert grad(lambda x: g(x).sum())(numbers(0.0)).tolist() == [0.0]
