@@ -54,6 +54,8 @@ void leave_leaf(TensorObject* t);
 void mark_view(TensorObject* view, TensorObject* base);
 // After an in-place change: the tensor's new node; a view passes it on to its base.
 void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr = 0);
+// The same for a tensor inside transformations, whose layers have taken the new nodes and tangents already.
+void rebase_layers(TensorObject* t);
 // A view of the tensor's elements that the tensor is from now on itself; `view` is recorded over it.
 void become_view(TensorObject* t, const Var& view);
 // Torch's refusals before an in-place change. `records`: the change needs a gradient whatever t itself needs.
