@@ -103,4 +103,4 @@ def modules(module, only, skipped=()):
         counts[outcome] += 1
         if outcome in ("missing", "not comparable"):
             log[info.name] = outcome
-    return counts, log
+    return counts, log, {}

@@ -18,6 +18,7 @@ from bridge import (
     leaves,
     limit,
 )
+from transform_checks import TransformChecker
 
 # The database wraps these in lambdas of its own; here the plain name is called on both sides.
 REORDERED = {
@@ -30,6 +31,7 @@ REORDERED = {
     "zero_": lambda m: lambda x: x.clone().zero_(),
     **{name: (lambda m, name=name: lambda x: getattr(x, name)) for name in ("T", "H", "mT", "mH")},
 }
+STAGES = ("forward", "backward", "create_graph", "double")
 LEFT_OUT = ("torch.ops", "_", "sparse", "to_sparse", "jiterator")
 TOLERANCE = {torch.float64: (1e-6, 1e-8), torch.float32: (3e-4, 2e-5)}
 SAMPLES = {torch.float64: 40, torch.float32: 12}
@@ -81,6 +83,9 @@ class OpChecker:
     def __init__(self, module, skipped=()):
         self.module, self.skipped = module, skipped
         self.counts, self.log = Counter(), {}
+        self.columns = {stage: Counter() for stage in STAGES}  # over ops: pass, fail
+        self.reached: set[str] = set()  # stages that a sample of the op at hand came through
+        self.transforms = TransformChecker(module, skipped)
         self.path_differences: set[str] = set()
 
     def check(self, info):
@@ -93,6 +98,8 @@ class OpChecker:
             outcome = "missing"
         else:
             outcome = self._compare(info, theirs, ours)
+            if not self.transforms.check(key, info, theirs, ours) and outcome == "pass":
+                outcome = "fail transformed"
         self.counts[outcome] += 1
         if outcome in ("missing", "not comparable"):
             self.log[key] = outcome
@@ -102,6 +109,7 @@ class OpChecker:
 
     def _compare(self, info, theirs, ours):
         compared = 0
+        self.reached.clear()
         for case in cases_of(info):
             try:
                 compared += self._sample(case, theirs, ours)
@@ -109,8 +117,17 @@ class OpChecker:
                 stage, why = failure.args
                 layout = ", strided" if case.strided else ""
                 self.log[variant(info)] = f"{stage}: {why} ({str(case.dtype)[6:]}{layout})"
+                self._enter_columns(stage)
                 return f"fail {stage}"
+        self._enter_columns(None)
         return "pass" if compared else "not comparable"
+
+    def _enter_columns(self, failed):
+        for stage in STAGES:
+            if stage == failed:
+                self.columns[stage]["fail"] += 1
+            elif stage in self.reached:
+                self.columns[stage]["pass"] += 1
 
     def _sample(self, case, theirs, ours):
         """Whether the sample could be compared. Failure where it differs."""
@@ -168,7 +185,7 @@ class SampleRun:
     def compare(self, theirs, ours):
         inputs, outputs = self._forward(theirs, ours)
         self.checker.counts["samples forward"] += 1
-        self.stage = "backward"
+        self._enter("backward")
         inputs = [[t for t in side if t.requires_grad] for side in inputs]
         outputs = [[t for t in side if t.requires_grad] for side in outputs]
         if len(outputs[0]) != len(outputs[1]):
@@ -176,10 +193,16 @@ class SampleRun:
         if outputs[0] and inputs[0]:
             gradients = self._first_order(inputs, outputs)
             self.checker.counts["samples backward"] += 1
+            self._enter("double")
             if self.case.info.supports_gradgrad and self.case.dtype == torch.float64:
-                self.stage = "double"
                 self._second_order(inputs, gradients)
+                self._enter(None)
         return True
+
+    def _enter(self, stage):
+        """The sample came through a stage, and enters the next."""
+        self.checker.reached.add(self.stage)
+        self.stage = stage
 
     def _forward(self, theirs, ours):
         sample = self.case.sample
@@ -208,7 +231,7 @@ class SampleRun:
         grad = self.module.autograd.grad
         plain = grad(outputs[1], inputs[1], cotangents, allow_unused=True, retain_graph=True)
         self._close(expected, plain)
-        self.stage = "create_graph"
+        self._enter("create_graph")
         recorded = grad(outputs[1], inputs[1], cotangents, allow_unused=True, create_graph=True)
         self._close(expected, recorded)
         for a, b in zip(plain, recorded, strict=True):
@@ -249,9 +272,12 @@ class SampleRun:
 
 
 def ops(module, only, skipped=()):
-    """Counts, and a line of explanation for each variant that did not simply pass."""
+    """Counts, a line of explanation for each variant that did not simply pass, and counts a column."""
     checker = OpChecker(module, skipped)
     for info in op_infos():
         if only is None or info.name in only:
             checker.check(info)
-    return checker.counts, checker.log
+    transforms = checker.transforms
+    if transforms.looped:
+        checker.counts["looped or grouped"] = len(transforms.looped)
+    return checker.counts, checker.log | transforms.log, checker.columns | transforms.columns

@@ -77,4 +77,4 @@ def optims(module, only, skipped=()):
         except Exception as e:
             counts["fail"] += 1
             log[name] = explain(e)
-    return counts, log
+    return counts, log, {}

@@ -11,8 +11,12 @@ names the variants that cannot be compared, and why. The first gradient is asked
 engine's own path) and with create_graph (the rules run on live tensors, recorded again). Both must agree with
 torch; where they differ from each other in a bit, it is counted as "paths differ" and listed.
 
-Prints one line a kind:  ops 480/508  fail backward 12, ..., missing 6, paths differ 3 With --only, the exit
-code is 1 if a named variant fails, is missing, has two paths or silently cannot be compared.
+A few samples of each op also go through the transformations (transform_checks.py): forward mode, forward over
+reverse, batches, batches of tangents and of gradients, and the variants that change their argument.
+
+Prints one line a kind:  ops 480/508  fail backward 12, ..., missing 6, paths differ 3, and below it one a column
+of what was compared. With --only, the exit code is 1 if a named variant fails anywhere, is missing, has two paths
+or silently cannot be compared.
 """
 
 from __future__ import annotations
@@ -62,6 +66,12 @@ def print_line(kind, counts):
     print(f"{kind} {counts['pass']}/{comparable}  {rest}")
 
 
+def print_columns(columns):
+    for column, counts in columns.items():
+        rest = "".join(f", {name} {n}" for name, n in sorted(counts.items()) if name not in ("pass", "fail"))
+        print(f"    {column:16} pass {counts['pass']}, fail {counts['fail']}{rest}")
+
+
 def main():
     options = arguments()
     warnings.filterwarnings("ignore")
@@ -71,14 +81,15 @@ def main():
     known = read_names(HERE / "not_comparable.txt")
     result, bad = {}, []
     for kind in [k for k in KINDS if getattr(options, k)] or list(KINDS):
-        counts, log = KINDS[kind](module, only, known)
-        result[kind] = {"counts": counts, "log": log}
+        counts, log, columns = KINDS[kind](module, only, known)
+        result[kind] = {"counts": counts, "log": log, "columns": columns}
         bad += [name for name, why in log.items() if why != "not comparable" or name not in known]
         if not options.quiet:
             for name, why in log.items():
                 print(f"  {kind}: {name}: {why}")
     for kind in result:
         print_line(kind, result[kind]["counts"])
+        print_columns(result[kind]["columns"])
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(result, indent=1))
     return 1 if only is not None and bad else 0

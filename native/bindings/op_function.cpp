@@ -286,6 +286,8 @@ PyObject* in_place(const Op* op, std::span<const Argument> args, std::span<const
   const Application a{op, args, ints, symbolic};
   check_in_place(self, needed(a) != 0);
   Ref<Node> node = apply_in_place(a);
+  if (Layer::alive) [[unlikely]]
+    rebase_layers(self);
   rebase_history(self, std::move(node));
   return Py_NewRef(reinterpret_cast<PyObject*>(self));
 }

@@ -8,6 +8,7 @@
 #include "bindings/override.h"
 #include "core/shape.h"
 #include "tape/transform.h"
+#include "tape/views.h"
 #include "tape/watch.h"
 
 namespace pb::py {
@@ -213,29 +214,6 @@ void mark_view(TensorObject* view, TensorObject* base) {
 
 namespace {
 
-// Where a view lies in its base: sizes, strides, the offset from the base's first element, the base's strides.
-std::vector<int64_t> geometry(const Array& a, const Array& base) {
-  std::vector<int64_t> ints{a.meta->ndim};
-  ints.insert(ints.end(), a.meta->shape().begin(), a.meta->shape().end());
-  ints.push_back(a.meta->ndim);
-  ints.insert(ints.end(), a.meta->strides().begin(), a.meta->strides().end());
-  ints.push_back(a.offset - base.offset);
-  ints.push_back(base.meta->ndim);
-  ints.insert(ints.end(), base.meta->strides().begin(), base.meta->strides().end());
-  return ints;
-}
-
-uint64_t all_symbolic(const Array& a, const Array& base) {
-  // The counts of the three lists are static, everything else is a size.
-  const int n = a.meta->ndim, lists = 3 + 2 * n;
-  const uint64_t counts = uint64_t{1} | uint64_t{1} << (1 + n) | uint64_t{1} << lists;
-  return ~counts & ((uint64_t{1} << (lists + 1 + base.meta->ndim)) - 1);
-}
-
-}  // namespace
-
-namespace {
-
 constexpr char kManyViews[] =
     " This view is the output of a function that returns multiple views. Such functions do not allow the "
     "output "
@@ -293,14 +271,12 @@ void refresh(TensorObject* t) {
     refuse_view(t, "its base or another view of its base has been modified inplace.",
                 "its base or another view of its base has been modified inplace with grad mode enabled.");
   }
-  static const Op* as_strided = find_op("as_strided_of_base");
   TensorObject* base = t->base;
   t->seen_rebases = base->rebases;
+  if (base->var.layer) t->var = viewed(without_closed(base->var), t->var.array);
   if (!base->var.node) return;
   const GradMode on(true);
-  const std::vector<int64_t> ints = geometry(t->var.array, base->var.array);
-  const Argument args[1] = {{&base->var, {}}};
-  move_to_node(t, record({as_strided, args, ints, all_symbolic(t->var.array, base->var.array)}), 0);
+  move_to_node(t, record_view(base->var, t->var.array), 0);
 }
 
 void check_not_inference(const Array& a) {
@@ -341,12 +317,21 @@ void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr) {
     ++t->rebases;
     return;
   }
-  static const Op* scatter = find_op("copy_slices");
   TensorObject* base = t->base;
   const Var value{t->var.array, std::move(node), nr};
-  const std::vector<int64_t> ints = geometry(t->var.array, base->var.array);
-  const Argument args[2] = {{&base->var, {}}, {&value, {}}};
-  move_to_node(base, record({scatter, args, ints, all_symbolic(t->var.array, base->var.array)}), 0);
+  move_to_node(base, record_slices(base->var, value), 0);
+  ++base->rebases;
+  refresh(t);
+}
+
+void rebase_layers(TensorObject* t) {
+  if (!t->var.layer && !(t->base && t->base->var.layer)) return;
+  TensorObject* base = t->base;
+  if (!base) {
+    ++t->rebases;
+    return;
+  }
+  base->var = rebased(base->var, t->var);
   ++base->rebases;
   refresh(t);
 }

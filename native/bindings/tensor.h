@@ -64,6 +64,8 @@ inline bool is_restricted_view(const TensorObject* t) {
 }
 // Outside of inference mode its tensors stay as they are.
 void check_not_inference(const Array& a);
+// The same for a tensor inside transformations, whose layers have taken the new nodes and tangents already.
+void rebase_layers(TensorObject* t);
 // A view of the tensor's elements that the tensor is from now on itself; `view` is recorded over it.
 void become_view(TensorObject* t, const Var& view);
 // Torch's refusals before an in-place change. `records`: the change needs a gradient whatever t itself needs.

@@ -1,6 +1,8 @@
 #include "tape/transform.h"
 
+#include <algorithm>
 #include <map>
+#include <numeric>
 #include <tuple>
 
 #include "core/small.h"
@@ -35,7 +37,41 @@ Var batched(Ref<Level> level, Var value) {
   return v;
 }
 
+bool same_steps(const Meta& a, const Meta& b) {
+  for (int k = 0; k < a.ndim; ++k)
+    if (a.size(k) != 1 && a.stride(k) != b.stride(k)) return false;
+  return true;
+}
+
+namespace {
+
+Var permuted(const Var& v, std::span<const int64_t> order) {
+  static const Op* permute = find_op("permute");
+  std::vector<int64_t> ints{static_cast<int64_t>(order.size())};
+  ints.insert(ints.end(), order.begin(), order.end());
+  const Argument args[1] = {{&v, {}}};
+  return apply_one({permute, args, ints, 0});
+}
+
+// A tangent lies in memory as its value does, with the axes in the same order: so what can be viewed in the one can
+// be viewed in the other, and a change in place reaches the views of both.
+Var laid_out_as(const Meta& m, Var tangent) {
+  static const Op* contiguous = find_op("contiguous");
+  if (m.numel == 0 || same_steps(m, *tangent.array.meta)) return tangent;
+  std::vector<int64_t> order(m.ndim), back(m.ndim);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return m.stride(a) > m.stride(b); });
+  for (int k = 0; k < m.ndim; ++k) back[order[k]] = k;
+  const Var ordered = permuted(tangent, order);
+  const Argument args[1] = {{&ordered, {}}};
+  return permuted(apply_one({contiguous, args, {}, 0}), back);
+}
+
+}  // namespace
+
 Var dual(Ref<Level> level, Var value, Var tangent) {
+  tangent = laid_out_as(*value.array.meta, std::move(tangent));
   Var v;
   v.array = value.array;
   v.layer = Ref<Layer>(new ValueLayer(std::move(level), std::move(value), std::move(tangent)));
@@ -176,27 +212,34 @@ Var zeros_like(const Var& v) {
   return z;
 }
 
-uint64_t tangent_mask(const Stripped& s) {
+using Tangents = std::span<const Var* const>;
+
+uint64_t mask_of(Tangents tangents) {
   uint64_t mask = 0;
-  for (size_t i = 0; i < s.tangents().size(); ++i)
-    if (s.tangents()[i]) mask |= shared_bit(i);
+  for (size_t i = 0; i < tangents.size(); ++i)
+    if (tangents[i]) mask |= shared_bit(i);
   return mask;
 }
 
-// An op that only rearranges its one tensor does the same to the tangent, and views stay views.
-bool passes_tangent(const Op& op, size_t tensors) { return op.family == Family::View && tensors == 1; }
+// An op that only rearranges its one tensor does the same to the tangent, and views stay views: as long as it does
+// not look at the memory of a tangent that lies there in another way.
+bool passes_tangent(const Application& a, const Var& tangent) {
+  static const Op* as_strided = find_op("as_strided_of_base");
+  if (a.op->family != Family::View || a.args.size() != 1) return false;
+  return a.op != as_strided || same_steps(*a.args[0].var->array.meta, *tangent.array.meta);
+}
 
 // Results and their tangents, by one program: the op's own, joined by what the transpose of its rule makes of
 // the tangents. `out` has each result, and behind a floating-point one its tangent.
-void push_forward(const Application& a, const Stripped& s, std::vector<Var>& out) {
-  const uint64_t mask = tangent_mask(s);
+void push_forward(const Application& a, Tangents tangents, std::vector<Var>& out) {
+  const uint64_t mask = mask_of(tangents);
   std::vector<Var> zeros;
   zeros.reserve(a.args.size());
   std::vector<Argument> args;
   for (size_t i = 0; i < a.args.size(); ++i) {
     if (!a.args[i].var || !needs(mask, i) || !is_float(a.args[i].var->array.meta->dtype)) continue;
-    if (!s.tangents()[i]) zeros.push_back(zeros_like(*a.args[i].var));
-    args.push_back({s.tangents()[i] ? s.tangents()[i] : &zeros.back(), {}});
+    if (!tangents[i]) zeros.push_back(zeros_like(*a.args[i].var));
+    args.push_back({tangents[i] ? tangents[i] : &zeros.back(), {}});
   }
   args.insert(args.end(), a.args.begin(), a.args.end());
   apply({&derived(*a.op, LayerKind::Dual, mask), args, a.ints, a.symbolic}, out);
@@ -204,15 +247,15 @@ void push_forward(const Application& a, const Stripped& s, std::vector<Var>& out
 
 void apply_dual(const Application& a, Stripped& s, std::vector<Var>& out) {
   const Application inner{a.op, s.args(), a.ints, a.symbolic};
-  if (!tangent_mask(s) || !a.op->differentiable) return apply(inner, out);
-  if (passes_tangent(*a.op, a.args.size())) {
+  if (!mask_of(s.tangents()) || !a.op->differentiable) return apply(inner, out);
+  if (passes_tangent(inner, *s.tangents()[0])) {
     const Argument args[1] = {{s.tangents()[0], {}}};
     Var tangent = apply_one({a.op, args, a.ints, a.symbolic});
     out.push_back(dual(s.level(), apply_one(inner), std::move(tangent)));
     return;
   }
   std::vector<Var> results;
-  push_forward(inner, s, results);
+  push_forward(inner, s.tangents(), results);
   for (size_t k = 0; k < results.size(); ++k) {
     Var& r = results[k];
     if (!is_float(r.array.meta->dtype)) out.push_back(std::move(r));
@@ -256,37 +299,62 @@ void copy_into(Var& to, const Var& from) {
   change({copy, pair, {}, 0}, to);
 }
 
+Var copy_for_saving(const Var& v) {
+  static const Op* clone = find_op("clone");
+  const Argument args[1] = {{&v, {}}};
+  return apply_one({clone, args, {}, 0});
+}
+
+// The tangent of the result, if there is one: worked out from copies where it may be recorded, as what is saved
+// must stay as it is when self is overwritten.
+Var tangent_of_change(const Application& a, Stripped& s) {
+  std::vector<Argument> args(s.args().begin(), s.args().end());
+  std::vector<const Var*> tangents(s.tangents().begin(), s.tangents().end());
+  Var value, tangent;
+  if (grad_enabled()) {
+    const Var* self = args[0].var;
+    const Var* dot = tangents[0];
+    value = copy_for_saving(*self);
+    if (dot) tangent = copy_for_saving(*dot);
+    for (size_t i = 0; i < args.size(); ++i) {
+      if (args[i].var != self) continue;
+      args[i].var = &value;
+      if (dot) tangents[i] = &tangent;
+    }
+  }
+  std::vector<Var> results;
+  push_forward({a.op, args, a.ints, a.symbolic}, tangents, results);
+  return results.size() < 2 ? Var{} : std::move(results[1]);
+}
+
 void change_dual(const Application& a, Stripped& s, Var& outer) {
-  static const Op *clone = find_op("clone"), *zero = find_op("zero");
+  static const Op* zero = find_op("zero");
   ValueLayer* self = s.layer(0);
   Var& value = self ? self->value : outer;
-  if (!tangent_mask(s) || !a.op->differentiable) return change({a.op, s.args(), a.ints, a.symbolic}, value);
-  // Worked out from a copy, which stays as it is when the value is overwritten.
-  const Argument old[1] = {{s.args()[0].var, {}}};
-  const Var before = apply_one({clone, old, {}, 0});
-  std::vector<Argument> args(s.args().begin(), s.args().end());
-  args[0].var = &before;
-  std::vector<Var> results;
-  push_forward({a.op, args, a.ints, a.symbolic}, s, results);
-  copy_into(value, results[0]);
-  if (results.size() < 2) {
-    if (!self || !self->tangent.array.storage) return;
+  const bool has_tangent = self && self->tangent.array.storage;
+  Var tangent;
+  if (mask_of(s.tangents()) && a.op->differentiable) tangent = tangent_of_change(a, s);
+  s.args()[0].var = &value;
+  change({a.op, s.args(), a.ints, a.symbolic}, value);
+  if (!tangent.array.storage) {
+    if (!has_tangent) return;
     const Argument one[1] = {{&self->tangent, {}}};
     change({zero, one, {}, 0}, self->tangent);
-  } else if (self && self->tangent.array.storage) {
-    copy_into(self->tangent, results[1]);
+  } else if (has_tangent) {
+    copy_into(self->tangent, tangent);
   } else {
     Var plain = value;
-    outer = dual(s.level(), std::move(plain), std::move(results[1]));
+    outer = dual(s.level(), std::move(plain), std::move(tangent));
   }
 }
 
 }  // namespace
 
 void change_transformed(const Application& a) {
-  Stripped s(a);
-  // The caller's own value: it may gain a tangent.
+  // The caller's own value: it may gain a tangent, and loses the layers of levels that are closed.
   Var& outer = const_cast<Var&>(*a.args[0].var);
+  outer = without_closed(outer);
+  Stripped s(a);
   if (!s.level()) change({a.op, s.args(), a.ints, a.symbolic}, outer);
   else if (s.level()->kind == LayerKind::Batch) change_batched(a, s);
   else change_dual(a, s, outer);

@@ -44,6 +44,8 @@ const Var& innermost(const Var& v);
 // A value under layers that are still open.
 Var without_closed(const Var& v);
 bool is_batched(const Var& v);
+// Whether two of the same shape have the same strides, axes of size 1 aside.
+bool same_steps(const Meta& a, const Meta& b);
 
 inline bool has_layers(const Application& a) {
   if (!Layer::alive) return false;

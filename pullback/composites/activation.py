@@ -127,7 +127,7 @@ activation(
     "hardswish(Tensor input)",
     "hardswish_cpu",
     lambda x: x * f["minimum"](f["maximum"](x + 3, 0), 6) / 6,
-    lambda g, x: where(x <= -3, 0.0, where(x < 3, g * (x / 3 + 0.5), g)),
+    lambda g, x: where(x <= -3, 0.0, where(x < 3, g * (where(abs(x) < 3, x, 0.0) / 3 + 0.5), g)),
     in_place=True,
 )
 activation(
@@ -158,7 +158,8 @@ def softshrink(input, lambd=0.5):
 
 
 def _prelu(x, weight):
-    return where(x > 0, x, weight * x)
+    # Only what is chosen is multiplied: an infinity on the other side would come back as 0 * inf.
+    return where(x > 0, x, weight * where(x > 0, 0.0, x))
 
 
 composite(

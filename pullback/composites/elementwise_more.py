@@ -391,10 +391,10 @@ def _logit(x, eps):
 
 def _logit_vjp(g, values, out):
     x, eps = values
-    slope = g / (x * (1 - x))
     if eps is None:
-        return f["where"]((x < 0) | (x > 1), nan, slope)
-    return f["where"]((x < eps) | (x > 1 - eps), 0.0, slope)
+        return f["where"]((x < 0) | (x > 1), nan, g / (x * (1 - x)))
+    held = (x < eps) | (x > 1 - eps)
+    return f["where"](held, 0.0, g) / f["where"](held, 1.0, x * (1 - x))
 
 
 composite("logit(Tensor input, Scalar? eps=None)", _logit, _logit_vjp, in_place=True)
@@ -414,8 +414,10 @@ def _xlogy_vjp(g, values, out):
     x, y = values
     result = []
     if isinstance(x, Tracer):
-        y_low = y <= 0 if isinstance(y, Tracer) else f["_full_like"](x, y) <= 0
-        result.append(fit(f["where"]((x == 0) & y_low, 0.0, _xlogy(g, y)), x))
+        other = y if isinstance(y, Tracer) else f["_full_like"](x, y)
+        masked = (x == 0) & (other <= 0)
+        # The logarithm is masked too: forward mode multiplies by it after the choice.
+        result.append(fit(f["where"](masked, 0.0, _xlogy(g, f["where"](masked, 1.0, other))), x))
     if isinstance(y, Tracer):
         result.append(fit(g * x / y, y))
     return tuple(result)

@@ -21,6 +21,13 @@ def fit(g, like):
     return g if g.dtype == like.dtype else functions["_cast"](g, like.dtype)
 
 
+def broadcast(t, like):
+    """A tangent in the shape and dtype of the value that it belongs to: both may broadcast in other cases than
+    the one that is traced."""
+    t = functions["expand"](t, like.shape)
+    return t if t.dtype == like.dtype else functions["_cast"](t, like.dtype)
+
+
 class Elementwise(Op):
     """f(x, y, ...) element by element, with broadcasting.
 
@@ -44,14 +51,17 @@ class Elementwise(Op):
         return [fit(g, x) if n and g is not None else None for g, x, n in zip(out, i.operands, need)]
 
     def jvp(self, i, tangents):
-        total = None
+        total, out = None, i.outputs[0]
         for k, t in enumerate(tangents):
             if t is None:
                 continue
-            out = self.grad(t, *i.operands, i.outputs[0])
-            part = (out if isinstance(out, tuple) else (out,))[k]
-            total = part if total is None else total + part
-        return [total]
+            parts = self.grad(t, *i.operands, out)
+            part = (parts if isinstance(parts, tuple) else (parts,))[k]
+            if part is not None:
+                total = part if total is None else total + part
+        if total is None or sum(isinstance(x, Tracer) for x in i.operands) == 1:
+            return [total if total is None or total.dtype == out.dtype else functions["_cast"](total, out.dtype)]
+        return [broadcast(total, out)]
 
 
 class Linear(Op):
@@ -69,12 +79,6 @@ class Linear(Op):
         values = self.parameters(i)
         g = self.transpose(gs[0], *values)
         return [g if k == 0 else None for k in range(len(i.operands))]
-
-    def jvp(self, i, tangents):
-        return self.again(i, tangents[0])
-
-    def again(self, i, tangent):
-        return i.outputs[0].graph.record(self, [tangent, *i.operands[1:]], i.ints)
 
 
 class View(Linear):

@@ -331,7 +331,8 @@ def _std_vjp(g, values, out):
 
 
 def _of_root(g, std):
-    return f["where"](std == 0, 0.0, g / (std * 2))
+    # Where the choice is 0 the divisor is 1: forward mode divides after choosing.
+    return f["where"](std == 0, 0.0, g) / f["where"](std == 0, 1.0, std * 2)
 
 
 def _var_mean_vjp(gs, values, outputs):
@@ -384,7 +385,8 @@ def norm_vjp(g, values, out):
         part = f["where"](x == 0, 0.0, f["sgn"](x) * f["pow"](f["abs"](x), p - 1))
         return part * (g * f["pow"](out, 1 - p))
     part = f["sgn"](x) * f["pow"](f["abs"](x), p - 1) if p < 2 else x * f["pow"](f["abs"](x), p - 2)
-    return part * f["where"](out == 0, 0.0, g / f["pow"](out, p - 1))
+    zero = out == 0
+    return part * (f["where"](zero, 0.0, g) / f["where"](zero, 1.0, f["pow"](out, p - 1)))
 
 
 kernel("vector_norm(Tensor input, float ord, int[] dim, bool keepdim)", norm_vjp, expose_as="_vector_norm")

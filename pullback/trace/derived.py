@@ -79,6 +79,20 @@ def _is_float(operand):
     return len(operand) > 1 and DTYPES[operand[0]].is_floating_point
 
 
+def is_view(t):
+    """Whether a traced value shares the memory of an operand."""
+    while t.source is not None and t.source.op.family == "view":
+        t = t.source.operands[0]
+    return t.source is None
+
+
+def own_memory(tangent, out):
+    """A tangent that a change in place of its value (the last of `out`) may write to: one that belongs to no other,
+    unless the value is a view in its turn."""
+    shared = is_view(tangent) and not is_view(out[-1])
+    return functions["_clone"](tangent) if shared or any(tangent is o for o in out) else tangent
+
+
 class DualTrace(DerivedTrace):
     def __init__(self, op, operands, ints, symbolic, need):
         self.n_tangents = op.tangents(operands)
@@ -96,7 +110,7 @@ class DualTrace(DerivedTrace):
             self.values.append(len(out))
             out += replay.run([o])
             if t is not None:
-                out += replay.run([t])
+                out.append(own_memory(replay.run([t])[0], out))
             elif o.dtype.is_floating_point:
                 out.append(functions["_full_like"](out[-1], 0))
         return out
@@ -138,7 +152,14 @@ class BatchTrace(DerivedTrace):
         many = [t for k, t in self.tensors() if self.op.mask & shared_bit(k)]
         self.replay = replay = BatchReplay(self, dict(zip(self.inner.inputs, self.inputs)), many)
         replay.guards(self.inner.graph)
-        return [replay.in_front(t) for t in replay.run(self.inner.visible_outputs)]
+        outputs = self.inner.visible_outputs
+        return [self.for_each(t, o) for t, o in zip(replay.run(outputs), outputs)]
+
+    def for_each(self, t, one):
+        """A result with the samples in front, in memory of its own for each: it may be changed in place."""
+        if t not in self.replay.many:
+            return functions["_contiguous"](self.replay.in_front(t))
+        return functions["_clone"](t) if is_view(t) and not is_view(one) else t
 
     def by_hand(self, cotangents):
         replay = self.replay

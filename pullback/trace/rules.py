@@ -41,6 +41,43 @@ def vjp(outputs, cotangents, wanted, barrier=()):
     return [gradients.get(w) for w in wanted] if wanted_set else []
 
 
+def jvp(graph, outputs, tangents):
+    """Tangents of outputs from those of inputs ({input: tangent}), instruction by instruction."""
+    tangents = dict(tangents)
+    between = {t.source for t in _reachable(outputs)}
+    for i in [i for i in graph.instructions if i in between]:
+        given = [tangents.get(x) if isinstance(x, Tracer) else None for x in i.operands]
+        if not i.op.differentiable or all(t is None for t in given):
+            continue
+        push = getattr(i.op, "jvp", None) or _transposed_rule
+        for o, t in zip(i.outputs, push(i, given)):
+            if t is not None and o.dtype.is_floating_point:
+                tangents[o] = t
+    return [tangents.get(o) for o in outputs]
+
+
+def _transposed_rule(i, tangents):
+    """The tangents of an instruction's outputs: its vjp, as a linear function of the cotangents, transposed."""
+    places = [_placeholder(o) for o in i.outputs]
+    if all(p is None for p in places):
+        return places
+    return transposed(places, i.op.vjp(i, places, [t is not None for t in tangents]), tangents)
+
+
+def _placeholder(o):
+    return o.graph.placeholder(functions["_full_like"], o) if o.dtype.is_floating_point else None
+
+
+def transposed(places, gradients, tangents):
+    """What gradients, as linear functions of the cotangents at `places`, make of tangents. The cotangents' own
+    values take no part."""
+    pairs = [(g, t) for g, t in zip(gradients, tangents) if g is not None and t is not None]
+    if not pairs:
+        return [None] * len(places)
+    found = iter(vjp([g for g, _ in pairs], [t for _, t in pairs], [p for p in places if p is not None]))
+    return [None if p is None else next(found) for p in places]
+
+
 def shared_bit(k):
     """In a mask of inputs or outputs, those from 63 on share the last bit (native/tape/plan.h)."""
     return 1 << min(k, 63)
@@ -138,23 +175,13 @@ class Trace:
         return self.op.vjp_of_composite(self, cotangents)
 
     def push_forward(self, tangents):
-        """Tangents of the visible outputs from those of the wanted inputs (None: zero).
-
-        Forward mode is the transpose of the rule: what the gradients, as linear functions of the cotangents,
-        make of the tangents. The cotangents' own values take no part.
-        """
-        full = functions["_full_like"]
-        places = [
-            self.graph.placeholder(full, o) if o.dtype.is_floating_point else None
-            for o in self.visible_outputs
-        ]
+        """Tangents of the visible outputs from those of the wanted inputs (None: zero)."""
+        if not self.given_by_hand:
+            known = {w: t for w, t in zip(self.wanted(), tangents) if t is not None}
+            return jvp(self.graph, self.visible_outputs, known)
+        places = [_placeholder(o) for o in self.visible_outputs]
         gradients = self.pull_back(places + [None] * len(self.hidden))
-        pairs = [(g, t) for g, t in zip(gradients, tangents) if g is not None]
-        if not pairs:
-            return [None] * len(places)
-        found = vjp([g for g, _ in pairs], [t for _, t in pairs], [p for p in places if p is not None])
-        found = iter(found)
-        return [None if p is None else next(found) for p in places]
+        return transposed(places, gradients, tangents)
 
     def names_of_inputs(self):
         """Torch's name of the parameter that each tensor input came in by."""
