@@ -14,9 +14,10 @@ torch; where they differ from each other in a bit, it is counted as "paths diffe
 A few samples of each op also go through the transformations (transform_checks.py): forward mode, forward over
 reverse, batches, batches of tangents and of gradients, and the variants that change their argument.
 
-Prints one line a kind:  ops 480/508  fail backward 12, ..., missing 6, paths differ 3, and below it one a column
-of what was compared. With --only, the exit code is 1 if a named variant fails anywhere, is missing, has two paths
-or silently cannot be compared.
+Prints one line a kind:  ops 480/508  fail backward 12, ..., missing 6, paths differ 3, and below it one a
+column
+of what was compared. With --only, the exit code is 1 if a named variant fails anywhere, is missing, has two
+paths or silently cannot be compared.
 """
 
 from __future__ import annotations

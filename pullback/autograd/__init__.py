@@ -5,7 +5,7 @@ from importlib import import_module
 from pullback.autograd import anomaly_mode, function, functional, grad_mode, graph, hooks
 from pullback.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from pullback.autograd.backward import backward, grad
-from pullback.autograd.function import Function, once_differentiable
+from pullback.autograd.function import Function, NestedIOFunction, once_differentiable
 from pullback.autograd.grad_mode import (
     enable_grad,
     inference_mode,
@@ -20,6 +20,7 @@ from pullback.autograd.variable import Variable
 
 __all__ = [
     "Function",
+    "NestedIOFunction",
     "Variable",
     "anomaly_mode",
     "backward",

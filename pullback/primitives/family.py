@@ -22,8 +22,8 @@ def fit(g, like):
 
 
 def broadcast(t, like):
-    """A tangent in the shape and dtype of the value that it belongs to: both may broadcast in other cases than
-    the one that is traced."""
+    """A tangent in the shape and dtype of the value that it belongs to: both may broadcast in other cases
+    than the one that is traced."""
     t = functions["expand"](t, like.shape)
     return t if t.dtype == like.dtype else functions["_cast"](t, like.dtype)
 
@@ -60,7 +60,9 @@ class Elementwise(Op):
             if part is not None:
                 total = part if total is None else total + part
         if total is None or sum(isinstance(x, Tracer) for x in i.operands) == 1:
-            return [total if total is None or total.dtype == out.dtype else functions["_cast"](total, out.dtype)]
+            return [
+                total if total is None or total.dtype == out.dtype else functions["_cast"](total, out.dtype)
+            ]
         return [broadcast(total, out)]
 
 
