@@ -224,9 +224,10 @@ uint64_t mask_of(Tangents tangents) {
 // An op that only rearranges its one tensor does the same to the tangent, and views stay views: as long as it does
 // not look at the memory of a tangent that lies there in another way.
 bool passes_tangent(const Application& a, const Var& tangent) {
-  static const Op* as_strided = find_op("as_strided_of_base");
+  static const Op *as_strided = find_op("as_strided_of_base"), *in_place = find_op("as_strided_in_place");
   if (a.op->family != Family::View || a.args.size() != 1) return false;
-  return a.op != as_strided || same_steps(*a.args[0].var->array.meta, *tangent.array.meta);
+  if (a.op != as_strided && a.op != in_place) return true;
+  return same_steps(*a.args[0].var->array.meta, *tangent.array.meta);
 }
 
 // Results and their tangents, by one program: the op's own, joined by what the transpose of its rule makes of
