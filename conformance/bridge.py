@@ -35,7 +35,17 @@ def limit(seconds=SECONDS):
 def under_test(name):
     """The module to score, with the submodules that torch has, where it has them."""
     module = importlib.import_module(name)
-    for sub in ("nn", "nn.functional", "linalg", "fft", "special", "autograd", "autograd.forward_ad", "func", "optim"):
+    for sub in (
+        "nn",
+        "nn.functional",
+        "linalg",
+        "fft",
+        "special",
+        "autograd",
+        "autograd.forward_ad",
+        "func",
+        "optim",
+    ):
         with contextlib.suppress(ImportError):
             importlib.import_module(f"{name}.{sub}")
     return module

@@ -67,4 +67,4 @@ class ModuleTransforms:
         products = np.concatenate(products)
         difference = abs(float(ahead) - products.sum())
         if difference > 1e-9 + 1e-8 * np.abs(products).sum():
-            raise AssertionError(f"not the transpose of reverse mode: {float(ahead):.6g}, {products.sum():.6g}")
+            raise AssertionError(f"not the transpose of reverse: {float(ahead):.6g}, {products.sum():.6g}")

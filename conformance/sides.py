@@ -29,7 +29,7 @@ class Side:
         self.tensors = [t.detach() for t in tensors]
 
     def call(self, *tensors):
-        """The tensors that the function gives for these arguments, with random numbers from the same start."""
+        """The tensors that the function gives, with random numbers from the same start."""
         args, kwargs = filled(self.nest, iter(tensors), self.module.Tensor)
         self.module.manual_seed(0)
         return leaves(self.function(*args, **kwargs), self.module.Tensor)

@@ -141,7 +141,9 @@ class TransformChecker:
         """A batch of some of the tensors, along the first axis or the last, against one sample at a time."""
         m, size = self.module, BATCHES[number % len(BATCHES)]
         for variation in (varied, lambda t: t):
-            columns = [batch_of(t, variation, size) if k in chosen else [t] * size for k, t in enumerate(tensors)]
+            columns = [
+                batch_of(t, variation, size) if k in chosen else [t] * size for k, t in enumerate(tensors)
+            ]
             looped = attempt(lambda: [function(*row) for row in zip(*columns, strict=True)])  # noqa: B023
             if looped and all(len({y.shape for y in ys}) == 1 for ys in zip(*looped, strict=True)):
                 break
@@ -156,7 +158,9 @@ class TransformChecker:
             self.looped[key].update(report)
         for k, (*one_by_one, y) in enumerate(zip(*looped, got, strict=True)):
             expected = side.bridge.numpy(m.stack(one_by_one))
-            close(expected, side.bridge.numpy(y), f"batch of {size} of {list(chosen)}, result {k}", RTOL, ATOL)
+            close(
+                expected, side.bridge.numpy(y), f"batch of {size} of {list(chosen)}, result {k}", RTOL, ATOL
+            )
 
     def _in_place(self, key, theirs, ours):
         tangents, cotangents = directions(theirs)
@@ -200,11 +204,9 @@ def in_place_variants(module, info):
             known = False
         if not known:
             return None
+        functions = [getattr(m.nn.functional, name.rsplit(".")[-1]) for m in (torch, module)]
         return tuple(
-            lambda x, *args, f=getattr(m.nn.functional, name.rsplit(".")[-1]), **kw: f(
-                x.clone(), *args, **{**kw, "inplace": True}
-            )
-            for m in (torch, module)
+            lambda x, *args, f=f, **kw: f(x.clone(), *args, **{**kw, "inplace": True}) for f in functions
         )
     if name.endswith("_") or not hasattr(torch.Tensor, name + "_"):
         return None

@@ -507,7 +507,9 @@ def bernoulli_(self, p=0.5, *, generator=None):
         probabilities = probabilities.expand(self.shape).contiguous()
         t = _core.empty(list(self.shape), self.dtype)
         _core.fill_bernoulli_tensor(t, _of(generator), probabilities)
-        return f["_bernoulli_tensor_drawn_"](self, p, t) if _keeps_history(self, p) else self._take_elements(t)
+        return (
+            f["_bernoulli_tensor_drawn_"](self, p, t) if _keeps_history(self, p) else self._take_elements(t)
+        )
     if not 0 <= p <= 1:
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
     return _fill(self, _core.fill_bernoulli, generator, float(p))

@@ -82,10 +82,12 @@ def float_power_(self, exponent):
     """In-place form of float_power(): of float64 tensors only."""
     if self.dtype is not _core.float64:
         raise RuntimeError(
-            f"the base given to float_power_ has dtype {scalar_name(self.dtype)} but the operation's result requires dtype "
-            "Double\nUse pow_(), or float_power()."
+            f"the base given to float_power_ has dtype {scalar_name(self.dtype)} but the operation's result "
+            "requires dtype Double\nUse pow_(), or float_power()."
         )
-    return f["pow_"](self, exponent.to(_core.float64) if isinstance(exponent, _core.Tensor) else float(exponent))
+    return f["pow_"](
+        self, exponent.to(_core.float64) if isinstance(exponent, _core.Tensor) else float(exponent)
+    )
 
 
 @_method
@@ -93,7 +95,8 @@ def ldexp_(self, other):
     """In-place form of ldexp()."""
     if not self.dtype.is_floating_point:
         raise RuntimeError(
-            f"ldexp can't be cast to the desired output type {scalar_name(self.dtype)}\nUse ldexp(), which gives floats."
+            f"ldexp can't be cast to the desired output type {scalar_name(self.dtype)}\n"
+            "Use ldexp(), which gives floats."
         )
     other = other if isinstance(other, _core.Tensor) else f["_full_like"](self, other)
     return f["mul_"](self, f["pow"](2.0, other))

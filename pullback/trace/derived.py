@@ -87,8 +87,8 @@ def is_view(t):
 
 
 def own_memory(tangent, out):
-    """A tangent that a change in place of its value (the last of `out`) may write to: one that belongs to no other,
-    unless the value is a view in its turn."""
+    """A tangent that a change in place of its value (the last of `out`) may write to: one that belongs to no
+    other, unless the value is a view in its turn."""
     shared = is_view(tangent) and not is_view(out[-1])
     return functions["_clone"](tangent) if shared or any(tangent is o for o in out) else tangent
 
