@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import torch
 from bridge import Bridge, Timeout, attribute, close, close_gradients, explain, leaves, limit
+from module_transforms import COLUMNS, ModuleTransforms
 from op_checks import TorchRefuses, by_torch
 
 INPUTS = 25  # of each mode
+TRANSFORMED = 4  # of these, spread over both modes, go through the transformations
 
 
 def _state(source, side):
@@ -86,11 +89,38 @@ def _check(info, cls, module):
     return compared
 
 
+def _check_transforms(info, cls, module, columns, log):
+    """Enters how each column went. A module without parameters has nothing to batch."""
+    if "Lazy" in info.name:
+        return True
+    samples = [s for s in _samples(info) if next(_built(cls, s, module).parameters(), None) is not None]
+    places = sorted({round(k) for k in np.linspace(0, len(samples) - 1, TRANSFORMED)}) if samples else []
+    if not places:
+        return True
+    for column in COLUMNS:
+        try:
+            for k in places:
+                sample, training = samples[k]
+                with limit():
+                    ModuleTransforms(module, cls, sample, training).compare(column)
+            columns[column]["pass"] += 1
+        except (Exception, Timeout) as e:
+            columns[column]["fail"] += 1
+            log[f"{info.name}:{column}"] = f"sample {k}: {explain(e)}"
+    return not any(key.startswith(info.name + ":") for key in log)
+
+
+def _built(cls, sample, module):
+    made = sample[0].constructor_input
+    ours = Bridge(module)
+    return cls(*ours.to(made.args), **ours.to(made.kwargs))
+
+
 def modules(module, only, skipped=()):
-    """Counts, and a line of explanation for each module that did not simply pass."""
+    """Counts, a line of explanation for each module that did not simply pass, and counts a column."""
     from torch.testing._internal.common_modules import module_db
 
-    counts, log = Counter(), {}
+    counts, log, columns = Counter(), {}, {column: Counter() for column in COLUMNS}
     for info in module_db:
         if only is not None and info.name not in only:
             continue
@@ -100,7 +130,9 @@ def modules(module, only, skipped=()):
             outcome = "missing" if cls is None else "pass" if _check(info, cls, module) else "not comparable"
         except (Exception, Timeout) as e:
             outcome, log[info.name] = "fail", explain(e)
+        if outcome == "pass" and not _check_transforms(info, cls, module, columns, log):
+            outcome = "fail transformed"
         counts[outcome] += 1
         if outcome in ("missing", "not comparable"):
             log[info.name] = outcome
-    return counts, log, {}
+    return counts, log, columns

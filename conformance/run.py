@@ -11,13 +11,13 @@ names the variants that cannot be compared, and why. The first gradient is asked
 engine's own path) and with create_graph (the rules run on live tensors, recorded again). Both must agree with
 torch; where they differ from each other in a bit, it is counted as "paths differ" and listed.
 
-A few samples of each op also go through the transformations (transform_checks.py): forward mode, forward over
-reverse, batches, batches of tangents and of gradients, and the variants that change their argument.
+A few samples of each op also go through the transformations (transform_checks.py, module_transforms.py):
+forward mode, forward over reverse, batches, batches of tangents and of gradients, and the variants that
+change their argument.
 
 Prints one line a kind:  ops 480/508  fail backward 12, ..., missing 6, paths differ 3, and below it one a
-column
-of what was compared. With --only, the exit code is 1 if a named variant fails anywhere, is missing, has two
-paths or silently cannot be compared.
+column of what was compared. With --only, the exit code is 1 if a named variant fails anywhere, is missing,
+has two paths or silently cannot be compared.
 """
 
 from __future__ import annotations

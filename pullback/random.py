@@ -330,7 +330,7 @@ def normal(
     """Normal with given means and standard deviations (numbers or tensors).
 
     Shapes    mean, std -> broadcast(mean, std), or (*size) for two numbers
-    Gradient  none: neither mean nor std is recorded
+    Gradient  zero, for the means and for the standard deviations
     Errors    RuntimeError for a negative std
     Example   >>> import pullback as torch
               >>> torch.normal(torch.zeros(2), 1.0).shape
@@ -358,18 +358,24 @@ def normal(
             "mean, Tensor "
             "std)\n * (float mean, float std, tuple of ints size)"
         )
-    t = empty_like(like[0]) if len(like) == 1 else empty((like[0] + like[1]).shape, dtype=like[0].dtype)
+    shape = like[0].shape if len(like) == 1 else (like[0] + like[1]).shape
+    t = empty(shape, dtype=like[0].dtype)
     _core.fill_normal(t, _of(generator), 0.0, 1.0)
+    given = [x for x in (mean, std) if isinstance(x, Tensor)]
     mean = mean.detach() if isinstance(mean, Tensor) else mean
-    std = std.detach() if isinstance(std, Tensor) else float(std)
-    return finish(t * std + mean, out, False, "normal")
+    std, of_means = (std.detach(), False) if isinstance(std, Tensor) else (float(std), True)
+    t = t * std + mean
+    if _keeps_history(*given):
+        name = "_normal_of_both" if len(given) == 2 else "_normal_of_means" if of_means else "_normal_of_stds"
+        t = f[name](*given, t)
+    return finish(t, out, False, "normal")
 
 
 def bernoulli(input, p=None, *, generator=None, out=None):
     """Ones with the probabilities in `input` (or p everywhere).
 
     Shapes    input (*) -> (*)
-    Gradient  none: the draws are not recorded
+    Gradient  zero
     Errors    RuntimeError for probabilities outside [0, 1]
     Example   >>> import pullback as torch
               >>> torch.bernoulli(torch.tensor([0.0, 1.0]))
@@ -380,7 +386,8 @@ def bernoulli(input, p=None, *, generator=None, out=None):
             f"\"bernoulli_tensor_cpu_p_\" not implemented for '{input.dtype._legacy.removesuffix('Tensor')}'"
         )
     t = _core.empty(list(input.shape), input.dtype)
-    return finish(bernoulli_(t, input if p is None else p, generator=generator), out)
+    bernoulli_(t, input.detach() if p is None else p, generator=generator)
+    return finish(f["_bernoulli_of"](input, t) if _keeps_history(input) else t, out)
 
 
 def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
@@ -424,17 +431,28 @@ def fork_rng(devices=None, enabled=True, **_):
 # ---- in place ----
 
 
+def _is_layered(t):
+    return _core.has_layers() and _core.top_layer(t) is not None
+
+
+def _keeps_history(*tensors):
+    """Whether draws are written down: where a gradient goes back, and where tangents and batches follow."""
+    recorded = _core.is_grad_enabled() and any(t.requires_grad for t in tensors)
+    return recorded or any(_is_layered(t) for t in tensors)
+
+
 def _fill(self, fill, generator, *args, op=None):
     """Overwrites with draws; `op` names the change in the graph, by the fill's own name where it is None."""
     self._check_writable()
     if not self.dtype.is_floating_point and fill in (_core.fill_uniform, _core.fill_normal):
         kernel = "check_uniform_bounds" if fill is _core.fill_uniform else "normal_kernel_cpu"
         raise DtypeError(f"\"{kernel}\" not implemented for '{self.dtype._legacy.removesuffix('Tensor')}'")
-    recorded = self.requires_grad and _core.is_grad_enabled()
+    recorded = _keeps_history(self)
     if self.is_contiguous() and not recorded:
         fill(self.detach(), _of(generator), *args)
         return self
-    t = empty_like(self) if self.is_non_overlapping_and_dense() else _core.empty(list(self.shape), self.dtype)
+    dense = self.is_non_overlapping_and_dense() and not _is_layered(self)
+    t = empty_like(self) if dense else _core.empty(list(self.shape), self.dtype)
     if fill is _core.fill_normal and not self.is_contiguous():
         # Torch draws in blocks of 16 only into contiguous memory, else one after the other.
         flat = t.as_strided((t.numel(),), (1,))
@@ -489,8 +507,9 @@ def bernoulli_(self, p=0.5, *, generator=None):
         probabilities = probabilities.expand(self.shape).contiguous()
         t = _core.empty(list(self.shape), self.dtype)
         _core.fill_bernoulli_tensor(t, _of(generator), probabilities)
-        recorded = _core.is_grad_enabled() and (self.requires_grad or p.requires_grad)
-        return f["_bernoulli_tensor_drawn_"](self, p, t) if recorded else self._take_elements(t)
+        return (
+            f["_bernoulli_tensor_drawn_"](self, p, t) if _keeps_history(self, p) else self._take_elements(t)
+        )
     if not 0 <= p <= 1:
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
     return _fill(self, _core.fill_bernoulli, generator, float(p))

@@ -1,11 +1,10 @@
 #include "tape/transform.h"
 
-#include <algorithm>
 #include <map>
-#include <numeric>
 #include <tuple>
 
 #include "core/small.h"
+#include "tape/views.h"
 
 namespace pb {
 
@@ -42,33 +41,6 @@ bool same_steps(const Meta& a, const Meta& b) {
     if (a.size(k) != 1 && a.stride(k) != b.stride(k)) return false;
   return true;
 }
-
-namespace {
-
-Var permuted(const Var& v, std::span<const int64_t> order) {
-  static const Op* permute = find_op("permute");
-  std::vector<int64_t> ints{static_cast<int64_t>(order.size())};
-  ints.insert(ints.end(), order.begin(), order.end());
-  const Argument args[1] = {{&v, {}}};
-  return apply_one({permute, args, ints, 0});
-}
-
-// A tangent lies in memory as its value does, with the axes in the same order: so what can be viewed in the one can
-// be viewed in the other, and a change in place reaches the views of both.
-Var laid_out_as(const Meta& m, Var tangent) {
-  static const Op* contiguous = find_op("contiguous");
-  if (m.numel == 0 || same_steps(m, *tangent.array.meta)) return tangent;
-  std::vector<int64_t> order(m.ndim), back(m.ndim);
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int64_t a, int64_t b) { return m.stride(a) > m.stride(b); });
-  for (int k = 0; k < m.ndim; ++k) back[order[k]] = k;
-  const Var ordered = permuted(tangent, order);
-  const Argument args[1] = {{&ordered, {}}};
-  return permuted(apply_one({contiguous, args, {}, 0}), back);
-}
-
-}  // namespace
 
 Var dual(Ref<Level> level, Var value, Var tangent) {
   tangent = laid_out_as(*value.array.meta, std::move(tangent));
@@ -224,9 +196,10 @@ uint64_t mask_of(Tangents tangents) {
 // An op that only rearranges its one tensor does the same to the tangent, and views stay views: as long as it does
 // not look at the memory of a tangent that lies there in another way.
 bool passes_tangent(const Application& a, const Var& tangent) {
-  static const Op* as_strided = find_op("as_strided_of_base");
+  static const Op *as_strided = find_op("as_strided_of_base"), *in_place = find_op("as_strided_in_place");
   if (a.op->family != Family::View || a.args.size() != 1) return false;
-  return a.op != as_strided || same_steps(*a.args[0].var->array.meta, *tangent.array.meta);
+  if (a.op != as_strided && a.op != in_place) return true;
+  return same_steps(*a.args[0].var->array.meta, *tangent.array.meta);
 }
 
 // Results and their tangents, by one program: the op's own, joined by what the transpose of its rule makes of
@@ -291,12 +264,6 @@ void change_batched(const Application& a, Stripped& s) {
   try {
     change({&op, s.args(), a.ints, a.symbolic}, self->value);
   } catch (const NoBatchRule&) { g_refuse_batch("an in-place operation has no rule for batches"); }
-}
-
-void copy_into(Var& to, const Var& from) {
-  static const Op* copy = find_op("copy");
-  const Argument pair[2] = {{&to, {}}, {&from, {}}};
-  change({copy, pair, {}, 0}, to);
 }
 
 Var copy_for_saving(const Var& v) {

@@ -1,8 +1,20 @@
 #include "tape/views.h"
 
+#include <algorithm>
+#include <numeric>
+
 #include "tape/transform.h"
 
 namespace pb {
+
+void copy_into(Var& to, const Var& from) {
+  static const Op* copy = find_op("copy");
+  const Argument pair[2] = {{&to, {}}, {&from, {}}};
+  if (Ref<Node> node = apply_in_place({copy, pair, {}, 0})) {
+    to.node = std::move(node);
+    to.nr = 0;
+  }
+}
 
 namespace {
 
@@ -60,26 +72,34 @@ Array with_samples(const Array& one, const Array& samples) {
 Var zeros_laid_out(const Meta& m, const Var& like) {
   const ValueLayer* l = layer_of(like);
   if (l && l->level->kind == LayerKind::Dual) return zeros_laid_out(m, l->value);
+  int64_t low = 0, high = 0;
+  m.extent(low, high);
   if (!l) {
-    Var z;
-    z.array = Array::allocate(m.is_dense ? Meta::intern(m.dtype, m.shape(), m.strides())
-                                         : Meta::contiguous(m.dtype, m.shape()));
-    fill_elements(z.array, Scalar::of_int(0));
-    return z;
+    const int64_t elements[1] = {high - low};
+    const Array block = Array::allocate(Meta::contiguous(m.dtype, elements));
+    fill_elements(block, Scalar::of_int(0));
+    return {{block.storage, Meta::intern(m.dtype, m.shape(), m.strides()), block.offset - low}, nullptr, 0};
   }
-  std::vector<int64_t> shape{l->level->size}, strides{m.numel};
+  std::vector<int64_t> shape{l->level->size}, strides{high - low};
   shape.insert(shape.end(), m.shape().begin(), m.shape().end());
   strides.insert(strides.end(), m.strides().begin(), m.strides().end());
   return batched(l->level, zeros_laid_out(*Meta::intern(m.dtype, shape, strides), l->value));
+}
+
+Var permuted(const Var& v, std::span<const int64_t> order) {
+  static const Op* permute = find_op("permute");
+  std::vector<int64_t> ints{static_cast<int64_t>(order.size())};
+  ints.insert(ints.end(), order.begin(), order.end());
+  const Argument args[1] = {{&v, {}}};
+  return apply_one({permute, args, ints, 0});
 }
 
 // The part of a tangent that belongs to a view of its value.
 Var tangent_of_view(const Var& base, const Var& tangent, const Array& view) {
   if (!same_steps(*base.array.meta, *tangent.array.meta)) {
     fail(ErrorKind::Runtime,
-         "a view of a tensor with a tangent was changed in place, and the tensor's elements lie apart in "
-         "memory\n",
-         "Give make_dual() a tensor that is contiguous.");
+         "a view of a tensor with a tangent was changed in place, but elements of the tensor share memory\n",
+         "Give make_dual() a clone() of it.");
   }
   const Array part{tangent.array.storage, view.meta, tangent.array.offset + view.offset - base.array.offset};
   return viewed(tangent, part);
@@ -91,17 +111,31 @@ Var rebased_tangent(const Var& base, const Var* tangent, const Array& view, cons
     return rebased(*tangent, changed);
   const Var whole = tangent ? *tangent : zeros_laid_out(*base.array.meta, changed);
   Var part = tangent_of_view(base, whole, view);
-  static const Op* copy = find_op("copy");
-  const Argument pair[2] = {{&part, {}}, {&changed, {}}};
-  const Application a{copy, pair, {}, 0};
-  if (Ref<Node> node = apply_in_place(a)) {
-    part.node = std::move(node);
-    part.nr = 0;
-  }
+  copy_into(part, changed);
   return rebased(whole, part);
 }
 
 }  // namespace
+
+Var laid_out_as(const Meta& m, Var tangent) {
+  static const Op* contiguous = find_op("contiguous");
+  if (m.numel == 0 || same_steps(m, *tangent.array.meta)) return tangent;
+  bool overlaps = false;
+  for (int k = 0; k < m.ndim; ++k) overlaps |= m.size(k) > 1 && m.stride(k) == 0;
+  if (!m.is_dense && !overlaps) {
+    Var placed = zeros_laid_out(m, tangent);
+    copy_into(placed, tangent);
+    return placed;
+  }
+  std::vector<int64_t> order(m.ndim), back(m.ndim);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return m.stride(a) > m.stride(b); });
+  for (int k = 0; k < m.ndim; ++k) back[order[k]] = k;
+  const Var ordered = permuted(tangent, order);
+  const Argument args[1] = {{&ordered, {}}};
+  return permuted(apply_one({contiguous, args, {}, 0}), back);
+}
 
 Var viewed(const Var& base, const Array& view) {
   const ValueLayer* l = layer_of(base);

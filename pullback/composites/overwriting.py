@@ -41,6 +41,20 @@ composite(
 )
 in_place_form("_bernoulli_tensor_drawn", ops["bernoulli_tensor_drawn"])
 
+# Draws that are a tensor of their own. Their gradient by what they were drawn with is zero too.
+for _name, _parameters, _node in (
+    ("normal_of_means", "Tensor mean", "NormalBackward1!"),
+    ("normal_of_stds", "Tensor std", "NormalBackward2!"),
+    ("normal_of_both", "Tensor mean, Tensor std", "NormalBackward3!"),
+    ("bernoulli_of", "Tensor input", "BernoulliBackward0!"),
+):
+    composite(
+        f"{_name}({_parameters}, Tensor noise)",
+        lambda *given: f["_clone"](given[-1]),
+        node=_node,
+        expose_as=f"_{_name}",
+    )
+
 # ---- truth values, as numbers of the tensor's type: constant wherever they do not jump ----
 
 _QUESTIONS = {

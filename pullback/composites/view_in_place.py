@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pullback.composites.shape import wrap
 from pullback.primitives.family import view
-from pullback.primitives.registry import ANY, methods
+from pullback.primitives.registry import ANY, methods, ops
 from pullback.trace.tracer import functions as f
 
 view(
@@ -40,6 +40,16 @@ for _kind, _number in (("all", 3), ("several", 5)):
         node=f"SqueezeBackward{_number}!",
         dtypes=ANY,
     )
+
+
+view(
+    "as_strided_of_base(Tensor input, size[] size, size[] stride, size offset, size[] base_stride=[])",
+    ops["as_strided_of_base"].transpose,
+    name="as_strided_in_place",
+    expose_as="_as_strided_in_place",
+    node="AsStridedBackward1!",
+    dtypes=ANY,
+)
 
 
 def _method(function):
@@ -79,6 +89,16 @@ def squeeze_(self, dim=None):
     given = [wrap(d, n) for d in (dim if several else (dim,))]
     squeezed = f["_squeeze_several_in_place" if several else "_squeeze_in_place"]
     return self._become(squeezed(self, [d for d in given if n and self.size(d) == 1]))
+
+
+@_method
+def as_strided_(self, size, stride, storage_offset=None):
+    """In-place form of as_strided()."""
+    if storage_offset is None:
+        storage_offset = self.storage_offset()
+    view = self.as_strided(size, stride, storage_offset)  # checks the bounds
+    offset = view.storage_offset() - self.storage_offset()
+    return self._become(f["_as_strided_in_place"](self, tuple(size), tuple(stride), offset, self.stride()))
 
 
 methods["swapaxes_"] = methods["swapdims_"] = transpose_

@@ -350,8 +350,10 @@ def index_put(b, i, x, indices, values, accumulate):
 
 @rule("take")
 def take(b, i, x, index):
-    index = b.in_front(index)
-    flat = f["reshape"](b.in_front(x), (b.size, b.in_front(x).numel() // b.size))
+    x, index = b.in_front(x), b.in_front(index)
+    count = x.numel() // b.size
+    flat = f["reshape"](x, (b.size, count))
+    index = f["where"](index < 0, index + count, index)
     found = f["gather"](flat, 1, f["reshape"](index, (b.size, index.numel() // b.size)))
     return f["reshape"](found, index.shape)
 

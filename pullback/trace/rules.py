@@ -57,8 +57,7 @@ def jvp(graph, outputs, tangents):
 
 
 def _transposed_rule(i, tangents):
-    """The tangents of an instruction's outputs: its vjp, as a linear function of the cotangents,
-    transposed."""
+    """The tangents of an instruction's outputs: its vjp, linear in the cotangents, transposed."""
     places = [_placeholder(o) for o in i.outputs]
     if all(p is None for p in places):
         return places
@@ -70,8 +69,9 @@ def _placeholder(o):
 
 
 def transposed(places, gradients, tangents):
-    """What gradients, as linear functions of the cotangents at `places`, make of tangents. The cotangents'
-    own values take no part."""
+    """What gradients, as linear functions of the cotangents at `places`, make of tangents.
+
+    The cotangents' own values take no part."""
     pairs = [(g, t) for g, t in zip(gradients, tangents) if g is not None and t is not None]
     if not pairs:
         return [None] * len(places)
