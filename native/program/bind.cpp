@@ -106,7 +106,8 @@ Ref<Bound> Binder::bind() {
   store_in_place();
   close_group();
   finish_outputs();
-  for (size_t e = 0; e < p_.ints.size(); ++e) bound_->sizes_.push_back(evaluate(static_cast<int32_t>(e)));
+  if (!p_.ints.empty()) evaluate(static_cast<int32_t>(p_.ints.size()) - 1);
+  bound_->sizes_.assign(sizes_.begin(), sizes_.end());
   plan_arena();
   find_donors();
   bound_->unlocks_ = !bound_->kernels_.empty();
@@ -115,20 +116,28 @@ Ref<Bound> Binder::bind() {
   return bound_;
 }
 
-// Can the expression be worked out from what is bound so far?
-bool Binder::is_known(int32_t expression) const {
-  const IntExpr& e = p_.ints[expression];
-  using K = IntExpr::Kind;
-  if (e.kind == K::Const || e.kind == K::Param) return true;
-  if (e.kind == K::Size || e.kind == K::Numel) return static_cast<bool>(metas_[e.a]);
-  return is_known(static_cast<int32_t>(e.a)) && is_known(static_cast<int32_t>(e.b));
+// Which expressions can be worked out from what is bound so far?
+Binder::List<bool> Binder::known() const {
+  List<bool> out(&arena_);
+  out.reserve(p_.ints.size());
+  for (const IntExpr& e : p_.ints) {
+    using K = IntExpr::Kind;
+    if (e.kind == K::Const || e.kind == K::Param) out.push_back(true);
+    else if (e.kind == K::Size || e.kind == K::Numel) out.push_back(static_cast<bool>(metas_[e.a]));
+    else out.push_back(out[e.a] && out[e.b]);
+  }
+  return out;
 }
 
 // Those guards, that is, which can be asked yet.
 bool Binder::guards_hold() const {
+  if (p_.guards.empty()) return true;
+  const List<bool> known = this->known();
+  List<int64_t> sizes(&arena_);  // not sizes_: some of these may change yet
+  work_out(sizes, p_.ints.size());
   return std::all_of(p_.guards.begin(), p_.guards.end(), [&](const Guard& g) {
-    if (!is_known(g.lhs) || !is_known(g.rhs)) return true;
-    const int64_t a = evaluate(g.lhs), b = evaluate(g.rhs);
+    if (!known[g.lhs] || !known[g.rhs]) return true;
+    const int64_t a = sizes[g.lhs], b = sizes[g.rhs];
     switch (g.relation) {
       case Guard::Relation::Eq: return (a == b) == g.expected;
       case Guard::Relation::Ne: return (a != b) == g.expected;
@@ -138,8 +147,18 @@ bool Binder::guards_hold() const {
   });
 }
 
-int64_t Binder::evaluate(int32_t expression) const {
-  const IntExpr& e = p_.ints[expression];
+// Of an expression whose values are bound. Those before it are bound then too (Program::verify).
+int64_t Binder::evaluate(int32_t expression) {
+  work_out(sizes_, static_cast<size_t>(expression) + 1);
+  return sizes_[expression];
+}
+
+// The first `count` expressions, of which some may be in the list.
+void Binder::work_out(List<int64_t>& sizes, size_t count) const {
+  while (sizes.size() < count) sizes.push_back(worked_out(p_.ints[sizes.size()], sizes));
+}
+
+int64_t Binder::worked_out(const IntExpr& e, std::span<const int64_t> before) const {
   using K = IntExpr::Kind;
   switch (e.kind) {
     case K::Const: return e.a;
@@ -148,7 +167,7 @@ int64_t Binder::evaluate(int32_t expression) const {
     case K::Param: return params_[e.a];
     default: break;
   }
-  const int64_t a = evaluate(static_cast<int32_t>(e.a)), b = evaluate(static_cast<int32_t>(e.b));
+  const int64_t a = before[e.a], b = before[e.b];
   switch (e.kind) {
     case K::Add: return a + b;
     case K::Sub: return a - b;
@@ -163,7 +182,7 @@ int64_t Binder::evaluate(int32_t expression) const {
   }
 }
 
-Binder::List<int64_t> Binder::evaluate(const std::vector<Param>& params) const {
+Binder::List<int64_t> Binder::evaluate(const std::vector<Param>& params) {
   List<int64_t> out(&arena_);
   out.reserve(params.size());
   for (const Param& p : params) out.push_back(p.symbolic ? evaluate(static_cast<int32_t>(p.value)) : p.value);

@@ -24,10 +24,12 @@ class Binder {
   };
   struct Lowering;       // the open group turned into a step (group.cpp)
 
-  bool is_known(int32_t expression) const;
+  List<bool> known() const;
   bool guards_hold() const;
-  int64_t evaluate(int32_t expression) const;
-  List<int64_t> evaluate(const std::vector<Param>& params) const;
+  int64_t evaluate(int32_t expression);
+  List<int64_t> evaluate(const std::vector<Param>& params);
+  void work_out(List<int64_t>& sizes, size_t count) const;
+  int64_t worked_out(const IntExpr& e, std::span<const int64_t> before) const;
   Operand operand(int32_t value) const;
   const Metas& results_of(const Instruction& i, std::span<const int64_t> ints);
   bool in_group(int32_t value) const;
@@ -72,6 +74,7 @@ class Binder {
   List<int32_t> group_of_{&arena_};  // instruction -> 1 while its result is in the open group
   List<Operand> operands_{&arena_};
   Metas inferred_;
+  List<int64_t> sizes_{&arena_};  // of the first expressions, as many as were asked for
   int32_t current_ = 0;
 };
 

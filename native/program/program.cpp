@@ -16,6 +16,7 @@ void Program::verify() const {
       defined[v] = true;
     }
   }
+  int64_t sized = 0;  // expressions before this one can be worked out where we are
   for (size_t k = 0; k < instructions.size(); ++k) {
     const Instruction& i = instructions[k];
     for (int32_t v : i.in) {
@@ -24,9 +25,18 @@ void Program::verify() const {
              ", which is not defined yet");
     }
     for (const Param& p : i.params) {
-      if (p.symbolic && (p.value < 0 || p.value >= static_cast<int64_t>(ints.size())))
+      if (!p.symbolic) continue;
+      if (p.value < 0 || p.value >= static_cast<int64_t>(ints.size()))
         fail(ErrorKind::Value, "program: instruction ", k, " (", i.op->name,
              ") has a parameter without expression");
+      // Up to the one asked for, so that expressions can be worked out in order.
+      for (; sized <= p.value; ++sized) {
+        const IntExpr& e = ints[sized];
+        const bool of_value = e.kind == IntExpr::Kind::Size || e.kind == IntExpr::Kind::Numel;
+        if (of_value && (e.a < 0 || e.a >= static_cast<int64_t>(values.size()) || !defined[e.a]))
+          fail(ErrorKind::Value, "program: instruction ", k, " (", i.op->name, ") needs the size of %", e.a,
+               ", which is not defined yet");
+      }
     }
     if (i.op->family == Family::Elementwise && (!i.op->block || i.in.size() != i.op->block->arity))
       fail(ErrorKind::Value, "program: instruction ", k, " (", i.op->name, ") has ", i.in.size(),

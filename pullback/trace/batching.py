@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pullback.trace import signature as sig
 from pullback.trace.rules import Replay
-from pullback.trace.sizes import FOLD, NUMEL, PARAM, SIZE, Size
+from pullback.trace.sizes import SIZE
 from pullback.trace.tracer import DTYPES, functions
 
 
@@ -46,18 +46,11 @@ class BatchReplay(Replay):
         self.many.add(t)
         return t
 
-    def integer(self, e):
-        if isinstance(e, Size) and e.kind in (SIZE, NUMEL):
-            t = self.new[e.a]
-            lead = t in self.many
-            if e.kind == SIZE:
-                return t.size(e.b + lead)
-            return t.numel() // self.size if lead else t.numel()
-        if not isinstance(e, Size) or e.kind == PARAM:
-            return super().integer(e)
-        a, b = self.integer(e.a), self.integer(e.b)
-        hint = FOLD[e.kind](*(x.hint if isinstance(x, Size) else x for x in (a, b)))
-        return Size(self.trace.graph, e.kind, a, b, hint)
+    def size_of(self, kind, t, axis):
+        """Of one sample."""
+        if t not in self.many:
+            return super().size_of(kind, t, axis)
+        return t.size(axis + 1) if kind == SIZE else t.numel() // self.size
 
     # ---- what rules use ----
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pullback import _core
-from pullback.trace.sizes import CONST, NUMEL, PARAM, SIZE, Size
+from pullback.trace.sizes import CONST, PARAM, SIZE, Size, work_out
 from pullback.trace.tracer import FLOAT, N_CONST, N_INPUT, N_SIZE, Number, Tracer
 
 V_INPUT, V_RESULT, V_NUMBER = range(3)
@@ -27,6 +27,7 @@ class Lowering:
         }
         self.value_of: dict = {}
         self.int_of: dict = {}
+        self.sizes: dict = {}  # expressions that are written down already
         self.number_of: dict = {}
         for k, t in enumerate(inputs):
             if t is not None:
@@ -54,7 +55,7 @@ class Lowering:
                 continue
             if t.source is None:
                 raise RuntimeError("a program reads a value that is not among its inputs")
-            missing = [d for d in dependencies(t.source) if d not in self.value_of]
+            missing = [d for d in dependencies(t.source, self.sizes) if d not in self.value_of]
             if missing:
                 stack.extend(missing)
                 continue
@@ -72,22 +73,19 @@ class Lowering:
         self.spec["instructions"].append((i.op.handle, operands, params, first, len(i.outputs)))
 
     def integer(self, e) -> int:
+        return work_out(e, self._plain_integer, self._int_row, self.sizes)
+
+    def _plain_integer(self, e) -> int:
         if not isinstance(e, Size):
-            key, row = ("const", e), lambda: (CONST, e, 0)
-        elif e.kind == SIZE:
-            v = self.value(e.a)
-            key, row = (SIZE, v, e.b), lambda: (SIZE, v, e.b)
-        elif e.kind == NUMEL:
-            v = self.value(e.a)
-            key, row = (NUMEL, v), lambda: (NUMEL, v, 0)
-        elif e.kind == PARAM:
-            key, row = (PARAM, e.a), lambda: (PARAM, e.a, 0)
-        else:
-            a, b = self.integer(e.a), self.integer(e.b)
-            key, row = (e.kind, a, b), lambda: (e.kind, a, b)
-        if key not in self.int_of:
-            self.int_of[key] = self._add("ints", row())
-        return self.int_of[key]
+            return self._int_row(CONST, e, 0)
+        if e.kind == PARAM:
+            return self._int_row(PARAM, e.a, 0)
+        return self._int_row(e.kind, self.value(e.a), e.b if e.kind == SIZE else 0)
+
+    def _int_row(self, *row) -> int:
+        if row not in self.int_of:
+            self.int_of[row] = self._add("ints", row)
+        return self.int_of[row]
 
     def number(self, n) -> int:
         if n in self.number_of:
@@ -112,39 +110,37 @@ class Lowering:
         return _core.program(self.spec)
 
 
-def size_sources(e) -> list:
-    """The values whose sizes an expression needs."""
-    found: list = []
-    _size_sources(e, found)
+def size_sources(e, known=()) -> list:
+    """The values whose sizes an expression needs, apart from those of `known` parts."""
+    found, seen, stack = [], set(), [e]
+    while stack:
+        x = stack.pop()
+        if not isinstance(x, Size) or x in known or x in seen:
+            continue
+        seen.add(x)
+        if isinstance(x.a, Tracer):
+            found.append(x.a)
+        else:
+            stack += (x.b, x.a)
     return found
 
 
-def _size_sources(e, found):
-    if not isinstance(e, Size):
-        return
-    if isinstance(e.a, Tracer):
-        found.append(e.a)
-    else:
-        _size_sources(e.a, found)
-        _size_sources(e.b, found)
-
-
-def _number_sources(n, found):
+def _number_sources(n, known) -> list:
     if n.op == N_SIZE:
-        _size_sources(n.a, found)
-    elif n.op not in (N_CONST, N_INPUT):
-        _number_sources(n.a, found)
-        _number_sources(n.b, found)
+        return size_sources(n.a, known)
+    if n.op in (N_CONST, N_INPUT):
+        return []
+    return _number_sources(n.a, known) + _number_sources(n.b, known)
 
 
-def dependencies(instruction):
-    """Values whose elements or sizes an instruction needs."""
+def dependencies(instruction, known=()) -> list:
+    """Values whose elements or sizes an instruction needs; what `known` sizes need is there already."""
     found = [x for x in instruction.operands if isinstance(x, Tracer)]
     for x in instruction.operands:
         if isinstance(x, Number):
-            _number_sources(x, found)
+            found += _number_sources(x, known)
     for p in instruction.ints:
-        _size_sources(p, found)
+        found += size_sources(p, known)
     return found
 
 

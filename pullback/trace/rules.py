@@ -5,7 +5,7 @@ from __future__ import annotations
 from pullback import _core
 from pullback.trace import signature as sig
 from pullback.trace.program import Lowering, dependencies, element_reads, is_constant, size_sources
-from pullback.trace.sizes import FOLD, PARAM, SIZE, Size
+from pullback.trace.sizes import FOLD, PARAM, SIZE, Size, size, work_out
 from pullback.trace.tracer import DTYPES, N_CONST, N_INPUT, N_SIZE, Graph, Number, Tracer, functions, param
 
 
@@ -279,6 +279,7 @@ class Replay:
 
     def __init__(self, trace, new):
         self.trace, self.new = trace, new
+        self.sizes: dict = {}  # copies of expressions
 
     def run(self, outputs):
         stack = list(reversed(outputs))
@@ -287,7 +288,7 @@ class Replay:
             if t in self.new:
                 stack.pop()
                 continue
-            missing = [x for x in dependencies(t.source) if x not in self.new]
+            missing = [x for x in dependencies(t.source, self.sizes) if x not in self.new]
             if missing:
                 stack.extend(missing)
                 continue
@@ -303,7 +304,7 @@ class Replay:
         """What held for the sizes of the original must hold for the copy."""
         for relation, a, b, answer in graph.guards:
             for e in (a, b):
-                self.run(size_sources(e))
+                self.run(size_sources(e, self.sizes))
             self.trace.graph.guards.append((relation, self.integer(a), self.integer(b), answer))
 
     def operand(self, x):
@@ -322,16 +323,19 @@ class Replay:
         return Number(g, n.op, self.number(n.a), self.number(n.b), n.kind)
 
     def integer(self, e):
+        return work_out(e, self.plain_integer, self.joined, self.sizes)
+
+    def joined(self, kind, a, b):
+        hint = FOLD[kind](*(x.hint if isinstance(x, Size) else x for x in (a, b)))
+        return size(self.trace.graph, kind, a, b, hint)
+
+    def plain_integer(self, e):
         if not isinstance(e, Size):
             return e
-        if e.kind == PARAM:
-            return self.trace.ints[e.a]
-        if isinstance(e.a, Tracer):
-            t = self.new[e.a]
-            return t.size(e.b) if e.kind == SIZE else t.numel()
-        a, b = self.integer(e.a), self.integer(e.b)
-        hint = FOLD[e.kind](*(x.hint if isinstance(x, Size) else x for x in (a, b)))
-        return Size(self.trace.graph, e.kind, a, b, hint)
+        return self.trace.ints[e.a] if e.kind == PARAM else self.size_of(e.kind, self.new[e.a], e.b)
+
+    def size_of(self, kind, t, axis):
+        return t.size(axis) if kind == SIZE else t.numel()
 
 
 def _reachable(outputs):

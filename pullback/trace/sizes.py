@@ -27,6 +27,7 @@ class Size(Symbolic):
 
     `hint` is its value for the metas that caused the trace. Arithmetic makes new expressions; a comparison
     answers for the hint and records a guard, so that the program is used only where the answer is the same.
+    Made by `size`, so that equal expressions of one graph are the same object.
     """
 
     __slots__ = ("a", "b", "graph", "hint", "kind")
@@ -38,10 +39,10 @@ class Size(Symbolic):
         ha, hb = (x.hint if isinstance(x, Size) else x for x in (a, b))
         if not isinstance(ha, int) or not isinstance(hb, int):
             return NotImplemented
-        return Size(self.graph, kind, a, b, FOLD[kind](ha, hb))
+        return size(self.graph, kind, a, b, FOLD[kind](ha, hb))
 
     def __add__(self, other):
-        return self if other == 0 and isinstance(other, int) else self._join(ADD, self, other)
+        return self if isinstance(other, int) and other == 0 else self._join(ADD, self, other)
 
     def __radd__(self, other):
         return self + other
@@ -118,3 +119,39 @@ class Size(Symbolic):
 
     def __repr__(self):
         return f"Size({self.hint})"
+
+
+def size(graph, kind, a, b, hint) -> Size:
+    """The expression `a kind b` of a graph."""
+    if kind in (SIZE, NUMEL):
+        key = (kind, id(a), b)
+    else:
+        key = (kind, size_key(a), size_key(b))
+    if key not in graph.sizes:
+        graph.sizes[key] = Size(graph, kind, a, b, hint)
+    return graph.sizes[key]
+
+
+def size_key(x):
+    """What tells integers and expressions of a graph apart, in a dictionary: never a nest of tuples."""
+    return ("size", id(x)) if isinstance(x, Size) else x
+
+
+def work_out(e, leaf, join, done):
+    """An expression from its leaves upwards: leaf(what is no sum or product), join(kind, a, b).
+
+    `done` keeps what is known. No recursion: the bounds of the last of n pieces are n sums deep.
+    """
+    stack = [e] if isinstance(e, Size) else []
+    while stack:
+        x = stack[-1]
+        parts = (x.a, x.b) if x.kind >= ADD else ()
+        missing = [y for y in parts if isinstance(y, Size) and y not in done]
+        if missing and x not in done:
+            stack.extend(missing)
+            continue
+        if x not in done:
+            known = [done[y] if isinstance(y, Size) else leaf(y) for y in parts]
+            done[x] = join(x.kind, *known) if parts else leaf(x)
+        stack.pop()
+    return done[e] if isinstance(e, Size) else leaf(e)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pullback import _core
 from pullback.trace import signature as sig
-from pullback.trace.sizes import NUMEL, PARAM, SIZE, Size, Symbolic
+from pullback.trace.sizes import NUMEL, PARAM, SIZE, Size, Symbolic, size, size_key
 
 DTYPES = [
     _core.bool,
@@ -90,6 +90,7 @@ class Graph:
     def __init__(self):
         self.instructions: list[Instruction] = []
         self.guards: list[tuple] = []
+        self.sizes: dict = {}  # each distinct expression, see sizes.size
         self._seen: dict = {}
 
     def input(self, meta, index) -> Tracer:
@@ -99,7 +100,7 @@ class Graph:
         if isinstance(x, Number):
             return x
         if isinstance(x, Size):
-            key = ("size", _int_key(x))
+            key = size_key(x)
             made = lambda: Number(self, N_SIZE, x, None, INT, 0)  # noqa: E731
         else:
             key = ("const", type(x), repr(x))
@@ -110,7 +111,7 @@ class Graph:
 
     def record(self, op, operands, ints) -> list[Tracer]:
         operands = [x if isinstance(x, Tracer) else self.number_of(x) for x in operands]
-        key = (op.handle, tuple(map(id, operands)), tuple(_int_key(i) for i in ints))
+        key = (op.handle, tuple(map(id, operands)), tuple(map(size_key, ints)))
         if key not in self._seen:
             metas = [x.meta if isinstance(x, Tracer) else (x.kind,) for x in operands]
             results = _core.infer(op.handle, metas, [i.hint if isinstance(i, Size) else i for i in ints])
@@ -129,13 +130,6 @@ class Graph:
         i.outputs = [Tracer(self, meta, i, 0)]
         self.instructions.append(i)
         return i.outputs[0]
-
-
-def _int_key(i):
-    if not isinstance(i, Size):
-        return i
-    a = id(i.a) if isinstance(i.a, Tracer) else _int_key(i.a)
-    return (i.kind, a, _int_key(i.b) if i.b is not None else None)
 
 
 class Tracer(Symbolic):
@@ -168,13 +162,13 @@ class Tracer(Symbolic):
         if axis is None:
             return self.shape
         axis = axis % self.ndim
-        return Size(self.graph, SIZE, self, axis, self.meta[1][axis])
+        return size(self.graph, SIZE, self, axis, self.meta[1][axis])
 
     def numel(self):
         n = 1
         for s in self.meta[1]:
             n *= s
-        return Size(self.graph, NUMEL, self, None, n)
+        return size(self.graph, NUMEL, self, None, n)
 
     def __getattr__(self, name):
         function = functions.get(name)
@@ -244,7 +238,7 @@ def graph_of(values):
 
 
 def param(graph, index, hint) -> Size:
-    return Size(graph, PARAM, index, None, hint)
+    return size(graph, PARAM, index, None, hint)
 
 
 def apply_traced(op, values):
