@@ -56,7 +56,7 @@ class ModuleTransforms:
             close(expected, self.ours.numpy(y), f"result {k} of {MODELS} models", 1e-6, 1e-8)
 
     def forward_mode(self):
-        """<gradient, tangent> by reverse mode and the derivative in the direction of the tangent are equal."""
+        """The derivative in a direction, by forward mode and by reverse mode."""
         m = self.module
         params, buffers = self.state(0)
         m.manual_seed(9)

@@ -228,13 +228,13 @@ def attempt(function):
 
 def directions(theirs):
     """Random tangents of the wanted arguments, and cotangents of the results that torch gives."""
-    if not theirs.wanted:
+    if not theirs.wanted or any(theirs.tensors[k].dtype != torch.float64 for k in theirs.wanted):
         raise NotComparable
     out = attempt(lambda: theirs.call(*theirs.among(theirs.start())))
     if out is None or not any(o.requires_grad for o in out):
         raise NotComparable
     torch.manual_seed(7)
-    tangents = [torch.randn(theirs.tensors[k].shape, dtype=torch.float64) for k in theirs.wanted]
+    tangents = [torch.randn(theirs.tensors[k].shape, dtype=theirs.tensors[k].dtype) for k in theirs.wanted]
     return tangents, [torch.randn_like(o) if o.requires_grad else None for o in out]
 
 

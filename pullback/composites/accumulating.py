@@ -5,7 +5,6 @@ from __future__ import annotations
 from pullback import _core
 from pullback.composites.elementwise_more import in_place_form, scalar_name
 from pullback.composites.linalg import _check_addmv, _check_addr
-from pullback.composites.second_names import SECOND_NAMES
 from pullback.primitives.registry import methods, public
 from pullback.trace.tracer import functions as f
 
@@ -103,9 +102,3 @@ def ldexp_(self, other):
 
 
 public["ldexp_"] = ldexp_
-
-for _second, _first in SECOND_NAMES.items():
-    if _first + "_" in methods and _second + "_" not in methods:
-        methods[_second + "_"] = methods[_first + "_"]
-    if _first + "_" in public and _second + "_" not in public:
-        public[_second + "_"] = public[_first + "_"]

@@ -20,7 +20,6 @@ CASES = {label: call for label, *call in graph_cases.all_cases()}
 ELSEWHERE = {
     "__rmod__#1": "torch has no rule for number % tensor, and names the node so",
     "nn.functional.embedding#3": "max_norm is not supported",
-    "inplace as_strided_#1": "as_strided_ is not there",
     "inplace logical_not_/logical_not_in_place:0": "torch keeps the history of the value that is gone",
     "inplace logical_and_/logical_and_in_place:0": "torch keeps the history of the value that is gone",
     "inplace logical_or_/logical_or_in_place:0": "torch keeps the history of the value that is gone",

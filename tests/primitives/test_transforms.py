@@ -12,6 +12,7 @@ from pullback.func import jvp, not_vectorised, vmap
 # on memory as it lies.
 LOOPED = {
     "as_strided_of_base",
+    "as_strided_in_place",
     "masked_scatter",
     "masked_select_at",
     "as_strided_backward",
