@@ -14,10 +14,7 @@ LOOPED = {
     "as_strided_of_base",
     "masked_scatter",
     "masked_select_at",
-    "as_strided_backward",
-    "as_strided_take",
     "copy_slices",
-    "zero_slices",
 }
 
 
