@@ -87,9 +87,20 @@ def _seed(seed: int) -> int:
 before_use: list = []  # called before each draw: vmap has a say in it
 
 
-def _of(generator):
+def own_numbers(shape, dtype):
+    """(What a program sees, the memory of all samples behind it) where samples draw numbers apart; None
+    elsewhere. Replaced by vmap."""
+    return None
+
+
+def check_allowed():
+    """To be called before numbers are drawn: vmap may forbid it."""
     for check in before_use:
         check()
+
+
+def _of(generator):
+    check_allowed()
     if generator is None:
         return default_generator._native
     if not isinstance(generator, Generator):
@@ -142,8 +153,21 @@ def _filled(name, t, fill, generator, *args, out=None, requires_grad=False):
     if not t.dtype.is_floating_point and fill in (_core.fill_uniform, _core.fill_normal):
         kernel = "check_uniform_bounds" if fill is _core.fill_uniform else "normal_kernel_cpu"
         raise DtypeError(f"\"{kernel}\" not implemented for '{t.dtype._legacy.removesuffix('Tensor')}'")
-    fill(t, _of(generator), *args)
-    return finish(t, out, requires_grad, name)
+    return finish(_drawn(t, fill, generator, *args), out, requires_grad, name)
+
+
+def _drawn(t, fill, generator, *args):
+    """A new tensor, filled: inside vmap with numbers for each sample, if they are to differ, all in one go."""
+    native = _of(generator)
+    seen, memory = own_numbers(t.shape, t.dtype) or (t, t)
+    fill(memory, native, *args)
+    return seen
+
+
+def _permute(memory, native):
+    """A random order in each row."""
+    for row in memory.reshape(-1, memory.shape[-1]) if memory.numel() else ():
+        _core.fill_randperm(row, native)
 
 
 def rand(
@@ -303,7 +327,7 @@ def randperm(
     """
     device_of("randperm", device)
     t = _core.empty([integer("randperm", "n", 1, n)], dtype_of("randperm", dtype, _core.int64))
-    return _filled("randperm", t, _core.fill_randperm, generator, out=out, requires_grad=requires_grad)
+    return _filled("randperm", t, _permute, generator, out=out, requires_grad=requires_grad)
 
 
 def _check_std(std):
@@ -360,7 +384,7 @@ def normal(
         )
     shape = like[0].shape if len(like) == 1 else (like[0] + like[1]).shape
     t = empty(shape, dtype=like[0].dtype)
-    _core.fill_normal(t, _of(generator), 0.0, 1.0)
+    t = _drawn(t, _core.fill_normal, generator, 0.0, 1.0)
     given = [x for x in (mean, std) if isinstance(x, Tensor)]
     mean = mean.detach() if isinstance(mean, Tensor) else mean
     std, of_means = (std.detach(), False) if isinstance(std, Tensor) else (float(std), True)
@@ -413,6 +437,8 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
     weights = input.detach()
     if not bool(((weights >= 0) & (weights < np.inf)).all()):
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
+    if _has_samples() and own_numbers((), _core.uint8) is not None:
+        _core.refuse_batch("multinomial draws for each sample apart")
     drawn = _core.multinomial(weights.contiguous(), _of(generator), num_samples, replacement)
     return finish(drawn, out)
 
@@ -447,6 +473,8 @@ def _fill(self, fill, generator, *args, op=None):
     if not self.dtype.is_floating_point and fill in (_core.fill_uniform, _core.fill_normal):
         kernel = "check_uniform_bounds" if fill is _core.fill_uniform else "normal_kernel_cpu"
         raise DtypeError(f"\"{kernel}\" not implemented for '{self.dtype._legacy.removesuffix('Tensor')}'")
+    if _has_samples(self):
+        return self.copy_(_drawn(_core.empty(list(self.shape), self.dtype), fill, generator, *args))
     recorded = _keeps_history(self)
     if self.is_contiguous() and not recorded:
         fill(self.detach(), _of(generator), *args)
@@ -462,6 +490,13 @@ def _fill(self, fill, generator, *args, op=None):
         fill(t, _of(generator), *args)
     op = op or fill.__name__.removeprefix("fill_")
     return f[f"_{op}_drawn_"](self, t) if recorded else self._take_elements(t)
+
+
+def _has_samples(*tensors):
+    """Whether numbers are drawn inside vmap, for tensors with samples or for each sample apart."""
+    if not _core.has_layers():
+        return False
+    return any(_core.top_layer(t) is not None for t in tensors) or own_numbers((), _core.uint8) is not None
 
 
 def uniform_(self, from_=0, to=1, *, generator=None, **named):
@@ -503,6 +538,10 @@ def bernoulli_(self, p=0.5, *, generator=None):
                 "improved?  If so, "
                 "please report an enhancement request to PyTorch.)\nProbabilities lie between 0 and 1."
             )
+        if _has_samples(self, p):
+            chance = p.expand(self.shape)
+            u = _drawn(_core.empty(list(self.shape), p.dtype), _core.fill_uniform, generator, 0.0, 1.0)
+            return self.copy_(u < chance)
         self._check_writable()
         probabilities = probabilities.expand(self.shape).contiguous()
         t = _core.empty(list(self.shape), self.dtype)

@@ -105,7 +105,7 @@ PyObject* set_all(PyObject* self, PyObject* value) {
     Scalar s;
     if (!scalar_from(value, s)) fail(ErrorKind::Type, "fill_(): argument 'value' must be a number");
     TensorObject* t = as_tensor(self);
-    if (t->var.layer) return PyObject_CallMethod(self, "fill_", "O", value);
+    if (var_of(t).layer) return PyObject_CallMethod(self, "fill_", "O", value);
     check_not_inference(t->var.array);
     check_no_internal_overlap(t->var.array);
     require_fits(s, t->var.array.meta->dtype);
@@ -125,7 +125,7 @@ PyObject* count_from_zero(PyObject* self, PyObject*) {
 PyObject* take_elements(PyObject* self, PyObject* other) {
   return guarded([&]() -> PyObject* {
     TensorObject* t = as_tensor(self);
-    if (t->var.layer || as_tensor(other)->var.layer) return PyObject_CallMethod(self, "copy_", "O", other);
+    if (var_of(t).layer || var_of(other).layer) return PyObject_CallMethod(self, "copy_", "O", other);
     check_not_inference(t->var.array);
     check_no_internal_overlap(t->var.array);
     if (g_before_change) g_before_change(t->var.array);

@@ -5,6 +5,7 @@
 
 #include "bindings/foreign.h"
 #include "bindings/function_node.h"
+#include "bindings/journal.h"
 #include "bindings/node_object.h"
 #include "bindings/op_function.h"
 #include "bindings/override.h"
@@ -201,6 +202,7 @@ NB_MODULE(_core, m) {
   init_random(m);
   init_step(m);
   init_transform(m);
+  init_journal(m);
   init_foreign(m);
   init_watch(m);
   m.def("empty", empty);

@@ -5,6 +5,8 @@
 #include <new>
 
 #include "bindings/override.h"
+#include "bindings/shared_elements.h"
+#include "tape/transform.h"
 
 namespace pb::py {
 namespace {
@@ -284,10 +286,13 @@ PyObject* call_op(const Op* op, std::span<const Argument> args, std::span<const 
 PyObject* in_place(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints,
                    uint64_t symbolic, TensorObject* self) {
   const Application a{op, args, ints, symbolic};
+  if (has_layers(a)) [[unlikely]] {
+    check_in_place(self, needed_inside(a));
+    change_under_layers(self, a);
+    return Py_NewRef(reinterpret_cast<PyObject*>(self));
+  }
   check_in_place(self, needed(a) != 0);
   Ref<Node> node = apply_in_place(a);
-  if (Layer::alive) [[unlikely]]
-    rebase_layers(self);
   rebase_history(self, std::move(node));
   return Py_NewRef(reinterpret_cast<PyObject*>(self));
 }

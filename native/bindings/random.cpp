@@ -19,7 +19,8 @@ namespace {
 const Array& array_of(nb::handle o) {
   if (!is_tensor(o.ptr())) fail(ErrorKind::Type, "expected a Tensor, got ", Py_TYPE(o.ptr())->tp_name);
   const Var& v = as_tensor(o.ptr())->var;
-  if (is_batched(v)) g_refuse_batch("a random fill, or an operation whose result's size depends on values");
+  if (is_batched(v))
+    g_refuse_batch("a random fill, or an operation whose result's size depends on values", false);
   return v.array;
 }
 

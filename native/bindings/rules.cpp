@@ -78,7 +78,7 @@ Ref<RuleProgram> make_rule(const RuleKey& key) {
   }
 }
 
-const Op* derive_op(const Op& op, LayerKind kind, uint64_t mask) {
+const Op* derive_op(const Op& op, Derived kind, uint64_t mask) {
   nb::object declaration = nb::borrow(static_cast<PyObject*>(op.declaration));
   return reinterpret_cast<const Op*>(let_through([&] {
     return nb::cast<uintptr_t>(nb::borrow(op_deriver)(declaration, static_cast<int>(kind), mask));

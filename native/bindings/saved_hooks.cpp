@@ -1,5 +1,7 @@
 #include "bindings/saved_hooks.h"
 
+#include "bindings/journal.h"
+
 #include "bindings/node_object.h"
 #include "core/shape.h"
 #include "tape/transform.h"
@@ -119,6 +121,8 @@ PyObject* call_pack_hook(PyObject*, PyObject* args) {
 PyObject* watcher = nullptr;
 
 void before_change(const Array& a) {
+  Journal::before_change(a);
+  if (!watcher) return;
   const GradMode off(false);
   Owned id = own(PyLong_FromVoidPtr(const_cast<Storage*>(a.storage->root())));
   own(PyObject_CallOneArg(watcher, id.get()));
@@ -127,7 +131,7 @@ void before_change(const Array& a) {
 // watch_changes(callable or None): called with the storage's id before elements are overwritten.
 PyObject* watch_changes(PyObject*, PyObject* callable) {
   Py_XSETREF(watcher, callable == Py_None ? nullptr : Py_NewRef(callable));
-  g_before_change = watcher ? before_change : nullptr;
+  choose_watcher();
   Py_RETURN_NONE;
 }
 
@@ -190,5 +194,7 @@ int visit_packed(const NodeExtras& extras, visitproc visit, void* arg) {
 }
 
 void init_saved_hooks(PyObject* module) { check(PyModule_AddFunctions(module, functions)); }
+
+void choose_watcher() { g_before_change = watcher || Journal::any_open() ? before_change : nullptr; }
 
 }  // namespace pb::py

@@ -8,6 +8,9 @@ namespace pb::py {
 // place on the tape, as under saved_tensors_hooks.
 void pack_saved_value(OperationNode& n, size_t k, PyObject* pack, PyObject* unpack, bool whole);
 
+// Changes in place are told to whoever asked to hear of them, while there is somebody.
+void choose_watcher();
+
 // For the garbage collector.
 int visit_packed(const NodeExtras& extras, visitproc visit, void* arg);
 

@@ -6,6 +6,7 @@
 #include "bindings/rules.h"
 #include "bindings/tensor.h"
 #include "program/bound.h"
+#include "tape/transform.h"
 #include "tape/watch.h"
 
 namespace nb = nanobind;
@@ -85,6 +86,7 @@ class StepRule {
     for (PyObject* list : s.lists) {
       PyObject* o = check(PyList_GetItem(list, r));
       if (!is_tensor(o)) fail(ErrorKind::Type, "a step's columns must hold tensors");
+      if (is_batched(var_of(o))) g_refuse_batch("an optimizer's step", false);
       s.in.push_back(&as_tensor(o)->var.array);
       s.key.push_back(reinterpret_cast<uintptr_t>(s.in.back()->meta.get()));
     }

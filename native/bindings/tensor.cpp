@@ -4,6 +4,7 @@
 
 #include <thread>
 
+#include "bindings/journal.h"
 #include "bindings/node_object.h"
 #include "bindings/override.h"
 #include "core/shape.h"
@@ -39,10 +40,7 @@ TensorObject* allocate_object(PyTypeObject* type) {
 void clear_fields(TensorObject* t) {
   Py_CLEAR(t->grad);
   Py_CLEAR(t->dict);
-  if (t->base) {
-    TensorObject* base = std::exchange(t->base, nullptr);
-    Py_DECREF(base);
-  }
+  forget_base(t);
 }
 
 // The node of a leaf. Another tensor object may stand at a leaf's place too, but does not own it.
@@ -126,7 +124,7 @@ TensorObject* new_tensor(Var v, PyTypeObject* type) {
   new (&t->var) Var(std::move(v));
   t->grad = nullptr;
   t->base = nullptr;
-  t->rebases = t->seen_rebases = 0;
+  t->rebases = t->seen_rebases = t->views = 0;
   t->retains_grad = t->no_grad_view = t->multi_view = t->inference_view = t->function_view = false;
   t->dict = t->weakrefs = nullptr;
   t->parked = nullptr;
@@ -163,23 +161,41 @@ void leave_leaf(TensorObject* t) {
   if (leaf->refs() > 1) t->parked = leaf;
 }
 
+namespace {
+
+void check_can_require_grad(const Var& v) {
+  if (is_float(v.array.meta->dtype)) return;
+  fail(ErrorKind::Grad, "only Tensors of floating point dtype can require gradients\nThis tensor is of type ",
+       info(v.array.meta->dtype).name, "; convert it first, for example with .float().");
+}
+
+// Whether a place on the tape already is as asked for.
+bool has_flag(const Var& v, bool on) {
+  if (on == static_cast<bool>(v.node)) return true;
+  if (!v.node || v.node->is_leaf()) return false;
+  fail(ErrorKind::Grad,
+       "you can only change requires_grad flags of leaf variables. If you want to use a computed ",
+       "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
+}
+
+// The tape is below the layers: there a leaf of its own takes the value's place.
+void set_requires_grad_below(Var& v, bool on) {
+  if (has_flag(v, on)) return;
+  v.node = nullptr;
+  v.nr = 0;
+  if (!on) return;
+  check_can_require_grad(v);
+  Owned leaf(reinterpret_cast<PyObject*>(new_tensor({v.array, nullptr, 0})));
+  set_requires_grad(as_tensor(leaf.get()), true);
+  v.node = as_tensor(leaf.get())->var.node;
+}
+
+}  // namespace
+
 void set_requires_grad(TensorObject* t, bool on) {
   const Var& v = var_of(t);
-  if (v.layer) {
-    if (is_batched(v)) g_refuse_batch("requires_grad is set on a tensor inside vmap");
-    fail(ErrorKind::Grad,
-         "You are attempting to call Tensor.requires_grad_() (or perhaps using torch.autograd.functional.* "
-         "APIs) inside of a function being transformed by a functorch transform. This is unsupported, please "
-         "attempt to use the functorch transforms (e.g. grad, vjp, jacrev, jacfwd, hessian) or call "
-         "requires_grad_() outside of a function being transformed instead.");
-  }
-  if (v.node && !v.node->is_leaf()) {
-    if (on) return;
-    fail(ErrorKind::Grad,
-         "you can only change requires_grad flags of leaf variables. If you want to use a computed ",
-         "variable in a subgraph that doesn't require differentiation use var_no_grad = var.detach().");
-  }
-  if (on == static_cast<bool>(v.node)) return;
+  if (v.layer) return set_requires_grad_below(const_cast<Var&>(innermost(v)), on);
+  if (has_flag(v, on)) return;
   if (on && v.array.storage && v.array.storage->inference && !inference_mode()) {
     fail(ErrorKind::Grad,
          "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.\n",
@@ -190,20 +206,25 @@ void set_requires_grad(TensorObject* t, bool on) {
     t->var.node = nullptr;
     return;
   }
-  if (!is_float(v.array.meta->dtype)) {
-    fail(ErrorKind::Grad,
-         "only Tensors of floating point dtype can require gradients\nThis tensor is of type ",
-         info(v.array.meta->dtype).name, "; convert it first, for example with .float().");
-  }
+  check_can_require_grad(v);
   t->var.node = Ref<Node>(t->parked ? std::exchange(t->parked, nullptr) : new LeafNode(t));
   t->var.nr = 0;
   watch_creation(*t->var.node);
 }
 
+void forget_base(TensorObject* view) {
+  TensorObject* base = std::exchange(view->base, nullptr);
+  if (!base) return;
+  --base->views;
+  Py_DECREF(base);
+}
+
 void mark_view(TensorObject* view, TensorObject* base) {
   TensorObject* root = base->base ? base->base : base;
   Py_INCREF(root);
+  forget_base(view);
   view->base = root;
+  ++root->views;
   view->seen_rebases = root->rebases;
   view->no_grad_view = !recording() || base->no_grad_view;
   view->multi_view = base->multi_view;
@@ -243,7 +264,7 @@ std::string ambiguous(const char* mode) {
     fail(ErrorKind::Inplace,
          "A view was created in inference mode and is being modified inplace in normal mode.", why);
   }
-  const Var& v = t->var;
+  const Var& v = innermost(t->var);
   if (!v.node) fail(ErrorKind::Inplace, "A view was created in no_grad mode and ", without_node, why);
   fail(ErrorKind::Inplace, "Output ", v.nr, " of ", short_name(v.node->name()), " is a view and ", what, why);
 }
@@ -267,15 +288,18 @@ void move_to_node(TensorObject* t, Ref<Node> node, uint32_t nr) {
 }
 
 void refresh(TensorObject* t) {
-  if (t->base->var.node && is_restricted_view(t)) {
+  if (innermost(t->base->var).node && is_restricted_view(t)) {
     refuse_view(t, "its base or another view of its base has been modified inplace.",
                 "its base or another view of its base has been modified inplace with grad mode enabled.");
   }
   TensorObject* base = t->base;
   t->seen_rebases = base->rebases;
-  if (base->var.layer) t->var = viewed(without_closed(base->var), t->var.array);
-  if (!base->var.node) return;
   const GradMode on(true);
+  if (base->var.layer || t->var.layer) {
+    t->var = viewed(base->var, t->var);
+    return;
+  }
+  if (!base->var.node) return;
   move_to_node(t, record_view(base->var, t->var.array), 0);
 }
 
@@ -291,15 +315,16 @@ void check_not_inference(const Array& a) {
 void check_in_place(TensorObject* t, bool records) {
   check_not_inference(t->var.array);
   if (!recording()) return;
-  const Var& v = var_of(t);
-  if (is_restricted_view(t) && (records || v.node || t->base->var.node)) {
+  const Node* node = innermost(var_of(t)).node.get();
+  const Node* of_base = t->base ? innermost(t->base->var).node.get() : nullptr;
+  if (is_restricted_view(t) && (records || node || of_base)) {
     refuse_view(t, "is being modified inplace.", "is being modified inplace with grad mode enabled.");
   }
-  if (v.node && v.node->is_leaf()) {
+  if (node && node->is_leaf()) {
     fail(ErrorKind::Inplace, "a leaf Variable that requires grad is being used in an in-place operation.\n",
          "Change it under torch.no_grad(), or change a clone of it.");
   }
-  if (t->base && t->base->var.node && t->base->var.node->is_leaf()) {
+  if (of_base && of_base->is_leaf()) {
     fail(ErrorKind::Inplace,
          "a view of a leaf Variable that requires grad is being used in an in-place operation.\n",
          "Change it under torch.no_grad(), or change a view of a clone.");
@@ -308,6 +333,8 @@ void check_in_place(TensorObject* t, bool records) {
 
 void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr) {
   if (!node) return;
+  Journal::before_move(t);
+  if (t->base) Journal::before_move(t->base);
   static const std::string slices = "torch::autograd::CopySlices";
   // A detached tensor over the same memory is another value: what the graph saved keeps its name.
   if (t->var.node || (t->base && t->base->var.node))
@@ -320,18 +347,6 @@ void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr) {
   TensorObject* base = t->base;
   const Var value{t->var.array, std::move(node), nr};
   move_to_node(base, record_slices(base->var, value), 0);
-  ++base->rebases;
-  refresh(t);
-}
-
-void rebase_layers(TensorObject* t) {
-  if (!t->var.layer && !(t->base && t->base->var.layer)) return;
-  TensorObject* base = t->base;
-  if (!base) {
-    ++t->rebases;
-    return;
-  }
-  base->var = rebased(base->var, t->var);
   ++base->rebases;
   refresh(t);
 }

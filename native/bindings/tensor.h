@@ -13,6 +13,7 @@ struct TensorObject {
   TensorObject* base;        // strong; of a view that takes part in differentiation
   uint32_t rebases;          // how often in-place changes of views gave this tensor a new node
   uint32_t seen_rebases;     // the base's count when this view's node was made
+  uint32_t views;            // how many tensors have this one as their base
   bool retains_grad;
   bool no_grad_view;         // made under no_grad: changing it in place later would lose the gradient
   bool multi_view;           // one of several views that one operation made
@@ -56,6 +57,7 @@ void set_requires_grad(TensorObject* t, bool on);
 void leave_leaf(TensorObject* t);
 // `view` shares base's elements and follows its changes.
 void mark_view(TensorObject* view, TensorObject* base);
+void forget_base(TensorObject* view);
 // After an in-place change: the tensor's new node; a view passes it on to its base.
 void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr = 0);
 // Whether changing the view later could lose or distort a gradient.
@@ -64,8 +66,6 @@ inline bool is_restricted_view(const TensorObject* t) {
 }
 // Outside of inference mode its tensors stay as they are.
 void check_not_inference(const Array& a);
-// The same for a tensor inside transformations, whose layers have taken the new nodes and tangents already.
-void rebase_layers(TensorObject* t);
 // A view of the tensor's elements that the tensor is from now on itself; `view` is recorded over it.
 void become_view(TensorObject* t, const Var& view);
 // Torch's refusals before an in-place change. `records`: the change needs a gradient whatever t itself needs.

@@ -29,6 +29,7 @@ LevelHandle open_level(bool batch, int64_t size) {
   h.level->kind = batch ? LayerKind::Batch : LayerKind::Dual;
   h.level->number = ++last;
   h.level->size = size;
+  h.level->epoch = ++Storage::epoch;
   return h;
 }
 
@@ -41,8 +42,8 @@ nb::object top_layer(nb::handle t) {
   return nb::make_tuple(LevelHandle{l.level}, stolen(wrap(l.value)), tangent);
 }
 
-void refuse(const char* why) {
-  nb::borrow(batch_refuser)(why);
+void refuse(const char* why, bool in_turn) {
+  nb::borrow(batch_refuser)(why, in_turn);
   fail(ErrorKind::Runtime, why);
 }
 
@@ -77,7 +78,7 @@ void init_transform(nb::module_& m) {
   m.def("innermost", [](nb::handle t) { return stolen(wrap(innermost(var(t)))); });
   m.def("open_input",
         [](nb::handle t, uint32_t scope) { return stolen(wrap(open_input(without_closed(var(t)), scope))); });
-  m.def("refuse_batch", refuse);
+  m.def("refuse_batch", refuse, nb::arg("why"), nb::arg("in_turn") = false);
   m.def("same_place",
         [](nb::handle t) { return stolen(reinterpret_cast<PyObject*>(new_tensor(without_closed(var(t))))); });
   m.def("scopes", [](nb::handle t) -> uint32_t {
@@ -89,9 +90,9 @@ void init_transform(nb::module_& m) {
     Py_XSETREF(batch_refuser, refuse_with.release().ptr());
     Py_XSETREF(loop_reporter, report.release().ptr());
   });
-  g_refuse_batch = [](const char* why) {
+  g_refuse_batch = [](const char* why, bool in_turn) {
     try {
-      refuse(why);
+      refuse(why, in_turn);
     } catch (nb::python_error& e) {
       e.restore();
       throw PythonError();

@@ -31,6 +31,7 @@ class Storage {
 
   void* data() const { return data_; }
   size_t bytes() const { return bytes_; }
+  uint32_t holders() const { return refs_; }
   bool unique() const { return refs_ == 1 && !release_owner_; }
   bool borrowed() const { return release_owner_ != nullptr; }
   // The storage whose bytes these are: aliases lead to the same one.
@@ -44,6 +45,9 @@ class Storage {
   uint32_t version = 0;
   uint32_t changed_at = 0;  // place of the last change in the user's program, where places are watched
   bool inference = false;  // taken in inference mode
+  // The count of `epoch` when it was made: whether it is older than an open vmap.
+  uint32_t born = epoch;
+  static inline uint32_t epoch = 0;
   // The node of the last recorded change in place; for error messages. Names of nodes live for ever.
   const std::string* changed_by = nullptr;
 

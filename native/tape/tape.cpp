@@ -484,17 +484,22 @@ void check_no_partial_overlap(const Array& a, const Array& b) {
   }
 }
 
-namespace {
-
-void check_result_type(DType result, DType target) {
-  const auto worse = info(result).category > info(target).category;
-  if (worse) {
-    fail(ErrorKind::Dtype, "result type ", info(result).scalar_name,
-         " can't be cast to the desired output type ", info(target).scalar_name,
+void check_fits(const Meta& result, const Meta& self) {
+  if (info(result.dtype).category > info(self.dtype).category) {
+    fail(ErrorKind::Dtype, "result type ", info(result.dtype).scalar_name,
+         " can't be cast to the desired output type ", info(self.dtype).scalar_name,
          "\nAn in-place operation keeps its tensor's type; use the form that returns a new ",
          "tensor, or convert the tensor first.");
   }
+  if (!std::ranges::equal(result.shape(), self.shape())) {
+    fail(ErrorKind::Shape, "output with shape ", shape_text(self.shape()),
+         " doesn't match the broadcast shape ", shape_text(result.shape()),
+         "\nAn in-place operation cannot change the shape of its tensor; use the form that returns a new "
+         "one.");
+  }
 }
+
+namespace {
 
 // A copy under the same strides, so that plans made for the original fit it.
 Array copy_of(const Array& a) {
@@ -533,14 +538,7 @@ Ref<Node> apply_in_place(const Application& a) {
   }
   Ref<Plan> p(&plan_of(a));
   const uint64_t need = p->need;
-  const Meta& result = *p->out[0];
-  check_result_type(result.dtype, self.array.meta->dtype);
-  if (!std::ranges::equal(result.shape(), self.array.meta->shape())) {
-    fail(ErrorKind::Shape, "output with shape ", shape_text(self.array.meta->shape()),
-         " doesn't match the broadcast shape ", shape_text(result.shape()),
-         "\nAn in-place operation cannot change the shape of its tensor; use the form that returns a new "
-         "one.");
-  }
+  check_fits(*p->out[0], *self.array.meta);
   Small<Array, 4> results(p->out.size());
   Ref<OperationNode> node;
   if (g_before_change) [[unlikely]]

@@ -24,6 +24,7 @@ void check_divisor(const Application& a);
 // In-place and mixed uses of memory that would depend on the order of elements.
 void check_no_internal_overlap(const Array& a);
 void check_no_partial_overlap(const Array& a, const Array& b);
+void check_fits(const Meta& result, const Meta& self);  // for a result that is to be written into self
 bool same_memory(const Array& a, const Array& b);
 
 void copy_elements(const Array& to, const Array& from);  // converts; same shape; not recorded

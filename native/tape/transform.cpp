@@ -1,21 +1,22 @@
 #include "tape/transform.h"
 
+#include <algorithm>
 #include <map>
+#include <numeric>
 #include <tuple>
 
 #include "core/small.h"
-#include "tape/views.h"
 
 namespace pb {
 
 DeriveOp g_derive_op = nullptr;
 void (*g_report_loop)(const Op&) = nullptr;
-void (*g_refuse_batch)(const char*) = nullptr;
+void (*g_refuse_batch)(const char*, bool) = nullptr;
 
 namespace {
 
-const Op& derived(const Op& op, LayerKind kind, uint64_t mask) {
-  static auto& known = *new std::map<std::tuple<const Op*, LayerKind, uint64_t>, const Op*>();
+const Op& derived(const Op& op, Derived kind, uint64_t mask) {
+  static auto& known = *new std::map<std::tuple<const Op*, Derived, uint64_t>, const Op*>();
   const Op*& d = known[{&op, kind, mask}];
   if (!d) d = g_derive_op(op, kind, mask);
   return *d;
@@ -41,6 +42,33 @@ bool same_steps(const Meta& a, const Meta& b) {
     if (a.size(k) != 1 && a.stride(k) != b.stride(k)) return false;
   return true;
 }
+
+namespace {
+
+Var permuted(const Var& v, std::span<const int64_t> order) {
+  static const Op* permute = find_op("permute");
+  std::vector<int64_t> ints{static_cast<int64_t>(order.size())};
+  ints.insert(ints.end(), order.begin(), order.end());
+  const Argument args[1] = {{&v, {}}};
+  return apply_one({permute, args, ints, 0});
+}
+
+// A tangent lies in memory as its value does, with the axes in the same order: so what can be viewed in the one can
+// be viewed in the other, and a change in place reaches the views of both.
+Var laid_out_as(const Meta& m, Var tangent) {
+  static const Op* contiguous = find_op("contiguous");
+  if (m.numel == 0 || same_steps(m, *tangent.array.meta)) return tangent;
+  std::vector<int64_t> order(m.ndim), back(m.ndim);
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return m.stride(a) > m.stride(b); });
+  for (int k = 0; k < m.ndim; ++k) back[order[k]] = k;
+  const Var ordered = permuted(tangent, order);
+  const Argument args[1] = {{&ordered, {}}};
+  return permuted(apply_one({contiguous, args, {}, 0}), back);
+}
+
+}  // namespace
 
 Var dual(Ref<Level> level, Var value, Var tangent) {
   tangent = laid_out_as(*value.array.meta, std::move(tangent));
@@ -139,7 +167,7 @@ void complete_batch(Stripped& s, std::vector<Var>& made) {
 void apply_looped(const Application& a, const Stripped& s, std::vector<Var>& out) {
   static const Op *select = find_op("select"), *stack = find_op("stack");
   const int64_t n = s.level()->size;
-  if (n == 0) g_refuse_batch("an operation without a rule for batches cannot run on an empty batch");
+  if (n == 0) g_refuse_batch("an operation without a rule for batches cannot run on an empty batch", false);
   if (g_report_loop) g_report_loop(*a.op);
   std::vector<std::vector<Var>> parts;
   for (int64_t k = 0; k < n; ++k) {
@@ -168,7 +196,7 @@ void apply_batched(const Application& a, Stripped& s, std::vector<Var>& out) {
   std::vector<Var> made, results;
   complete_batch(s, made);
   try {
-    const Op& op = derived(*a.op, LayerKind::Batch, s.mask());
+    const Op& op = derived(*a.op, Derived::Batch, s.mask());
     apply({&op, s.args(), a.ints, a.symbolic}, results);
   } catch (const NoBatchRule&) {
     results.clear();
@@ -202,20 +230,66 @@ bool passes_tangent(const Application& a, const Var& tangent) {
   return same_steps(*a.args[0].var->array.meta, *tangent.array.meta);
 }
 
-// Results and their tangents, by one program: the op's own, joined by what the transpose of its rule makes of
-// the tangents. `out` has each result, and behind a floating-point one its tangent.
-void push_forward(const Application& a, Tangents tangents, std::vector<Var>& out) {
-  const uint64_t mask = mask_of(tangents);
-  std::vector<Var> zeros;
-  zeros.reserve(a.args.size());
-  std::vector<Argument> args;
-  for (size_t i = 0; i < a.args.size(); ++i) {
-    if (!a.args[i].var || !needs(mask, i) || !is_float(a.args[i].var->array.meta->dtype)) continue;
-    if (!tangents[i]) zeros.push_back(zeros_like(*a.args[i].var));
-    args.push_back({tangents[i] ? tangents[i] : &zeros.back(), {}});
+void levels_of(const Var& v, std::vector<const Level*>& found) {
+  if (!v.layer) return;
+  const ValueLayer& l = *layer_of(v);
+  found.push_back(l.level.get());
+  levels_of(l.value, found);
+  levels_of(l.tangent, found);
+}
+
+// Whether tangents have layers that no value has, as the columns of a Jacobian do.
+bool tangents_have_more(std::span<const Argument> tangents, std::span<const Argument> values) {
+  std::vector<const Level*> theirs, known;
+  for (const Argument& t : tangents) levels_of(*t.var, theirs);
+  if (theirs.empty()) return false;
+  for (const Argument& v : values)
+    if (v.var) levels_of(*v.var, known);
+  return std::ranges::any_of(theirs,
+                             [&](const Level* l) { return std::ranges::find(known, l) == known.end(); });
+}
+
+// The arguments of an op with tangents: those of the floating-point inputs in the mask, then the op's own.
+class WithTangents {
+ public:
+  WithTangents(const Application& a, Tangents tangents) : mask(mask_of(tangents)) {
+    zeros_.reserve(a.args.size());
+    for (size_t i = 0; i < a.args.size(); ++i) {
+      if (!a.args[i].var || !needs(mask, i) || !is_float(a.args[i].var->array.meta->dtype)) continue;
+      if (!tangents[i]) zeros_.push_back(zeros_like(*a.args[i].var));
+      args_.push_back({tangents[i] ? tangents[i] : &zeros_.back(), {}});
+    }
+    n_ = args_.size();
+    args_.insert(args_.end(), a.args.begin(), a.args.end());
   }
-  args.insert(args.end(), a.args.begin(), a.args.end());
-  apply({&derived(*a.op, LayerKind::Dual, mask), args, a.ints, a.symbolic}, out);
+  std::span<const Argument> args() const { return args_; }
+  std::span<const Argument> tangents() const { return args().first(n_); }
+
+  const uint64_t mask;
+
+ private:
+  std::vector<Var> zeros_;
+  std::vector<Argument> args_;
+  size_t n_;
+};
+
+// Results and their tangents: the op's own, joined by what the transpose of its rule makes of the tangents. `out`
+// has each result, and behind a floating-point one its tangent. One program makes both, unless the values are to be
+// worked out once for all samples that the tangents have.
+void push_forward(const Application& a, Tangents tangents, std::vector<Var>& out) {
+  const WithTangents w(a, tangents);
+  if (!tangents_have_more(w.tangents(), a.args))
+    return apply({&derived(*a.op, Derived::Dual, w.mask), w.args(), a.ints, a.symbolic}, out);
+  std::vector<Var> values, dots;
+  apply(a, values);
+  if (std::ranges::any_of(values, [](const Var& v) { return is_float(v.array.meta->dtype); }))
+    apply({&derived(*a.op, Derived::Tangents, w.mask), w.args(), a.ints, a.symbolic}, dots);
+  size_t at = 0;
+  for (Var& v : values) {
+    const bool has_tangent = is_float(v.array.meta->dtype);
+    out.push_back(std::move(v));
+    if (has_tangent) out.push_back(std::move(dots[at++]));
+  }
 }
 
 void apply_dual(const Application& a, Stripped& s, std::vector<Var>& out) {
@@ -238,6 +312,11 @@ void apply_dual(const Application& a, Stripped& s, std::vector<Var>& out) {
 
 }  // namespace
 
+bool needed_inside(const Application& a) {
+  if (!grad_enabled() || !a.op->differentiable) return false;
+  return std::ranges::any_of(a.args, [](const Argument& x) { return x.var && innermost(*x.var).node; });
+}
+
 void apply_transformed(const Application& a, std::vector<Var>& out) {
   Stripped s(a);
   if (!s.level()) apply({a.op, s.args(), a.ints, a.symbolic}, out);
@@ -259,60 +338,59 @@ void change(const Application& a, Var& self) {
 void change_batched(const Application& a, Stripped& s) {
   ValueLayer* self = s.layer(0);
   if (!self)
-    g_refuse_batch("an in-place operation puts values of each sample into a tensor that all samples share");
-  const Op& op = derived(*a.op, LayerKind::Batch, s.mask());
+    g_refuse_batch("an in-place operation puts values of each sample into a tensor that all samples share",
+                   true);
+  if (const Meta& m = *self->value.array.meta; m.size(0) > 1 && m.stride(0) == 0)
+    g_refuse_batch("an in-place operation changes a tensor that all samples share", false);
+  const Op& op = derived(*a.op, Derived::Batch, s.mask());
   try {
     change({&op, s.args(), a.ints, a.symbolic}, self->value);
-  } catch (const NoBatchRule&) { g_refuse_batch("an in-place operation has no rule for batches"); }
+  } catch (const NoBatchRule&) { g_refuse_batch("an in-place operation has no rule for batches", false); }
 }
 
-Var copy_for_saving(const Var& v) {
-  static const Op* clone = find_op("clone");
-  const Argument args[1] = {{&v, {}}};
-  return apply_one({clone, args, {}, 0});
+Var of_type(const Var& like, Var v) {
+  static const Op* copy = find_op("copy");
+  if (v.array.meta->dtype == like.array.meta->dtype) return v;
+  const Var zeros = zeros_like(like);
+  const Argument pair[2] = {{&zeros, {}}, {&v, {}}};
+  return apply_one({copy, pair, {}, 0});
 }
 
-// The tangent of the result, if there is one: worked out from copies where it may be recorded, as what is saved
-// must stay as it is when self is overwritten.
+// The tangent of what self is about to become. Where that may be recorded it is worked out from a copy, as what is
+// saved must stay as it is when self is overwritten.
 Var tangent_of_change(const Application& a, Stripped& s) {
+  static const Op* clone = find_op("clone");
   std::vector<Argument> args(s.args().begin(), s.args().end());
-  std::vector<const Var*> tangents(s.tangents().begin(), s.tangents().end());
-  Var value, tangent;
-  if (grad_enabled()) {
-    const Var* self = args[0].var;
-    const Var* dot = tangents[0];
-    value = copy_for_saving(*self);
-    if (dot) tangent = copy_for_saving(*dot);
-    for (size_t i = 0; i < args.size(); ++i) {
-      if (args[i].var != self) continue;
-      args[i].var = &value;
-      if (dot) tangents[i] = &tangent;
-    }
+  const Var* self = args[0].var;
+  Var before;
+  if (recording()) {
+    const Argument one[1] = {{self, {}}};
+    before = apply_one({clone, one, {}, 0});
+    for (Argument& x : args)
+      if (x.var == self) x.var = &before;
   }
-  std::vector<Var> results;
-  push_forward({a.op, args, a.ints, a.symbolic}, tangents, results);
-  return results.size() < 2 ? Var{} : std::move(results[1]);
+  const Application inner{a.op, args, a.ints, a.symbolic};
+  const WithTangents w(inner, s.tangents());
+  std::vector<Var> found;
+  apply({&derived(*a.op, Derived::Tangents, w.mask), w.args(), a.ints, a.symbolic}, found);
+  return of_type(*self, std::move(found[0]));
 }
 
+// The value is changed where it lies. Tangents are never written to, since one may serve several tensors (a
+// clone has that of its original): the tensor gets another one.
 void change_dual(const Application& a, Stripped& s, Var& outer) {
-  static const Op* zero = find_op("zero");
   ValueLayer* self = s.layer(0);
   Var& value = self ? self->value : outer;
-  const bool has_tangent = self && self->tangent.array.storage;
+  const bool had = self && self->tangent.array.storage;
+  const bool has = mask_of(s.tangents()) && a.op->differentiable && is_float(value.array.meta->dtype);
   Var tangent;
-  if (mask_of(s.tangents()) && a.op->differentiable) tangent = tangent_of_change(a, s);
+  if (has) tangent = tangent_of_change(a, s);
   s.args()[0].var = &value;
   change({a.op, s.args(), a.ints, a.symbolic}, value);
-  if (!tangent.array.storage) {
-    if (!has_tangent) return;
-    const Argument one[1] = {{&self->tangent, {}}};
-    change({zero, one, {}, 0}, self->tangent);
-  } else if (has_tangent) {
-    copy_into(self->tangent, tangent);
-  } else {
-    Var plain = value;
-    outer = dual(s.level(), std::move(plain), std::move(tangent));
-  }
+  if (!has && had) tangent = zeros_like(value);
+  if (!tangent.array.storage) return;
+  if (self) self->tangent = laid_out_as(*value.array.meta, std::move(tangent));
+  else outer = dual(s.level(), Var(value), std::move(tangent));
 }
 
 }  // namespace

@@ -13,6 +13,7 @@ struct Level {
   int64_t number = 0;
   int64_t size = 0;   // of the batch
   bool open = true;
+  uint32_t epoch = 0;  // storages that are not older were made inside
 
   void retain() { ++refs_; }
   void release() {
@@ -60,19 +61,23 @@ inline bool has_layers(std::span<const Var> vars) {
   return false;
 }
 
+// needed(), looking below the layers.
+bool needed_inside(const Application& a);
 void apply_transformed(const Application& a, std::vector<Var>& out);
 // In place: args[0]'s values, and its tangent, become the result's.
 void change_transformed(const Application& a);
 
-// An op derived from another for the arguments in a mask: the batched op, or the tangents of its results.
-using DeriveOp = const Op* (*)(const Op& op, LayerKind kind, uint64_t mask);
+// What is derived from an op for the arguments in a mask: the op for a batch, the op with the tangents of its
+// results beside them, or the tangents alone.
+enum class Derived : uint8_t { Batch, Dual, Tangents };
+using DeriveOp = const Op* (*)(const Op& op, Derived kind, uint64_t mask);
 extern DeriveOp g_derive_op;
 // The derived op cannot be traced because a primitive in it has no rule for batches.
 struct NoBatchRule {};
 // Told the name of each op that had to be run sample by sample.
 extern void (*g_report_loop)(const Op& op);
-// A program cannot go on for all samples at once.
-extern void (*g_refuse_batch)(const char* why);
+// A program cannot go on for all samples at once. `in_turn`: samples are to see what earlier ones changed.
+extern void (*g_refuse_batch)(const char* why, bool in_turn);
 
 Var detached(const Var& v);
 // A value that gradients are asked of inside a scope: the same elements, on a node of its own.

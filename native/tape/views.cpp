@@ -1,176 +1,221 @@
 #include "tape/views.h"
 
 #include <algorithm>
-#include <numeric>
-
-#include "tape/transform.h"
 
 namespace pb {
-
-void copy_into(Var& to, const Var& from) {
-  static const Op* copy = find_op("copy");
-  const Argument pair[2] = {{&to, {}}, {&from, {}}};
-  if (Ref<Node> node = apply_in_place({copy, pair, {}, 0})) {
-    to.node = std::move(node);
-    to.nr = 0;
-  }
-}
-
 namespace {
 
-// Where a view lies in its base: sizes, strides, the offset from the base's first element, the base's strides.
-std::vector<int64_t> geometry(const Array& a, const Array& base) {
-  std::vector<int64_t> ints{a.meta->ndim};
-  ints.insert(ints.end(), a.meta->shape().begin(), a.meta->shape().end());
-  ints.push_back(a.meta->ndim);
-  ints.insert(ints.end(), a.meta->strides().begin(), a.meta->strides().end());
-  ints.push_back(a.offset - base.offset);
-  ints.push_back(base.meta->ndim);
-  ints.insert(ints.end(), base.meta->strides().begin(), base.meta->strides().end());
-  return ints;
+std::vector<int64_t> list(std::span<const int64_t> s) { return {s.begin(), s.end()}; }
+
+void append(std::vector<int64_t>& to, const std::vector<int64_t>& items) {
+  to.push_back(static_cast<int64_t>(items.size()));
+  to.insert(to.end(), items.begin(), items.end());
 }
 
-uint64_t all_symbolic(const Array& a, const Array& base) {
-  // The counts of the three lists are static, everything else is a size.
-  const int n = a.meta->ndim, lists = 3 + 2 * n;
+// How far apart the samples of a batch lie if each is laid out like this.
+int64_t extent(const std::vector<int64_t>& size, const std::vector<int64_t>& stride) {
+  int64_t last = 0;
+  for (size_t k = 0; k < size.size(); ++k) last += std::max<int64_t>(size[k] - 1, 0) * stride[k];
+  return last + 1;
+}
+
+// A region of the elements of an array, by sizes and strides: what the ops between a base and its views read.
+struct Region {
+  Region(const Array& view, const Array& base);
+  // The same in each sample of a batch whose samples lie one after another.
+  Region of_batch(int64_t samples) const;
+  Region whole() const;  // all of the base
+  std::vector<int64_t> ints() const;
+  uint64_t symbolic() const;  // the counts of the lists are static, everything else is a size
+
+  std::vector<int64_t> size, stride, base_size, base_stride;
+  int64_t offset;
+};
+
+Region::Region(const Array& view, const Array& base)
+    : size(list(view.meta->shape())),
+      stride(list(view.meta->strides())),
+      base_size(list(base.meta->shape())),
+      base_stride(list(base.meta->strides())),
+      offset(view.offset - base.offset) {}
+
+Region Region::of_batch(int64_t samples) const {
+  Region w = *this;
+  const int64_t apart = extent(base_size, base_stride);
+  for (auto* sizes : {&w.size, &w.base_size}) sizes->insert(sizes->begin(), samples);
+  for (auto* strides : {&w.stride, &w.base_stride}) strides->insert(strides->begin(), apart);
+  return w;
+}
+
+Region Region::whole() const {
+  Region w = *this;
+  w.size = base_size;
+  w.stride = base_stride;
+  w.offset = 0;
+  return w;
+}
+
+std::vector<int64_t> Region::ints() const {
+  std::vector<int64_t> all;
+  append(all, size);
+  append(all, stride);
+  all.push_back(offset);
+  append(all, base_stride);
+  return all;
+}
+
+uint64_t Region::symbolic() const {
+  const size_t n = size.size(), lists = 3 + 2 * n;
   const uint64_t counts = uint64_t{1} | uint64_t{1} << (1 + n) | uint64_t{1} << lists;
-  return ~counts & ((uint64_t{1} << (lists + 1 + base.meta->ndim)) - 1);
+  return ~counts & ((uint64_t{1} << (lists + 1 + base_stride.size())) - 1);
 }
 
 }  // namespace
 
 Ref<Node> record_view(const Var& base, const Array& view) {
   static const Op* as_strided = find_op("as_strided_of_base");
-  const std::vector<int64_t> ints = geometry(view, base.array);
+  const Region r(view, base.array);
+  const std::vector<int64_t> ints = r.ints();
   const Argument args[1] = {{&base, {}}};
-  return record({as_strided, args, ints, all_symbolic(view, base.array)});
+  return record({as_strided, args, ints, r.symbolic()});
 }
 
 Ref<Node> record_slices(const Var& base, const Var& view) {
   static const Op* copy_slices = find_op("copy_slices");
-  const std::vector<int64_t> ints = geometry(view.array, base.array);
+  const Region r(view.array, base.array);
+  const std::vector<int64_t> ints = r.ints();
   const Argument args[2] = {{&base, {}}, {&view, {}}};
-  return record({copy_slices, args, ints, all_symbolic(view.array, base.array)});
+  return record({copy_slices, args, ints, r.symbolic()});
 }
 
 namespace {
 
-const ValueLayer* layer_at(const Var& v, const Level* level) {
-  const ValueLayer* l = layer_of(v);
-  return l && l->level.get() == level ? l : nullptr;
-}
-
-// The samples' axis of a batched base, in front of what is seen of one sample.
-Array with_samples(const Array& one, const Array& samples) {
-  std::vector<int64_t> shape{samples.meta->size(0)}, strides{samples.meta->stride(0)};
-  shape.insert(shape.end(), one.meta->shape().begin(), one.meta->shape().end());
-  strides.insert(strides.end(), one.meta->strides().begin(), one.meta->strides().end());
-  return {samples.storage, Meta::intern(one.meta->dtype, shape, strides), one.offset};
-}
-
-// Zeros that lie in memory as a value of this meta does, for each sample that `like` has.
-Var zeros_laid_out(const Meta& m, const Var& like) {
-  const ValueLayer* l = layer_of(like);
-  if (l && l->level->kind == LayerKind::Dual) return zeros_laid_out(m, l->value);
-  int64_t low = 0, high = 0;
-  m.extent(low, high);
-  if (!l) {
-    const int64_t elements[1] = {high - low};
-    const Array block = Array::allocate(Meta::contiguous(m.dtype, elements));
-    fill_elements(block, Scalar::of_int(0));
-    return {{block.storage, Meta::intern(m.dtype, m.shape(), m.strides()), block.offset - low}, nullptr, 0};
+Level* newest(const Var& a, const Var& b) {
+  Level* found = nullptr;
+  for (const Var* v : {&a, &b}) {
+    if (!v->layer) continue;
+    Level* l = layer_of(*v)->level.get();
+    if (!found || l->number > found->number) found = l;
   }
-  std::vector<int64_t> shape{l->level->size}, strides{high - low};
-  shape.insert(shape.end(), m.shape().begin(), m.shape().end());
-  strides.insert(strides.end(), m.strides().begin(), m.strides().end());
-  return batched(l->level, zeros_laid_out(*Meta::intern(m.dtype, shape, strides), l->value));
+  return found;
 }
 
-Var permuted(const Var& v, std::span<const int64_t> order) {
-  static const Op* permute = find_op("permute");
-  std::vector<int64_t> ints{static_cast<int64_t>(order.size())};
-  ints.insert(ints.end(), order.begin(), order.end());
+bool has(const Var& v, const Level* l) { return v.layer && layer_of(v)->level.get() == l; }
+const Var& value_under(const Var& v, const Level* l) { return has(v, l) ? layer_of(v)->value : v; }
+Var tangent_under(const Var& v, const Level* l) { return has(v, l) ? layer_of(v)->tangent : Var(); }
+bool is_there(const Var& v) { return static_cast<bool>(v.array.storage); }
+
+Var zeros(DType d, const std::vector<int64_t>& size, const std::vector<int64_t>& stride) {
+  Var z;
+  z.array = Array::allocate(Meta::intern(d, size, stride));
+  fill_elements(z.array, Scalar::of_int(0));
+  return z;
+}
+
+Var put(const Var& base, const Var& part, const Region& w) {
+  static const Op* copy_slices = find_op("copy_slices");
+  const std::vector<int64_t> ints = w.ints();
+  const Argument args[2] = {{&base, {}}, {&part, {}}};
+  return apply_one({copy_slices, args, ints, w.symbolic()});
+}
+
+// Laid out as the base of the region.
+Var laid_out(const Var& v, const Region& w) {
+  const Meta& m = *v.array.meta;
+  if (std::ranges::equal(m.shape(), w.base_size) && std::ranges::equal(m.strides(), w.base_stride)) return v;
+  return put(zeros(m.dtype, w.base_size, w.base_stride), v, w.whole());
+}
+
+// The samples of v, which are all the same if it has none of its own.
+Var samples_of(const Var& v, Level* l) {
+  static const Op* expand = find_op("expand");
+  if (has(v, l)) return layer_of(v)->value;
+  const Meta& m = *v.array.meta;
+  std::vector<int64_t> ints{m.ndim + 1, l->size};
+  ints.insert(ints.end(), m.shape().begin(), m.shape().end());
+  ints.push_back(0);
   const Argument args[1] = {{&v, {}}};
-  return apply_one({permute, args, ints, 0});
+  return apply_one({expand, args, ints, ((uint64_t{1} << (m.ndim + 1)) - 1) << 1});
 }
 
-// The part of a tangent that belongs to a view of its value.
-Var tangent_of_view(const Var& base, const Var& tangent, const Array& view) {
-  if (!same_steps(*base.array.meta, *tangent.array.meta)) {
-    fail(ErrorKind::Runtime,
-         "a view of a tensor with a tangent was changed in place, but elements of the tensor share memory\n",
-         "Give make_dual() a clone() of it.");
+// The region of a tangent, or of a value that was given other memory: worked out, not shared.
+Var taken(const Var& base, const Region& w) {
+  static const Op* as_strided = find_op("as_strided_of_base");
+  const Var b = without_closed(base);
+  if (!b.layer) {
+    const Var from = laid_out(b, w);
+    const std::vector<int64_t> ints = w.ints();
+    const Argument args[1] = {{&from, {}}};
+    return apply_one({as_strided, args, ints, w.symbolic()});
   }
-  const Array part{tangent.array.storage, view.meta, tangent.array.offset + view.offset - base.array.offset};
-  return viewed(tangent, part);
+  const ValueLayer& l = *layer_of(b);
+  if (l.level->kind == LayerKind::Batch) return batched(l.level, taken(l.value, w.of_batch(l.level->size)));
+  Var value = taken(l.value, w);
+  return is_there(l.tangent) ? dual(l.level, std::move(value), taken(l.tangent, w)) : value;
 }
 
-// The base's tangent after a change of the view's.
-Var rebased_tangent(const Var& base, const Var* tangent, const Array& view, const Var& changed) {
-  if (tangent && innermost(*tangent).array.storage.get() == innermost(changed).array.storage.get())
-    return rebased(*tangent, changed);
-  const Var whole = tangent ? *tangent : zeros_laid_out(*base.array.meta, changed);
-  Var part = tangent_of_view(base, whole, view);
-  copy_into(part, changed);
-  return rebased(whole, part);
+// A base's tangent (or none, for zeros) with the region replaced by the tangent of the view.
+Var replaced(const Var& base, const Var& part, const Region& w) {
+  const Var b = without_closed(base), p = without_closed(part);
+  Level* top = newest(b, p);
+  if (!top) {
+    const DType d = (is_there(p) ? p : b).array.meta->dtype;
+    const Var whole = is_there(b) ? laid_out(b, w) : zeros(d, w.base_size, w.base_stride);
+    return put(whole, is_there(p) ? p : zeros(d, w.size, list(contiguous_strides(w.size))), w);
+  }
+  const Ref<Level> level(top);
+  if (top->kind == LayerKind::Batch) {
+    const Var from = is_there(b) ? samples_of(b, top) : b, to = is_there(p) ? samples_of(p, top) : p;
+    return batched(level, replaced(from, to, w.of_batch(top->size)));
+  }
+  Var value = replaced(value_under(b, top), value_under(p, top), w);
+  const Var from = tangent_under(b, top), to = tangent_under(p, top);
+  return is_there(from) || is_there(to) ? dual(level, std::move(value), replaced(from, to, w)) : value;
 }
 
 }  // namespace
 
-Var laid_out_as(const Meta& m, Var tangent) {
-  static const Op* contiguous = find_op("contiguous");
-  if (m.numel == 0 || same_steps(m, *tangent.array.meta)) return tangent;
-  bool overlaps = false;
-  for (int k = 0; k < m.ndim; ++k) overlaps |= m.size(k) > 1 && m.stride(k) == 0;
-  if (!m.is_dense && !overlaps) {
-    Var placed = zeros_laid_out(m, tangent);
-    copy_into(placed, tangent);
-    return placed;
-  }
-  std::vector<int64_t> order(m.ndim), back(m.ndim);
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int64_t a, int64_t b) { return m.stride(a) > m.stride(b); });
-  for (int k = 0; k < m.ndim; ++k) back[order[k]] = k;
-  const Var ordered = permuted(tangent, order);
-  const Argument args[1] = {{&ordered, {}}};
-  return permuted(apply_one({contiguous, args, {}, 0}), back);
+Var rebased(const Var& base, const Var& view, const Node* before) {
+  const Var b = without_closed(base), v = without_closed(view);
+  Level* top = newest(b, v);
+  if (!top) return v.node.get() == before ? b : Var{b.array, record_slices(b, v), 0, {}};
+  const Ref<Level> level(top);
+  const Var &from = value_under(b, top), &to = value_under(v, top);
+  Var value = rebased(from, to, before);
+  if (top->kind == LayerKind::Batch) return batched(level, std::move(value));
+  const Var old = tangent_under(b, top), now = tangent_under(v, top);
+  if (!is_there(old) && !is_there(now)) return value;
+  return dual(level, std::move(value), replaced(old, now, Region(to.array, from.array)));
 }
 
-Var viewed(const Var& base, const Array& view) {
-  const ValueLayer* l = layer_of(base);
-  if (!l) {
-    Var v{{base.array.storage, view.meta, view.offset}, nullptr, 0};
-    const GradMode on(true);
-    if (base.node) v.node = record_view(base, v.array);
-    return v;
+Var viewed(const Var& base, const Var& view) {
+  const Var b = without_closed(base), v = without_closed(view);
+  Level* top = newest(b, v);
+  if (!top) return {v.array, record_view(b, v.array), 0, {}};
+  const Ref<Level> level(top);
+  const Region r(v.array, b.array);
+  const Var &from = value_under(b, top), &to = value_under(v, top);
+  if (top->kind == LayerKind::Batch) {
+    const bool shares = from.array.storage == to.array.storage;
+    return batched(level, shares ? viewed(from, to) : taken(from, r.of_batch(top->size)));
   }
-  if (l->level->kind == LayerKind::Batch)
-    return batched(l->level, viewed(l->value, with_samples(view, l->value.array)));
-  return dual(l->level, viewed(l->value, view), tangent_of_view(l->value, l->tangent, view));
+  const Var tangent = tangent_under(b, top);
+  Var value = viewed(from, to);
+  if (is_there(tangent)) return dual(level, std::move(value), taken(tangent, r));
+  return has(v, top) ? dual(level, std::move(value), tangent_under(v, top)) : value;
 }
 
-Var rebased(const Var& given, const Var& view) {
-  const Var base = without_closed(given);
-  Level* level = nullptr;
-  for (const Var* v : {&base, &view})
-    if (const ValueLayer* l = layer_of(*v); l && (!level || l->level->number > level->number))
-      level = l->level.get();
-  if (!level) {
-    Var b = base;
-    if (view.node && grad_enabled()) {
-      b.node = record_slices(base, view);
-      b.nr = 0;
-    }
-    return b;
+Var with_samples(const Var& v, Level* l) {
+  const Level* top = v.layer ? layer_of(v)->level.get() : nullptr;
+  if (top && top->number > l->number) {
+    const ValueLayer& layer = *layer_of(v);
+    Var value = with_samples(layer.value, l);
+    if (layer.level->kind == LayerKind::Dual) return dual(layer.level, std::move(value), layer.tangent);
+    return batched(layer.level, std::move(value));
   }
-  const ValueLayer *b = layer_at(base, level), *v = layer_at(view, level);
-  const Var &base_value = b ? b->value : base, &view_value = v ? v->value : view;
-  const Ref<Level> kept(level);
-  if (level->kind == LayerKind::Batch) return batched(kept, rebased(base_value, view_value));
-  if (!v) return dual(kept, rebased(base_value, view_value), b->tangent);
-  Var tangent = rebased_tangent(base_value, b ? &b->tangent : nullptr, view_value.array, v->tangent);
-  return dual(kept, rebased(base_value, view_value), std::move(tangent));
+  const Region w = Region(v.array, v.array).of_batch(l->size);
+  Var all = zeros(v.array.meta->dtype, w.base_size, w.base_stride);
+  return batched(Ref<Level>(l), put(all, samples_of(v, l), w.whole()));
 }
 
 }  // namespace pb

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from pullback import _core
 from pullback.func import forward, levels
 
 __all__ = [
@@ -23,6 +24,9 @@ class UnpackedDualTensor(NamedTuple):
 
     primal: Any
     tangent: Any
+
+
+UnpackedDualTensor.__module__ = "torch.autograd.forward_ad"
 
 
 def enter_dual_level():
@@ -60,11 +64,6 @@ class dual_level:
         exit_dual_level()
 
 
-def _check(name, t):
-    if not t.dtype.is_floating_point:
-        raise ValueError(f"Expected {name} to be floating point or complex, but got: {t.dtype}")
-
-
 def make_dual(tensor, tangent, *, level=None):
     """`tensor` with a tangent, for the level that is open.
 
@@ -77,8 +76,12 @@ def make_dual(tensor, tangent, *, level=None):
             "enter_dual_level() "
             "first."
         )
-    _check("primal", tensor)
-    _check("tangent", tangent)
+    forward.check_dtypes(tensor, tangent)
+    if levels.parts(tangent, _open[-1][1])[1] is not None:
+        raise RuntimeError(
+            "Setting a forward grad that itself has a forward gradient at the same level0 is not supported.\n"
+            "Take the tangent's own value: unpack_dual(tangent).primal."
+        )
     if levels.parts(tensor, _open[-1][1])[1] is not None:
         raise RuntimeError(
             "Making a dual Tensor based on a Tensor that already has a forward gradient at the same level "
@@ -90,6 +93,10 @@ def make_dual(tensor, tangent, *, level=None):
 
 def unpack_dual(tensor, *, level=None):
     """(primal, tangent) of a tensor; the tangent is None where it has none."""
+    if not isinstance(tensor, _core.Tensor):
+        raise TypeError(
+            f"_unpack_dual(): argument 'dual' (position 1) must be Tensor, not {type(tensor).__name__}"
+        )
     if not _open:
         return UnpackedDualTensor(tensor, None)
     return UnpackedDualTensor(*levels.parts(tensor, _open[-1][1]))

@@ -21,11 +21,9 @@ def check_argnums(argnums):
     if isinstance(argnums, int):
         return
     if not isinstance(argnums, tuple):
-        raise RuntimeError(f"argnum must be int or Tuple[int, ...], got: {type(argnums)}")
+        raise RuntimeError(f"argnums must be int or Tuple[int, ...], got: {type(argnums)}")
     if not argnums:
         raise RuntimeError("argnums must be non-empty")
-    if len(set(argnums)) != len(argnums):
-        raise RuntimeError(f"argnums elements must be unique, got {argnums}")
 
 
 def picked(args, argnums):
@@ -33,7 +31,10 @@ def picked(args, argnums):
     check_argnums(argnums)
     if isinstance(argnums, int):
         return args[_position(argnums, len(args))]
-    return tuple(args[_position(k, len(args))] for k in argnums)
+    places = tuple(_position(k, len(args)) for k in argnums)
+    if len(set(places)) != len(places):
+        raise RuntimeError(f"argnums elements must be unique, got {places}")
+    return tuple(args[k] for k in places)
 
 
 def replaced(args, argnums, new):

@@ -11,6 +11,12 @@ from pullback.func.reverse import _vjp, basis_of, jacrev
 from pullback.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 
+def check_dtypes(primal, tangent):
+    for what, t in (("primal", primal), ("tangent", tangent)):
+        if not t.is_floating_point():
+            raise ValueError(f"Expected {what} to be floating point or complex, but got: {t.dtype}")
+
+
 def make_dual(level, primal, tangent):
     """A tensor with a tangent, after torch's checks."""
     if tuple(primal.shape) != tuple(tangent.shape):
@@ -21,6 +27,7 @@ def make_dual(level, primal, tangent):
             f"of "
             f"size {list(tangent.shape)}."
         )
+    check_dtypes(primal, tangent)
     return _core.add_tangent(
         level, primal, tangent if tangent.dtype == primal.dtype else tangent.to(primal.dtype)
     )
@@ -52,9 +59,7 @@ def _checked(primals, tangents):
         for x in leaves:
             if not isinstance(x, _core.Tensor):
                 raise RuntimeError(
-                    f"jvp(f, primals, tangents): Expected {who} to contain only Tensors, got unsupported "
-                    f"type "
-                    f"{type(x)}"
+                    f"jvp(f, primals, tangents): Expected {who} to only contain Tensors, got {type(x)}"
                 )
     return flat, flat_tangents, spec
 

@@ -209,7 +209,8 @@ def describe(t, show) -> str | None:
     """
     text = None
     if _core.has_layers():
-        by_hand = [x for x in _open.levels if x not in _open.order and has_level(t, x)]
+        shown = [id(x) for x in _open.order]
+        by_hand = [x for x in _open.levels if id(x) not in shown and has_level(t, x)]
         if by_hand:  # forward_ad's: the tangent stands beside the elements
             value, tangent = parts(t, by_hand[0])
             return show(value, tangent=tangent)

@@ -15,8 +15,8 @@ def _one_dict(given):
         kind = type(given)
         if isinstance(given, (list, tuple)):
             raise ValueError(
-                "Expected all elements of parameter_and_buffer_dicts to be dictionaries, but got "
-                f"{[type(d) for d in given]}"
+                "Expected all elements of parameter_and_buffer_dicts to be dictionaries\n"
+                f"They are {[type(d).__name__ for d in given]}."
             )
         raise ValueError(
             f"Expected parameter_and_buffer_dicts to be a dict, or a list/tuple of dicts, but got {kind}"
@@ -24,7 +24,7 @@ def _one_dict(given):
     seen: dict = {}
     repeated = [k for d in given for k in d if sum(k in other for other in given) > 1]
     if repeated:
-        names = sorted(set(repeated))
+        names = list(dict.fromkeys(repeated))
         raise ValueError(
             f"{names} appeared in multiple dictionaries; behavior of functional call is ambiguous"
         )
@@ -139,15 +139,27 @@ def stack_module_state(models):
     params = [dict(m.named_parameters()) for m in models]
     buffers = [dict(m.named_buffers()) for m in models]
     return (
-        {k: _stacked(tuple(p[k] for p in params)) for k in params[0]},
-        {k: _stacked(tuple(b[k] for b in buffers)) for k in buffers[0]},
+        {k: _stacked(k, [p[k] for p in params]) for k in params[0]},
+        {k: _stacked(k, [b[k] for b in buffers]) for k in buffers[0]},
     )
 
 
-def _stacked(tensors):
+def _stacked(name, tensors):
     wants = tensors[0].requires_grad
     if any(t.requires_grad != wants for t in tensors):
-        raise RuntimeError(
-            "Expected parameters/buffers from different models to have the same `.requires_grad`"
-        )
+        raise RuntimeError(f"Expected {name} from each model to have the same .requires_grad")
     return f["stack"]([t.detach() for t in tensors]).requires_grad_(wants)
+
+
+def replace_all_batch_norm_modules_(root):
+    """Makes every batch norm of a module use the statistics of its batch only, so that vmap can run it.
+
+    >>> import pullback as torch
+    >>> torch.func.replace_all_batch_norm_modules_(torch.nn.Linear(2, 1))
+    Linear(in_features=2, out_features=1, bias=True)
+    """
+    for m in root.modules():
+        if any(c.__name__ == "_BatchNorm" for c in type(m).__mro__) and m.track_running_stats:
+            m.running_mean = m.running_var = m.num_batches_tracked = None
+            m.track_running_stats = False
+    return root

@@ -234,6 +234,10 @@ def _vjp(func, args, argnums, has_aux):
         output = func(*(handed if argnums is None else replaced(args, argnums, handed)))
         output, aux = split_aux("vjp(f, *primals)", output, has_aux)
         flat_out, out_spec = tree_flatten(output)
+        if not flat_out:
+            raise RuntimeError(
+                "vjp(f, *primals): Expected f to be a function that has non-empty output (got output = [])"
+            )
         for y in flat_out:
             if not isinstance(y, _core.Tensor):
                 raise RuntimeError(
@@ -280,6 +284,12 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_
         out = _vjp(whole, args, argnums, has_aux)
         output, pull = out[0], out[1]
         flat_out, out_spec = tree_flatten(output)
+        for y in flat_out:
+            if not y.dtype.is_floating_point:
+                raise RuntimeError(
+                    "vjp(f, ...): All outputs of f must be floating-point or complex Tensors, got Tensor with "
+                    f"dtype {y.dtype}"
+                )
 
         def one_row(*cotangents):
             return tree_flatten(pull(tree_unflatten(cotangents, out_spec)))[0]

@@ -35,15 +35,15 @@ class _Split(BaseException):
 
 
 class _OneByOne(BaseException):
-    """The samples cannot run together."""
+    """The samples cannot run together. `in_turn`: each is to see what those before it changed."""
 
-    def __init__(self, reason):
-        self.reason = reason
+    def __init__(self, reason, in_turn):
+        self.reason, self.in_turn = reason, in_turn
 
 
 class _State(threading.local):
     def __init__(self):
-        self.randomness = []  # of the open vmaps
+        self.randomness = []  # of the open vmaps: what they were told, and the level if samples run together
         self.reports = []
 
 
@@ -78,7 +78,7 @@ def note(text):
 
 def randomness() -> str:
     """What the innermost vmap was told about random numbers."""
-    return _state.randomness[-1] if _state.randomness else "error"
+    return _state.randomness[-1][0] if _state.randomness else "error"
 
 
 # ---- what the core asks ----
@@ -99,8 +99,8 @@ def _read(t):
     return rows[0]
 
 
-def _refuse(reason):
-    raise _OneByOne(reason)
+def _refuse(reason, in_turn):
+    raise _OneByOne(reason, in_turn)
 
 
 def _looped(op):
@@ -111,20 +111,28 @@ _core.set_batch_hooks(_read, _refuse, _looped)
 
 
 def check_random():
-    """Before each random operation: what the innermost vmap's `randomness` says about it."""
-    if not _state.randomness:
-        return
-    how = _state.randomness[-1]
-    if how == "error":
+    """Before each random operation: whether all open vmaps allow it."""
+    if any(how == "error" for how, _ in _state.randomness):
         raise RuntimeError(
             "vmap: called random operation while in randomness error mode. Please either use the 'same' or "
             "'different' randomness flags on vmap or perform the randomness operation out of vmap"
         )
-    if how == "different":
-        raise _OneByOne("random numbers that differ between samples")
+
+
+def own_numbers(shape, dtype):
+    """A tensor of which each sample has memory of its own in every vmap whose random numbers differ, and that
+    memory."""
+    batches = [level for how, level in _state.randomness if how == "different" and level is not None]
+    if not batches:
+        return None
+    memory = seen = _core.empty([*(b.size for b in batches), *shape], dtype)
+    for batch in batches:
+        seen = _core.add_batch(batch, seen)
+    return seen, memory
 
 
 random.before_use.append(check_random)
+random.own_numbers = own_numbers
 
 
 # ---- one run ----
@@ -141,7 +149,7 @@ class _Plan:
         ]
         self.size = next(x.shape[0] for x, d in zip(self.leaves, dims) if d is not None)
         self.out_spec = None
-        self.start = random.get_rng_state() if randomness == "same" else None
+        self.start = random.get_rng_state() if randomness != "error" else None
 
     def part(self, index):
         """The leaves for some of the samples: None for all, a slice or positions."""
@@ -152,13 +160,13 @@ class _Plan:
         return [x if d is None else x[index] for x, d in zip(self.leaves, self.dims)]
 
     def call(self, leaves):
-        if self.start is not None:
+        if self.randomness == "same":
             random.set_rng_state(self.start)
         return self.func(*tree_unflatten(leaves, self.spec), **self.kwargs)
 
     def together(self, leaves, size):
         """All samples at once: flat outputs with the samples in front, or None for those that all share."""
-        with levels.level(True, size) as level, _using(self.randomness):
+        with levels.level(True, size) as level, _using(self.randomness, level):
             given = [x if d is None else _core.add_batch(level, x) for x, d in zip(leaves, self.dims)]
             out, self.out_spec = tree_flatten(self.call(given))
             self.check(out)
@@ -190,17 +198,26 @@ class _Plan:
         """Flat outputs for a part of the samples, split into groups where they part ways."""
         size = self.size if size is None else size
         leaves = self.part(index)
-        try:
-            return self.together(leaves, size)
-        except _Split as split:
-            if split.level.is_open or split.level.size != size:
-                raise  # another vmap's
-            return self.in_groups(index, split.groups, size)
-        except _OneByOne as refused:
-            if size == 0:
-                raise RuntimeError(f"vmap: {refused.reason}: that needs at least one sample") from None
-            note(f"the samples were run one by one: {refused.reason}")
-            return self.one_by_one(leaves, size)
+        state = random.get_rng_state() if self.randomness == "different" else None
+        groups, why, in_turn = None, "", False
+        with _journal() as journal:
+            try:
+                return self.together(leaves, size)
+            except _Split as split:
+                if split.level.is_open or split.level.size != size:
+                    raise  # another vmap's
+                groups = split.groups
+            except _OneByOne as refused:
+                why, in_turn = refused.reason, refused.in_turn
+            journal.undo()
+        if state is not None:
+            random.set_rng_state(state)
+        if groups is not None:
+            return self.in_groups(index, groups, size)
+        if size == 0:
+            raise RuntimeError(f"vmap: {why}: that needs at least one sample")
+        note(f"the samples were run one by one: {why}")
+        return self.one_by_one(leaves, size, in_turn)
 
     def in_groups(self, index, groups, size):
         note(
@@ -210,7 +227,12 @@ class _Plan:
         )
         positions = np.arange(self.size)[index] if isinstance(index, slice) else index
         positions = np.arange(size) if positions is None else positions
-        results = [self.run(positions[g], len(g)) for g in groups]
+        results = []
+        for k, g in enumerate(groups):
+            with _journal() as journal:
+                results.append([(_copy(y), many) for y, many in self.run(positions[g], len(g))])
+                if k < len(groups) - 1:
+                    journal.undo()
         order = _core_index(np.argsort(np.concatenate(groups), kind="stable"))
         return self.joined(results, [len(g) for g in groups], lambda y: y[order])
 
@@ -224,14 +246,18 @@ class _Plan:
             out.append((arrange(f["cat"](whole)), True))
         return out
 
-    def one_by_one(self, leaves, size):
+    def one_by_one(self, leaves, size, in_turn):
+        """Each sample sees captured tensors as they were before the call; `in_turn`: as those before it left
+        them."""
         results = []
-        with _using("loop"):
-            for k in range(size):
+        for k in range(size):
+            with _journal() as journal, _using(self.randomness, None):
                 one = [x if d is None else x[k] for x, d in zip(leaves, self.dims)]
                 out, self.out_spec = tree_flatten(self.call(one))
                 self.check(out)
-                results.append([(y[None], True) if isinstance(y, _core.Tensor) else (y, False) for y in out])
+                results.append([(y[None].clone(), True) if _is_tensor(y) else (y, False) for y in out])
+                if k < size - 1 and not in_turn:
+                    journal.undo()
         return self.joined(results, [1] * size, lambda y: y)
 
     def in_chunks(self, chunk):
@@ -270,9 +296,28 @@ def _core_index(positions):
     return from_numpy(np.ascontiguousarray(positions, dtype=np.int64))
 
 
+def _is_tensor(y):
+    return isinstance(y, _core.Tensor)
+
+
+def _copy(y):
+    """A result that later changes of captured tensors do not reach."""
+    return y.clone() if _is_tensor(y) else y
+
+
 @contextmanager
-def _using(randomness):
-    _state.randomness.append(randomness)
+def _journal():
+    """What is changed in place within the block can be undone."""
+    journal = _core.Journal()
+    try:
+        yield journal
+    finally:
+        journal.close()
+
+
+@contextmanager
+def _using(randomness, level):
+    _state.randomness.append((randomness, level))
     try:
         yield
     finally:
@@ -303,7 +348,7 @@ def _checked_dims(name, in_dims, leaves, spec, args):
             f"{call}: expected `in_dims` to be int or a (potentially nested) tuple matching the structure of "
             f"inputs, got: {type(in_dims)}."
         )
-    if not args or not leaves:
+    if not args:
         raise ValueError(
             f"vmap({name})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying to "
             f"vmap "
@@ -343,7 +388,7 @@ def _check_sizes(leaves, dims):
     sizes = [x.shape[d] for x, d in zip(leaves, dims) if d is not None]
     if not sizes:
         raise ValueError(
-            "vmap: at least one in_dim must be an integer\nAll of them are None: nothing is mapped."
+            "vmap: Expected at least one Tensor to vmap over\nAll in_dims are None: nothing is mapped."
         )
     if len(set(sizes)) > 1:
         raise ValueError(

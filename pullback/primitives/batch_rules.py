@@ -224,6 +224,38 @@ def cat(b, i, tensors, dim):
     return b.record(i.op, [b.in_front(t) for t in tensors], _shift(dim, rank))
 
 
+def _apart(sizes, strides, *more):
+    """How far apart samples lie that keep clear of each other."""
+    apart = 1
+    for s, step in (*zip(sizes, strides), *more):
+        apart = s * step + apart
+    return apart
+
+
+@rule("as_strided_backward")
+def as_strided_backward(b, i, g, base_sizes, base_strides, size, stride, offset):
+    apart = _apart(base_sizes, base_strides, *zip(size, stride), (offset, 1))
+    base = (b.size, *base_sizes), (apart, *base_strides)
+    return b.record(i.op, b.in_front(g), *base, (b.size, *size), (apart, *stride), offset)
+
+
+@rule("as_strided_take")
+def as_strided_take(b, i, x, base_strides, size, stride, offset):
+    x = b.in_front(x)
+    base_sizes = [x.size(k) for k in range(1, x.ndim)]
+    apart = _apart(base_sizes, base_strides, *zip(size, stride), (offset, 1))
+    return b.record(i.op, x, (apart, *base_strides), (b.size, *size), (apart, *stride), offset)
+
+
+@rule("zero_slices")
+def zero_slices(b, i, g, base_strides, size, stride, offset):
+    """Which elements of the base the region has, and zeros in their place."""
+    sizes = [g.size(k) for k in range(1, g.ndim)]
+    ones = f["_full_like"](f["_zeros_of"](g, tuple(size)), 1)
+    region = f["_as_strided_backward"](ones, tuple(sizes), base_strides, size, stride, offset)
+    return f["where"](region != 0, 0.0, g)
+
+
 # ---- products ----
 
 

@@ -58,8 +58,11 @@ class DualOp(DerivedOp):
     """Takes the tangents of the operands in the mask, then the operands. Gives each result, followed by its
     tangent if it has one."""
 
+    suffix = "_dual"
+    with_values = True
+
     def __init__(self, origin, mask):
-        super().__init__(origin, mask, "_dual")
+        super().__init__(origin, mask, self.suffix)
 
     def make_trace(self, operands, ints, symbolic, need):
         return DualTrace(self, operands, ints, symbolic, need)
@@ -86,11 +89,17 @@ def is_view(t):
     return t.source is None
 
 
-def own_memory(tangent, out):
-    """A tangent that a change in place of its value (the last of `out`) may write to: one that belongs to no
-    other, unless the value is a view in its turn."""
-    shared = is_view(tangent) and not is_view(out[-1])
+def own_memory(tangent, value, out):
+    """A tangent in memory that belongs to no other, unless its value is a view in its turn."""
+    shared = is_view(tangent) and not is_view(value)
     return functions["_clone"](tangent) if shared or any(tangent is o for o in out) else tangent
+
+
+class TangentOp(DualOp):
+    """The tangents alone: for tangents of many samples beside values that all of them share."""
+
+    suffix = "_tangents"
+    with_values = False
 
 
 class DualTrace(DerivedTrace):
@@ -107,12 +116,14 @@ class DualTrace(DerivedTrace):
         replay.guards(inner.graph)
         out, self.values = [], []
         for o, t in zip(inner.visible_outputs, pushed):
-            self.values.append(len(out))
-            out += replay.run([o])
+            value = replay.run([o])[0]
+            if self.op.with_values:
+                self.values.append(len(out))
+                out.append(value)
             if t is not None:
-                out.append(own_memory(replay.run([t])[0], out))
+                out.append(own_memory(replay.run([t])[0], value, out))
             elif o.dtype.is_floating_point:
-                out.append(functions["_full_like"](out[-1], 0))
+                out.append(functions["_full_like"](value, 0))
         return out
 
     def direct_outputs(self):
@@ -183,7 +194,7 @@ def derive(origin, kind, mask):
     """Called by the native side at the first use of a derived op."""
     key = (id(origin), kind, mask)
     if key not in _known:
-        _known[key] = (BatchOp, DualOp)[kind](origin, mask)
+        _known[key] = (BatchOp, DualOp, TangentOp)[kind](origin, mask)
     return _known[key].handle
 
 

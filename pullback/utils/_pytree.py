@@ -198,8 +198,28 @@ def tree_structure(tree, is_leaf=None) -> TreeSpec:
 def tree_map(func, tree, *rests, is_leaf=None):
     """func applied to each leaf (and to the leaves at the same places of further trees)."""
     leaves, spec = tree_flatten(tree, is_leaf)
-    others = [tree_flatten(r, is_leaf)[0] for r in rests]
+    others = [_flatten_up_to(r, spec) for r in rests]
     return tree_unflatten([func(*xs) for xs in zip(leaves, *others, strict=True)], spec)
+
+
+def _flatten_up_to(tree, spec):
+    """The subtrees of a tree where a structure has its leaves."""
+    if spec.type is None:
+        return [tree]
+    found = _kind(tree)
+    if found is None or found[0] is not spec.type:
+        raise ValueError(f"Node type mismatch; expected {spec.type}, but got {type(tree)}.")
+    children, context = found[1].flatten(tree)
+    if len(children) != spec.num_children:
+        raise ValueError(f"Node arity mismatch; expected {spec.num_children}, but got {len(children)}.")
+    if spec.type in (dict, OrderedDict):  # by their keys, in whatever order
+        if set(context) != set(spec.context):
+            raise ValueError(f"Node keys mismatch; expected {spec.context}, but got {context}.")
+        children = [tree[key] for key in spec.context]
+    out: list = []
+    for child, part in zip(children, spec.children_specs, strict=True):
+        out += _flatten_up_to(child, part)
+    return out
 
 
 def tree_map_(func, tree, *rests, is_leaf=None):

@@ -199,14 +199,12 @@ def test_a_result_has_a_tangent_of_its_own(function):
 
 
 @pytest.mark.parametrize("strided", ["transposed", "every second"])
-def test_a_tangent_lies_as_its_value(strided):
-    """A tangent in another layout is laid out anew, so that views of the value are views of the tangent."""
+def test_changes_of_views_reach_a_tangent_of_another_layout(strided):
     whole = torch.arange(24.0).reshape(4, 6)
     value = whole.t()[:4] if strided == "transposed" else whole[:, ::2]
     tangent = torch.rand(value.shape)
     with forward_ad.dual_level():
         x = forward_ad.make_dual(value.detach(), tangent)
-        assert forward_ad.unpack_dual(x).tangent.stride() == value.stride()
         x[1].mul_(2)
         x.t()[0].add_(x.t()[1])
         got = forward_ad.unpack_dual(x).tangent
@@ -219,7 +217,7 @@ def test_a_tangent_lies_as_its_value(strided):
 def test_elements_that_share_memory():
     with forward_ad.dual_level():
         x = forward_ad.make_dual(torch.ones(1, 2).expand(3, 2), torch.rand(3, 2))
-        with pytest.raises(RuntimeError, match=r"elements of the tensor share memory\n.*clone"):
+        with pytest.raises(RuntimeError, match="which is not dense\nMake the base contiguous first"):
             x[0].mul_(2)
 
 

@@ -15,10 +15,7 @@ LOOPED = {
     "as_strided_in_place",
     "masked_scatter",
     "masked_select_at",
-    "as_strided_backward",
-    "as_strided_take",
     "copy_slices",
-    "zero_slices",
 }
 
 
