@@ -22,6 +22,7 @@ int64_t extent(const std::vector<int64_t>& size, const std::vector<int64_t>& str
 // A region of the elements of an array, by sizes and strides: what the ops between a base and its views read.
 struct Region {
   Region(const Array& view, const Array& base);
+  void close_gaps();
   // The same in each sample of a batch whose samples lie one after another.
   Region of_batch(int64_t samples) const;
   Region whole() const;  // all of the base
@@ -37,7 +38,38 @@ Region::Region(const Array& view, const Array& base)
       stride(list(view.meta->strides())),
       base_size(list(base.meta->shape())),
       base_stride(list(base.meta->strides())),
-      offset(view.offset - base.offset) {}
+      offset(view.offset - base.offset) {
+  close_gaps();
+}
+
+// Where elements of the base lie apart (every second column of a matrix), the region is told of a base without
+// gaps: what is worked out by it are gradients and tangents, which have none.
+void Region::close_gaps() {
+  std::vector<size_t> axes;
+  for (size_t k = 0; k < base_size.size(); ++k)
+    if (base_size[k] > 1) axes.push_back(k);
+  std::ranges::sort(axes, {}, [&](size_t k) { return base_stride[k]; });
+  int64_t span = 1, step = 1;
+  std::vector<int64_t> dense = base_stride;
+  for (size_t k : axes) {
+    if (base_stride[k] < span) return;  // elements share memory: the op refuses
+    span = base_stride[k] * base_size[k];
+    dense[k] = step;
+    step *= base_size[k];
+  }
+  if (dense == base_stride) return;
+  const auto moved = [&](int64_t steps) {
+    int64_t to = 0;
+    for (size_t i = axes.size(); i-- > 0;) {
+      to += steps / base_stride[axes[i]] * dense[axes[i]];
+      steps %= base_stride[axes[i]];
+    }
+    return to;
+  };
+  offset = moved(offset);
+  for (size_t k = 0; k < size.size(); ++k) stride[k] = size[k] > 1 ? moved(stride[k]) : 1;
+  base_stride = std::move(dense);
+}
 
 Region Region::of_batch(int64_t samples) const {
   Region w = *this;
