@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 
+import transforms  # noqa: F401 - its rows
 from rows import ROWS
 
 HERE = pathlib.Path(__file__).parent

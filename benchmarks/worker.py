@@ -6,6 +6,7 @@ import importlib
 import sys
 import time
 
+import transforms  # noqa: F401 - its rows
 from rows import ROWS
 
 

@@ -157,7 +157,7 @@ def _filled(name, t, fill, generator, *args, out=None, requires_grad=False):
 
 
 def _drawn(t, fill, generator, *args):
-    """A new tensor, filled: inside vmap with numbers for each sample, if they are to differ, all in one go."""
+    """A new tensor, filled: inside vmap with numbers for each sample, if they are to differ, in one go."""
     native = _of(generator)
     seen, memory = own_numbers(t.shape, t.dtype) or (t, t)
     fill(memory, native, *args)

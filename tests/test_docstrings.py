@@ -3,12 +3,15 @@
 import doctest
 import importlib
 import inspect
+import pathlib
 import pkgutil
 
 import pytest
 
 import pullback.autograd
+import pullback.func
 
+DOCS = pathlib.Path(__file__).parent.parent / "docs"
 MODULES = [
     "pullback.creation",
     "pullback.random",
@@ -17,6 +20,8 @@ MODULES = [
     "pullback.composites.einsum",
     "pullback.composites.linalg",
     *(f"pullback.autograd.{m.name}" for m in pkgutil.iter_modules(pullback.autograd.__path__)),
+    *(f"pullback.func.{m.name}" for m in pkgutil.iter_modules(pullback.func.__path__)),
+    "pullback.utils._pytree",
 ]
 
 
@@ -37,6 +42,13 @@ def test_examples(name):
     for test in doctest.DocTestFinder(parser=Parser()).find(module):
         runner.run(test)
     assert runner.failures == 0
+
+
+def test_the_page_on_transformations():
+    text = (DOCS / "transformations.md").read_text().replace("```python", "").replace("```", "")
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    runner.run(doctest.DocTestParser().get_doctest(text, {}, "transformations.md", None, 0))
+    assert runner.tries > 10 and runner.failures == 0
 
 
 @pytest.mark.parametrize("name", ["pullback.creation", "pullback.random"])

@@ -15,8 +15,8 @@ def functionalize(func, *, remove="mutations"):
 
     Errors    RuntimeError for another `remove` than torch's two
 
-    Changes in place are recorded as new values at any time, and every transformation takes them, so that there
-    is nothing to remove: func runs as it is.
+    Changes in place are recorded as new values, and every transformation takes them, so that there is
+    nothing to remove: func runs as it is.
 
     >>> import pullback as torch
     >>> torch.func.functionalize(lambda x: x.clone().mul_(2))(torch.ones(2))

@@ -287,8 +287,8 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_
         for y in flat_out:
             if not y.dtype.is_floating_point:
                 raise RuntimeError(
-                    "vjp(f, ...): All outputs of f must be floating-point or complex Tensors, got Tensor with "
-                    f"dtype {y.dtype}"
+                    "vjp(f, ...): All outputs of f must be floating-point or complex Tensors, got Tensor "
+                    f"with dtype {y.dtype}"
                 )
 
         def one_row(*cotangents):

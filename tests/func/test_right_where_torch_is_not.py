@@ -5,7 +5,7 @@ import math
 import pytest
 
 import pullback as torch
-from pullback.func import grad, hessian, jvp
+from pullback.func import grad, hessian, jvp, vjp
 
 
 def numbers(*values):
@@ -45,3 +45,32 @@ def test_atan2_at_the_origin():
     g = grad(lambda x: torch.atan2(x, 0 * x).sum())
     assert g(numbers(0.0)).tolist() == [0.0]
     assert grad(lambda x: g(x).sum())(numbers(0.0)).tolist() == [0.0]
+
+
+def nested(f, x, order):
+    """The derivatives along changing directions, by each way of nesting forward and reverse mode."""
+    for t in order:
+        f = t(f)
+    return f(x)
+
+
+def along(f):
+    return lambda x: jvp(f, (x,), (x * 0.7 + 0.1,))[1]
+
+
+def pulled(f):
+    return lambda x: vjp(f, x)[1](x * 0.3 + 1)[0]
+
+
+@pytest.mark.parametrize("order", [(along, along), (along,) * 3, (pulled,) * 3, (pulled, along, pulled)])
+def test_layer_norm_and_logcumsumexp(order):
+    """As the same formulas in ordinary arithmetic."""
+    x = numbers(-1.0, 0.5, 1.25, 2.0)
+    norm = lambda x: (x - x.mean()) / (x.var(unbiased=False) + 1e-5).sqrt()  # noqa: E731
+    sums = lambda x: x.exp().cumsum(0).log()  # noqa: E731
+    for ours, formula in (
+        (lambda x: torch.nn.functional.layer_norm(x, (4,)), norm),
+        (lambda x: x.logcumsumexp(0), sums),
+    ):
+        got, expected = nested(ours, x, order), nested(formula, x, order)
+        assert torch.allclose(got, expected, rtol=1e-8, atol=1e-9), (got, expected)

@@ -1,0 +1,75 @@
+"""The rows of transforms.py in JAX, compiled: `python benchmarks/jax_rows.py` where jax is installed.
+
+Prints each row's first call, which compiles, apart from the median of later ones.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def drawn(*shape):
+    return jnp.asarray(np.random.default_rng(0).standard_normal(shape), dtype=jnp.float32)
+
+
+def network(sizes):
+    return [(drawn(m, n) / m**0.5, drawn(n)) for m, n in itertools.pairwise(sizes)]
+
+
+def forward(p, x):
+    for w, b in p[:-1]:
+        x = jnp.tanh(x @ w + b)
+    w, b = p[-1]
+    return x @ w + b
+
+
+def rosenbrock_hessian():
+    h = jax.hessian(lambda x: (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum())
+    return h, (drawn(50),)
+
+
+def gradients_per_sample():
+    loss = lambda p, x, y: ((forward(p, x) - y) ** 2).mean()  # noqa: E731
+    p = network([64, 64, 64, 1])
+    return jax.vmap(jax.grad(loss), (None, 0, 0)), (p, drawn(256, 64), drawn(256, 1))
+
+
+def physics_informed():
+    u = lambda p, z: forward(p, z)[0]  # noqa: E731
+    slope = jax.grad(u, argnums=1)
+
+    def residual(p, z):
+        d, dd = slope(p, z), jax.jacfwd(slope, argnums=1)(p, z)
+        return d[1] + u(p, z) * d[0] - 0.01 * dd[0, 0]
+
+    loss = lambda p, points: (jax.vmap(residual, (None, 0))(p, points) ** 2).mean()  # noqa: E731
+    return jax.grad(loss), (network([2, 32, 32, 1]), drawn(256, 2))
+
+
+def dense_jacobian():
+    return jax.jacrev(lambda v, a: jnp.tanh(a @ v) * v), (drawn(100), drawn(100, 100))
+
+
+def timed(function, arguments):
+    begin = time.perf_counter()
+    jax.block_until_ready(function(*arguments))
+    return time.perf_counter() - begin
+
+
+def main():
+    print(f"jax {jax.__version__}{'':32}{'later':>12}{'first call':>14}")
+    for make in (rosenbrock_hessian, gradients_per_sample, physics_informed, dense_jacobian):
+        function, arguments = make()
+        function = jax.jit(function)
+        first = timed(function, arguments)
+        later = statistics.median(timed(function, arguments) for _ in range(200))
+        print(f"{make.__name__:44}{later * 1e6:10.1f}us{first * 1e3:12.1f}ms")
+
+
+main()
