@@ -1,4 +1,4 @@
-"""The command line: `pullback run script.py [args]`, `pullback version`."""
+"""The command line: `pullback run script.py [args]`, `pullback check-rules`, `pullback version`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument(
         "program", nargs=argparse.REMAINDER, help="a script (or -m and a module) and its arguments"
+    )
+    check = commands.add_parser(
+        "check-rules",
+        help="check every derivative rule",
+        description="Checks every derivative rule: numerical derivatives to the third order, transpose, "
+        "forward mode, vmap, bits of all paths, and torch's values (torch itself where it is installed). "
+        "Takes about half a minute; fails if an error is above its bound.",
+    )
+    check.add_argument("--write", metavar="PAGE", help="write a Markdown page with one row a rule")
+    check.add_argument(
+        "--only", metavar="NAME", action="append", default=[], help="only this rule; repeatable"
+    )
+    check.add_argument(
+        "--import",
+        dest="modules",
+        metavar="MODULE",
+        action="append",
+        default=[],
+        help="import a module first, whose primitives (pullback.extend) are then checked too; repeatable",
     )
     commands.add_parser("version", help="print the version")
     return parser
@@ -53,6 +72,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.version or options.command == "version":
         return _version()
+    if options.command == "check-rules":
+        from pullback.checking import page
+
+        return page.command(options.write, options.only, options.modules)
     if options.command == "run":
         parser.error("run needs a script: pullback run script.py [arguments ...]")
     parser.print_help()

@@ -28,7 +28,7 @@ from pullback.primitives.registry import ANY, FLOAT, ops
 from pullback.trace import signature as sig
 from pullback.trace.tracer import DTYPES, Tracer
 
-__all__ = ["elementwise", "kernel", "linear", "primitive_names"]
+__all__ = ["check", "elementwise", "kernel", "linear", "primitive_names"]
 
 _kernels: list = []  # the number of one is the last integer of its calls
 _mine: dict[str, object] = {}
@@ -92,11 +92,12 @@ def _checked(signature):
     return parsed
 
 
-def _declare(cls, signature, rule, shape, options):
+def _declare(cls, signature, rule, shape, options, samples=()):
     _checked(signature)
 
     def decorate(function):
         op = cls(function, shape, signature, rule, **options)
+        op.given_samples = samples
         _mine[op.name] = op
         made = _core.op_function(
             op.name, [(op.signature.text, op.handle)], False, None, function.__doc__ or ""
@@ -121,29 +122,63 @@ def elementwise(signature, grad=None, *, samples=None, edges=None, dtypes=FLOAT,
     return _declare(_Elementwise, signature, grad, None, options)
 
 
-def linear(signature, transpose=None, *, shape=None, dtypes=ANY):
+def linear(signature, transpose=None, *, shape=None, dtypes=ANY, samples=()):
     """Declares a function that is linear in its first tensor; decorates the kernel.
 
     transpose  transpose(g, x, *parameters) -> what the transposed map makes of g; None: not differentiable
     shape      shape(*parameters, with shapes in the places of tensors) -> the result's shape; None: that of
     the first
+    samples    what check() and `pullback check-rules --import` call it with: tensors, or tuples of arguments
     """
-    return _declare(_Linear, signature, transpose, shape, {"dtypes": dtypes})
+    return _declare(_Linear, signature, transpose, shape, {"dtypes": dtypes}, samples)
 
 
-def kernel(signature, vjp=None, *, shape=None, outputs=1, dtypes=FLOAT):
+def kernel(signature, vjp=None, *, shape=None, outputs=1, dtypes=FLOAT, samples=()):
     """Declares any other function; decorates the kernel.
 
     vjp      vjp(g, values, out) -> a cotangent for each tensor; g and out are lists where there are several
     outputs shape    as for linear(); a list of shapes where there are several outputs
     outputs  how many arrays the kernel gives
+    samples  as for linear()
     """
-    return _declare(_Kernel, signature, vjp, shape, {"outputs": outputs, "dtypes": dtypes})
+    return _declare(_Kernel, signature, vjp, shape, {"outputs": outputs, "dtypes": dtypes}, samples)
 
 
 def primitive_names() -> list[str]:
     """The names of the primitives that were declared here."""
     return list(_mine)
+
+
+def check(function, *samples):
+    """Checks a primitive's rule as `pullback check-rules` does: the row of its worst errors.
+
+    function  what the decorator gave
+    samples   tensors, or tuples of arguments; none: those of the declaration, or of elementwise() drawn ones
+    Result    a row: `passed`, `failures`, `outcomes` (the error of each check by its name); it prints as one
+              line a check
+    Gradient  none
+    Errors    TypeError for another function, ValueError where no samples are known
+
+    >>> import numpy as np
+    >>> import pullback as torch
+    >>> from pullback import extend
+    >>> @extend.elementwise("wrong_cube(Tensor x)", lambda g, x, out: 2 * g * x * x)
+    ... def cube(x):
+    ...     return x**3
+    >>> row = extend.check(cube, torch.tensor([1.0, 2.0]))
+    >>> row.passed, list(row.failures)[0]
+    (False, 'slope')
+    """
+    from pullback.checking import page
+
+    declared = getattr(function, "declarations", ())
+    if len(declared) != 1 or not isinstance(declared[0], _Foreign):
+        raise TypeError(
+            f"check(): {function!r} is no primitive\n"
+            "Give the function that elementwise(), linear() or kernel() made. `pullback check-rules` checks "
+            "the package's own rules."
+        )
+    return page.check_outside(declared[0], samples)
 
 
 # ---- what the core asks ----

@@ -1,42 +1,57 @@
 """Primitives from outside of the package: kernels in NumPy with rules like the built-in ones."""
 
+import doctest
+import math
+
 import numpy as np
 import pytest
 
 import pullback as torch
 from pullback import extend
+from pullback.checking.checks import CHECKS
 from pullback.func import grad, hessian, jvp, not_vectorised, vmap
+from pullback.primitives.registry import ops
 
 
-@extend.elementwise(
-    "own_scaled_product(Tensor a, Tensor b, float s=2.0)", lambda g, a, b, s, out: (g * b * s, g * a * s)
-)
-def scaled_product(a, b, s):
-    return a * b * s
+@pytest.fixture(scope="module", autouse=True)
+def primitives():
+    """Declares the primitives of these tests, and takes them out of the registry again."""
+    before = set(ops)
+    declare()
+    yield
+    for name in set(ops) - before:
+        del ops[name], extend._mine[name]
 
 
-@extend.linear(
-    "own_running_sum(Tensor x)", lambda g, x: torch.flip(torch.cumsum(torch.flip(g, (0,)), 0), (0,))
-)
-def running_sum(x):
-    return np.cumsum(x, 0)
+def declare():
+    global scaled_product, running_sum, power_sum, min_and_max
 
+    @extend.elementwise(
+        "own_scaled_product(Tensor a, Tensor b, float s=2.0)", lambda g, a, b, s, out: (g * b * s, g * a * s)
+    )
+    def scaled_product(a, b, s):
+        return a * b * s
 
-@extend.kernel(
-    "own_power_sum(Tensor x, Scalar k)", lambda g, v, out: 2 * g * v[0] * v[1], shape=lambda s, k: ()
-)
-def power_sum(x, k):
-    return np.array((x * x).sum() * k)
+    @extend.linear(
+        "own_running_sum(Tensor x)", lambda g, x: torch.flip(torch.cumsum(torch.flip(g, (0,)), 0), (0,))
+    )
+    def running_sum(x):
+        return np.cumsum(x, 0)
 
+    @extend.kernel(
+        "own_power_sum(Tensor x, Scalar k)", lambda g, v, out: 2 * g * v[0] * v[1], shape=lambda s, k: ()
+    )
+    def power_sum(x, k):
+        return np.array((x * x).sum() * k)
 
-@extend.kernel(
-    "own_min_and_max(Tensor x)",
-    lambda gs, v, outs: sum(g * (v[0] == o) for g, o in zip(gs, outs, strict=True) if g is not None),
-    shape=lambda s: [(), ()],
-    outputs=2,
-)
-def min_and_max(x):
-    return x.min(), x.max()
+    @extend.kernel(
+        "own_min_and_max(Tensor x)",
+        lambda gs, v, outs: sum(g * (v[0] == o) for g, o in zip(gs, outs, strict=True) if g is not None),
+        shape=lambda s: [(), ()],
+        outputs=2,
+    )
+    def min_and_max(x):
+        return x.min(), x.max()
 
 
 def points(*shape):
@@ -124,3 +139,91 @@ def test_declarations_are_checked():
     with pytest.raises(TypeError, match="is neither one Tensor nor one number"):
         extend.kernel("own_list(Tensor x, Tensor[] more)")(lambda x: x)
     assert {"own_running_sum", "own_power_sum"} <= set(extend.primitive_names())
+
+
+# ---- check() ----
+
+
+def test_a_right_rule_passes():
+    row = extend.check(scaled_product)  # numbers are drawn, as for the package's own
+    assert row.passed and row.failures == {}
+    assert set(CHECKS) < set(row.outcomes)
+    text = str(row)
+    assert text.startswith("own_scaled_product (extension): passed\n") and "n/a (extension)" in text
+    for check, outcome in row.outcomes.items():
+        assert (outcome.error is None) == (check == "fused steps" or check.startswith("torch")), check
+    assert extend.check(running_sum, points(4), points(3, 2)).passed
+    assert extend.check(min_and_max, np.array([3.0, -1.0, 2.0]), torch.tensor([1.0, 5.0])).passed
+    row = extend.check(power_sum, (points(3), 1.5), (points(2, 2), -2.0))
+    assert row.passed and row.outcomes["second order"].error is not None
+
+
+def test_wrong_rules_fail_where_they_are_wrong():
+    @extend.elementwise("own_wrong_slope(Tensor x)", lambda g, x, out: 2 * g * x * x)
+    def cube(x):
+        return x**3
+
+    row = extend.check(cube)
+    assert not row.passed and row.outcomes["slope"].error > 0.1
+    assert row.outcomes["transpose"].passed and "slope" in row.failures
+    assert "own_wrong_slope (extension): FAILED" in repr(row) and "above 1e-07" in repr(row)
+
+    @extend.elementwise("own_not_linear(Tensor x)", lambda g, x, out: g * g * x)
+    def square(x):
+        return x * x / 2
+
+    assert "transpose" in extend.check(square).failures
+
+    # Right by value, but what it is computed from does not depend on x any more.
+    @extend.elementwise("own_wrong_second(Tensor x)", lambda g, x, out: g * torch.floor(x * 0 + 2))
+    def doubled(x):
+        return x * 2 + np.floor(x) * 0
+
+    assert extend.check(doubled).passed
+
+    @extend.kernel("own_failing_rule(Tensor x)", lambda g, v, out: g.no_such_op())
+    def copied(x):
+        return x.copy()
+
+    row = extend.check(copied, points(3))
+    assert row.outcomes["slope"].error == math.inf
+    assert "AttributeError: a rule asked for 'no_such_op', which is no op" in str(row)
+
+    @extend.linear("own_wrong_transpose(Tensor x)", lambda g, x: torch.cumsum(g, 0), samples=[np.arange(3.0)])
+    def wrong_sum(x):
+        return np.cumsum(x, 0)
+
+    assert not extend.check(wrong_sum).outcomes["slope"].passed
+
+
+def test_kernels_without_a_fixed_result_do_not_pass_for_the_same_bits():
+    calls = []
+
+    @extend.elementwise("own_counting(Tensor x)", lambda g, x, out: g)
+    def counting(x):
+        calls.append(x)
+        return x + len(calls) * 1e-9
+
+    row = extend.check(counting)
+    assert row.outcomes["recorded path"].error > 0 and not row.outcomes["vmap"].passed
+
+
+def test_what_cannot_be_checked():
+    with pytest.raises(TypeError, match="is no primitive\nGive the function that elementwise"):
+        extend.check(torch.sin)
+    with pytest.raises(TypeError, match="is no primitive"):
+        extend.check(len)
+
+    @extend.kernel("own_many_parameters(Tensor x, int n)", lambda g, v, out: g * v[1])
+    def times(x, n):
+        return x * n
+
+    with pytest.raises(
+        ValueError, match="own_many_parameters: no arguments are known to check it with\nGive"
+    ):
+        extend.check(times)
+    assert extend.check(times, (points(3), 4)).passed
+
+
+def test_documentation():
+    assert doctest.testmod(extend, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0

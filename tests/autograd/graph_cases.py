@@ -10,18 +10,13 @@ it.
 
 from __future__ import annotations
 
-import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "primitives"))
-
-import cases as rule_cases
-import value_cases
-from cases import Draw, Fixed, Strided
-
+from pullback.checking import cases as rule_cases
+from pullback.checking import value_cases
+from pullback.checking.cases import Draw, Fixed, Strided
 from pullback.primitives import registry
 
 LEAF = "torch::autograd::AccumulateGrad"

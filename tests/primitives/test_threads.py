@@ -2,14 +2,13 @@
 
 import hashlib
 
+import numpy as np
 import pytest
-from cases import Draw, cases_of, listed
-from harness import Call, grad, like, ops
 
 import pullback as torch
-from pullback.trace import tracer
-
-LISTS = listed()
+from pullback.checking import checks
+from pullback.checking.cases import Draw
+from pullback.checking.harness import grad, like
 
 
 @pytest.fixture(autouse=True)
@@ -36,18 +35,11 @@ def in_both(make):
 
 
 def test_all_cases():
-    import numpy as np
+    for name in checks.built_in():
 
-    for name, op in ops.items():
-        if not op.differentiable or op.handle not in tracer.ops_by_handle or hasattr(op, "trace"):
-            continue
-        if op.kernel == "foreign":  # other tests', and checked there
-            continue
-
-        def run(op=op):
+        def run(name=name):
             results = []
-            for case in cases_of(op, LISTS) or []:
-                call = Call(op, case, torch.float32)
+            for call in checks.rule(name).calls(torch.float32):
                 outputs = call.run()
                 results += outputs + grad(outputs, call.inputs, like(outputs, np.random.RandomState(5)))
             return results

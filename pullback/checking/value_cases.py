@@ -1,4 +1,4 @@
-"""Calls of public functions whose values and gradients PyTorch has written down: see test_values.py.
+"""Calls of public functions whose values and gradients PyTorch has written down: see values.py.
 
 A case is a name, a path below the module (or below Tensor), arguments and keywords. NumPy float arrays become
 tensors that need a gradient, other arrays plain ones; the same cases run on both libraries.
@@ -7,7 +7,8 @@ tensors that need a gradient, other arrays plain ones; the same cases run on bot
 from __future__ import annotations
 
 import numpy as np
-from cases import Draw
+
+from pullback.checking.cases import Draw, Fixed, Strided
 
 CASES: list[tuple] = []
 
@@ -22,13 +23,21 @@ def resolve(module, path):
     for part in path.split("."):
         found = getattr(found, part, None)
         if found is None:
-            return getattr(module.Tensor, path)
+            return getattr(module.Tensor, path, None) or getattr(module.nn.functional, path)
     return found
 
 
 def convert(module, x, dtype, inputs):
     """Arrays in a nest of arguments as tensors of the module; those that need a gradient are put into
     `inputs`."""
+    if isinstance(x, Fixed):
+        return module.tensor(x.array, dtype=getattr(module, dtype))
+    if isinstance(x, Strided):
+        order = tuple(reversed(range(x.array.ndim)))
+        t = module.tensor(np.ascontiguousarray(x.array.transpose(order)), dtype=getattr(module, dtype))
+        t = t.permute(order).detach().requires_grad_()
+        inputs.append(t)
+        return t
     if isinstance(x, np.ndarray):
         if x.dtype.kind != "f":
             return module.tensor(x)
@@ -37,17 +46,27 @@ def convert(module, x, dtype, inputs):
         return t
     if isinstance(x, (list, tuple)):
         return type(x)(convert(module, v, dtype, inputs) for v in x)
+    if isinstance(x, str) and x.startswith("float"):
+        return getattr(module, x)
     return x
 
 
-def run(module, label, path, args, kwargs, dtype):
-    """The outputs of a case, and the gradients of its inputs for cotangents drawn from the case's name."""
+def run(module, label, path, args, kwargs, dtype, outputs=None):
+    """The outputs of a case, and the gradients of its inputs for cotangents drawn from the case's name.
+
+    The outputs that were recorded are put into `outputs`.
+    """
     inputs: list = []
+    module.manual_seed(0)
     args = convert(module, list(args), dtype, inputs)
     kwargs = {k: convert(module, v, dtype, inputs) for k, v in kwargs.items()}
+    if path.endswith("_") and not path.endswith("__"):
+        args[0] = args[0] * 1  # a leaf cannot be changed in place
     out = resolve(module, path)(*args, **kwargs)
     out = list(out) if isinstance(out, (tuple, list)) else [out]
     recorded = [o for o in out if o.requires_grad]
+    if outputs is not None:
+        outputs += recorded
     draw = Draw(label)
     cotangents = [module.tensor(draw.normal(*o.shape), dtype=o.dtype) for o in recorded]
     gradients = module.autograd.grad(recorded, inputs, cotangents, allow_unused=True) if recorded else []
@@ -218,5 +237,108 @@ def _losses(d):
     case("nn.functional.cross_entropy", d.normal(2, 4, 3), d.index(4, 2, 3))
 
 
-for _make in (_elementwise, _reductions, _products, _shapes, _indexing, _losses):
+def _sums_of_products(d):
+    parts = {
+        "addmm": (d.normal(4), d.normal(2, 3), d.normal(3, 4)),
+        "addmv": (d.normal(2), d.normal(2, 3), d.normal(3)),
+        "addbmm": (d.normal(2, 4), d.normal(5, 2, 3), d.normal(5, 3, 4)),
+        "baddbmm": (d.normal(5, 2, 4), d.normal(5, 2, 3), d.normal(5, 3, 4)),
+        "addr": (d.normal(2, 3), d.normal(2), d.normal(3)),
+    }
+    for name, args in parts.items():
+        case(name, *args)
+        case(name, *args, beta=0.5, alpha=2.0)
+    case("linalg.cross", d.normal(2, 3), d.normal(2, 3))
+    case("nn.functional.bilinear", d.normal(3, 4), d.normal(3, 5), d.normal(2, 4, 5), d.normal(2))
+    for name, number in (("__add__", 1.5), ("__mul__", 1.5), ("__truediv__", 1.5), ("__rtruediv__", 1.5)):
+        case(name, d.normal(3, 4), number)
+
+
+def _layers(d):
+    x, weight, bias = d.normal(3, 4, 2), d.normal(4), d.normal(4)
+    mean, var = Fixed(d.normal(4)), Fixed(d.between(0.5, 2, 4))
+    case("nn.functional.layer_norm", d.normal(3, 4), (4,), weight, bias)
+    case("nn.functional.layer_norm", x, (4, 2), None, None, 0.1)
+    case("nn.functional.group_norm", x, 2, weight, bias)
+    case("nn.functional.batch_norm", x, None, None, weight, bias, True)
+    case("nn.functional.batch_norm", d.normal(5, 4), None, None, None, None, True)
+    case("nn.functional.batch_norm", x, mean, var, weight, bias, False)
+    q, k, v = d.normal(2, 1, 3, 2), d.normal(2, 1, 4, 2), d.normal(2, 1, 4, 3)
+    case("nn.functional.scaled_dot_product_attention", q, k, v)
+    case("nn.functional.scaled_dot_product_attention", q, k, v, Fixed(d.normal(3, 4)))
+    case("nn.functional.scaled_dot_product_attention", q, k, v, d.mask(3, 4))
+    case("nn.functional.scaled_dot_product_attention", q, k, v, is_causal=True)
+    case("nn.functional.glu", d.normal(3, 4))
+    case("nn.functional.prelu", d.normal(3, 4), d.between(0.1, 0.5, 4))
+    case("nn.functional.elu", d.normal(3, 4), 0.7)
+    for name in ("nn.functional.rrelu", "nn.functional.rrelu_"):
+        case(name, d.normal(3, 4))
+        case(name, d.normal(3, 4), training=True)
+    for name in ("celu_", "leaky_relu_", "elu_", "threshold_"):
+        case(f"nn.functional.{name}", d.normal(3, 4), *((0.2, 1.5) if name == "threshold_" else ()))
+
+
+def _other_forms(d):
+    x, line = d.normal(3, 4), d.normal(3, 1, 4, 1)
+    for name in ("std", "var", "std_mean", "var_mean"):
+        case(name, x, False)
+        case(name, x, True)
+    case("aminmax", d.apart(3, 4), dim=1)
+    case("aminmax", d.apart(3, 4))
+    for name in ("median", "nanmedian"):
+        case(name, d.apart(3, 3))
+        case(name, d.apart(3, 4), dim=1)
+    for name in ("squeeze", "squeeze_"):
+        for args in ((), (1,), ((1, 3),)):
+            case(name, line, *args)
+    case("t_", x)
+    case("transpose_", x, 0, 1)
+    case("unsqueeze_", x, 1)
+    for name in ("split", "unsafe_split", "unsafe_split_with_sizes"):
+        case(name, x, [1, 2] if name != "unsafe_split" else 2)
+    case("block_diag", d.normal(2, 3), d.normal(4), d.normal())
+    case("diag_embed", x, 1)
+    case("rot90", x, 1, (0, 1))
+    case("roll", x, 3)
+    case("as_strided", x, (2, 2), (4, 1), 1)
+    case("logsumexp", x, 1)
+    case("cummax", d.apart(3, 4), 1)
+    case("cummin", d.apart(3, 4), 1)
+    case("scatter", x, 1, d.index(4, 3, 2), value=1.5)
+    case("copy_", x, d.normal(4))
+    case("fill_", x, d.normal())
+    case("float_power", d.between(0.5, 2, 3, 4), 1.7)
+
+
+def _drawn(d):
+    for name, args in (
+        ("normal_", ()),
+        ("normal_", (0.5, 2.0)),
+        ("uniform_", (-1.0, 2.0)),
+        ("exponential_", (1.5,)),
+        ("cauchy_", ()),
+        ("geometric_", (0.3,)),
+        ("log_normal_", ()),
+        ("bernoulli_", (0.4,)),
+        ("bernoulli_", (d.between(0.1, 0.9, 3, 4),)),
+        ("random_", ()),
+        ("random_", (7,)),
+        ("random_", (2, 9)),
+    ):
+        args = [Fixed(a) if isinstance(a, np.ndarray) else a for a in args]
+        case(name, d.normal(3, 4), *args)
+
+
+for _make in (
+    _elementwise,
+    _reductions,
+    _products,
+    _shapes,
+    _indexing,
+    _losses,
+    _sums_of_products,
+    _layers,
+    _other_forms,
+    _drawn,
+):
     _make(Draw(_make.__name__))

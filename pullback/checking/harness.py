@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from cases import Fixed, Strided
 
 import pullback as torch
 from pullback import _core
-from pullback.primitives.registry import ops
+from pullback.checking.cases import Fixed, Strided
 
 
 def function_of(op):
@@ -101,6 +100,3 @@ def grad(outputs, inputs, cotangents=None, create_graph=False):
 def bits(tensors):
     """What a list of tensors holds, for comparing bit by bit."""
     return [None if t is None else t.detach().numpy().tobytes() for t in tensors]
-
-
-__all__ = ["Call", "bits", "function_of", "grad", "inner", "like", "ops"]
