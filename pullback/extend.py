@@ -61,11 +61,10 @@ class _Foreign:
 class _Elementwise(_Foreign, family.Elementwise):
     family = "kernel"
 
-    def vjp(self, i, gs, need):
-        out = self.grad(gs[0], *self.parameters(i), i.outputs[0])
+    def by_operand(self, g, i):
+        out = self.grad(g, *self.parameters(i), i.outputs[0])
         given = iter(out if isinstance(out, tuple) else (out,))
-        found = [next(given) if isinstance(x, Tracer) else None for x in i.operands]
-        return [family.fit(g, x) if n and g is not None else None for g, x, n in zip(found, i.operands, need)]
+        return [next(given) if isinstance(x, Tracer) else None for x in i.operands]
 
 
 class _Linear(_Foreign, family.Linear):

@@ -45,9 +45,13 @@ class Elementwise(Op):
         self.dear = not cheap
         super().__init__(signature, differentiable=grad is not None, **options)
 
+    def by_operand(self, g, i):
+        """g times the partial by each operand."""
+        out = self.grad(g, *i.operands, i.outputs[0])
+        return out if isinstance(out, tuple) else (out,)
+
     def vjp(self, i, gs, need):
-        out = self.grad(gs[0], *i.operands, i.outputs[0])
-        out = out if isinstance(out, tuple) else (out,)
+        out = self.by_operand(gs[0], i)
         return [fit(g, x) if n and g is not None else None for g, x, n in zip(out, i.operands, need)]
 
     def jvp(self, i, tangents):
@@ -55,8 +59,7 @@ class Elementwise(Op):
         for k, t in enumerate(tangents):
             if t is None:
                 continue
-            parts = self.grad(t, *i.operands, out)
-            part = (parts if isinstance(parts, tuple) else (parts,))[k]
+            part = self.by_operand(t, i)[k]
             if part is not None:
                 total = part if total is None else total + part
         if total is None or sum(isinstance(x, Tracer) for x in i.operands) == 1:
