@@ -72,7 +72,8 @@ def _part(k):
                 "tensors used as indices must be long, int, byte or bool tensors\n"
                 f"Got one of type {str(k.dtype).rpartition('.')[2]}; convert it with .long()."
             )
-        return int(k.item())
+        # A position for each sample picks elements, where one for all is part of a view.
+        return k if _core.is_batched(k) else int(k.item())
     if isinstance(k, np.ndarray) and k.ndim == 0:
         return bool(k) if k.dtype == bool else int(k)
     if isinstance(k, (list, tuple, range, np.ndarray)):
