@@ -45,7 +45,7 @@ void give_samples(TensorObject* self, const Application& a) {
   for (Level* l : wanted) {
     const Var& v = var_of(base);
     const Array& elements = innermost(v).array;
-    if (!samples_share(v, l) || elements.offset) continue;
+    if (!samples_share(v, l) || elements.offset || !v.array.meta->is_dense) continue;
     const uint32_t known = references(v) * (1 + base->views);
     const bool own = elements.storage->born >= l->epoch && !elements.storage->borrowed();
     if (!is_under(v, l) && !(own && elements.storage->holders() == known)) continue;

@@ -27,8 +27,6 @@ struct Region {
   Region of_batch(int64_t samples) const;
   Region whole() const;  // all of the base
   std::vector<int64_t> ints() const;
-  bool is_dense() const { return Meta::intern(DType::Float32, base_size, base_stride)->is_dense; }
-  bool shares_elements() const;  // the base has one element at several positions: copy_slices refuses it
   uint64_t symbolic() const;  // the counts of the lists are static, everything else is a size
 
   std::vector<int64_t> size, stride, base_size, base_stride;
@@ -98,12 +96,6 @@ std::vector<int64_t> Region::ints() const {
   return all;
 }
 
-bool Region::shares_elements() const {
-  for (size_t k = 0; k < base_size.size(); ++k)
-    if (base_size[k] > 1 && base_stride[k] == 0) return true;
-  return false;
-}
-
 uint64_t Region::symbolic() const {
   const size_t n = size.size(), lists = 3 + 2 * n;
   const uint64_t counts = uint64_t{1} | uint64_t{1} << (1 + n) | uint64_t{1} << lists;
@@ -145,39 +137,18 @@ const Var& value_under(const Var& v, const Level* l) { return has(v, l) ? layer_
 Var tangent_under(const Var& v, const Level* l) { return has(v, l) ? layer_of(v)->tangent : Var(); }
 bool is_there(const Var& v) { return static_cast<bool>(v.array.storage); }
 
-// Gaps between the elements included.
 Var zeros(DType d, const std::vector<int64_t>& size, const std::vector<int64_t>& stride) {
-  const int64_t line[1] = {extent(size, stride)};
   Var z;
-  z.array = Array::allocate(Meta::contiguous(d, line));
+  z.array = Array::allocate(Meta::intern(d, size, stride));
   fill_elements(z.array, Scalar::of_int(0));
-  z.array.meta = Meta::intern(d, size, stride);
   return z;
 }
 
-Var apply_region(const Op* op, std::span<const Argument> args, const Region& w) {
-  const std::vector<int64_t> ints = w.ints();
-  return apply_one({op, args, ints, w.symbolic()});
-}
-
-// `base` with the region replaced by `part`.
 Var put(const Var& base, const Var& part, const Region& w) {
-  static const Op *copy_slices = find_op("copy_slices"), *as_strided = find_op("as_strided_of_base");
+  static const Op* copy_slices = find_op("copy_slices");
+  const std::vector<int64_t> ints = w.ints();
   const Argument args[2] = {{&base, {}}, {&part, {}}};
-  if (w.is_dense() || w.shares_elements()) return apply_region(copy_slices, args, w);
-  // A base with gaps: the same in a line of memory that has them too.
-  const std::vector<int64_t> line{
-      std::max(extent(w.base_size, w.base_stride), w.offset + extent(w.size, w.stride))};
-  Region from = w.whole(), to = w;
-  from.base_size = to.base_size = line;
-  from.base_stride = to.base_stride = {1};
-  const Var empty = zeros(base.array.meta->dtype, line, {1});
-  const Argument first[2] = {{&empty, {}}, {&base, {}}};
-  const Var whole = apply_region(copy_slices, first, from);
-  const Argument second[2] = {{&whole, {}}, {&part, {}}};
-  const Var changed = apply_region(copy_slices, second, to);
-  const Argument last[1] = {{&changed, {}}};
-  return apply_region(as_strided, last, from);
+  return apply_one({copy_slices, args, ints, w.symbolic()});
 }
 
 // Laid out as the base of the region.
@@ -205,8 +176,9 @@ Var taken(const Var& base, const Region& w) {
   const Var b = without_closed(base);
   if (!b.layer) {
     const Var from = laid_out(b, w);
+    const std::vector<int64_t> ints = w.ints();
     const Argument args[1] = {{&from, {}}};
-    return apply_region(as_strided, args, w);
+    return apply_one({as_strided, args, ints, w.symbolic()});
   }
   const ValueLayer& l = *layer_of(b);
   if (l.level->kind == LayerKind::Batch) return batched(l.level, taken(l.value, w.of_batch(l.level->size)));

@@ -154,6 +154,46 @@ def test_columns_share_a_value_changed_in_place():
     assert got.tolist() == [[8, 0], [0, 16]] and x.tolist() == [2, 4] and report == []
 
 
+def test_an_input_that_all_samples_share_gets_samples():
+    """grad opens it for each of them; what one writes into it no other sees, nor the caller."""
+    v = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+
+    def f(v, x):
+        v = v.mul_(2)
+        v[0] = x[1]
+        return (v * v * x).sum()
+
+    with not_vectorised() as report:
+        got = vmap(torch.func.grad(f), (None, 0))(v, X)
+    close(got, 8 * v * X * torch.tensor([0.0, 1.0, 1.0], dtype=torch.float64), 1e-12)
+    assert report == [] and v.tolist() == [1, 2, 3]
+
+
+def test_a_position_for_each_sample():
+    i, j = torch.tensor([2, -1]), torch.tensor([0, 1])
+    x = torch.arange(18.0).reshape(2, 3, 3)
+    each = lambda f: torch.stack([f(x[k], i[k].item(), j[k].item()) for k in range(2)])  # noqa: E731
+
+    def put(x, i, j):
+        x = x.clone()
+        x[i, j] = 7.0
+        x[:, j] += x[0]
+        return x
+
+    cases = [
+        lambda x, i, j: x[i],
+        lambda x, i, j: x[i, j],
+        lambda x, i, j: x[..., j],
+        lambda x, i, j: x[i, 1:],
+        lambda x, i, j: x[None, i][:, j],
+        put,
+    ]
+    with not_vectorised() as report:
+        for f in cases:
+            close(vmap(f)(x, i, j), each(f))
+    assert len(report) <= 1  # index_put behind a slice has no rule
+
+
 def test_types_and_shapes_are_checked_under_layers():
     d = torch.ones(2)
     with pytest.raises(RuntimeError, match="result type Float can't be cast to the desired output type Long"):
