@@ -381,5 +381,6 @@ def run(check, rule, catch=False) -> Outcome:
             raise
         return Outcome(math.inf, f"{type(error).__name__}: {error}".splitlines()[0], bound)
     if not errors:
-        return Outcome(None, "sample sizes" if check.startswith("vmap") else "sizes")
+        suited = check == "vmap" or (check == "vmap of gradient" and rule.differentiable_calls())
+        return Outcome(None, "sample sizes" if suited else "sizes")
     return Outcome(float(max(errors)), bound=bound, looped=rule.looped)

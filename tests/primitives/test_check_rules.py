@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pullback as torch
-from pullback import cli
+from pullback import cli, extend
 from pullback.checking import checks, page, values
 from pullback.checking.checks import CHECKS, REASONS, Outcome
 from pullback.primitives.registry import ops
@@ -69,7 +69,7 @@ def test_a_wrong_rule_fails_the_command(tmp_path, capsys, monkeypatch):
         assert cli.main(["check-rules", "--import", "mine_rules", "--only", "mine_wrong"]) == 1
         assert "mine_wrong (extension): FAILED" in capsys.readouterr().out
     finally:
-        del ops["mine_wrong"]
+        del ops["mine_wrong"], extend._mine["mine_wrong"]
     assert cli.main(["check-rules", "--only", "no_such_rule"]) == 2
     assert "no rule named no_such_rule" in capsys.readouterr().out
 

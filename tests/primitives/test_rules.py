@@ -22,7 +22,6 @@ LOOPED = {
     "masked_select_at",
     "copy_slices",
 }
-SAMPLES_DIFFER = set()
 NOTHING_TO_DIFFERENTIATE = {"full_like_scalar", "log_of"}
 
 
@@ -30,11 +29,10 @@ def is_excused(name, check, reason):
     """Whether a check may be without a number."""
     if check == "fused steps":
         return reason == "one step"
-    if check.startswith("vmap"):
-        return reason == "sample sizes" and name in SAMPLES_DIFFER | NOTHING_TO_DIFFERENTIATE
     return reason == "sizes" and name in NOTHING_TO_DIFFERENTIATE
 
 
+@pytest.mark.filterwarnings("ignore:This overload")
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("name", checks.built_in())
 def test_rule(name, check):
