@@ -10,6 +10,13 @@ void fill_elements(const Array& to, const Scalar& value) {
   fill(to.placed().view(), element);
 }
 
+Var zeros_like(const Meta& m) {
+  Var z;
+  z.array = Array::allocate(Meta::contiguous(m.dtype, m.shape()));
+  fill_elements(z.array, Scalar::of_int(0));
+  return z;
+}
+
 void copy_elements(const Array& to, const Array& from) {
   if (to.meta->dtype == from.meta->dtype) return strided_copy(to.placed().view(), from.placed().view());
   static const Op* cast = find_op("cast");

@@ -136,8 +136,7 @@ void OperationNode::complete_shared(std::vector<Var>& cotangents) const {
   for (size_t i = 63; i < cotangents.size(); ++i) {
     const Meta& m = *plan_->out[i];
     if (cotangents[i].array.storage || !is_float(m.dtype)) continue;
-    cotangents[i].array = Array::allocate(Meta::contiguous(m.dtype, m.shape()));
-    fill_elements(cotangents[i].array, Scalar::of_int(0));
+    cotangents[i] = zeros_like(m);
   }
 }
 

@@ -29,6 +29,7 @@ bool same_memory(const Array& a, const Array& b);
 
 void copy_elements(const Array& to, const Array& from);  // converts; same shape; not recorded
 void fill_elements(const Array& to, const Scalar& value);
+Var zeros_like(const Meta& m);  // contiguous
 
 const Op* find_op(std::string_view name);   // throws if it is not registered
 Op* register_op(Op op);                     // lives for ever

@@ -99,6 +99,16 @@ Var without_closed(const Var& v) {
        "Return it from the function instead of keeping it in a variable from outside.");
 }
 
+Var expand_front(const Var& v, int64_t size) {
+  static const Op* expand = find_op("expand");
+  const Meta& m = *v.array.meta;
+  std::vector<int64_t> ints{m.ndim + 1, size};
+  ints.insert(ints.end(), m.shape().begin(), m.shape().end());
+  ints.push_back(0);
+  const Argument args[1] = {{&v, {}}};
+  return apply_one({expand, args, ints, ((uint64_t{1} << (m.ndim + 1)) - 1) << 1});
+}
+
 namespace {
 
 // One layer taken off the arguments: those of the newest level among them.
@@ -141,16 +151,6 @@ class Stripped {
   Ref<Level> level_;
   uint64_t mask_ = 0;
 };
-
-Var expand_front(const Var& v, int64_t size) {
-  static const Op* expand = find_op("expand");
-  const Meta& m = *v.array.meta;
-  std::vector<int64_t> ints{m.ndim + 1, size};
-  ints.insert(ints.end(), m.shape().begin(), m.shape().end());
-  ints.push_back(0);
-  const Argument args[1] = {{&v, {}}};
-  return apply_one({expand, args, ints, ((uint64_t{1} << (m.ndim + 1)) - 1) << 1});
-}
 
 // Inputs that share a bit of the mask are batched all or none.
 void complete_batch(Stripped& s, std::vector<Var>& made) {
@@ -205,13 +205,6 @@ void apply_batched(const Application& a, Stripped& s, std::vector<Var>& out) {
   for (Var& r : results) out.push_back(batched(s.level(), std::move(r)));
 }
 
-Var zeros_like(const Var& v) {
-  Var z;
-  z.array = Array::allocate(Meta::contiguous(v.array.meta->dtype, v.array.meta->shape()));
-  fill_elements(z.array, Scalar::of_int(0));
-  return z;
-}
-
 using Tangents = std::span<const Var* const>;
 
 uint64_t mask_of(Tangents tangents) {
@@ -256,7 +249,7 @@ class WithTangents {
     zeros_.reserve(a.args.size());
     for (size_t i = 0; i < a.args.size(); ++i) {
       if (!a.args[i].var || !needs(mask, i) || !is_float(a.args[i].var->array.meta->dtype)) continue;
-      if (!tangents[i]) zeros_.push_back(zeros_like(*a.args[i].var));
+      if (!tangents[i]) zeros_.push_back(zeros_like(*a.args[i].var->array.meta));
       args_.push_back({tangents[i] ? tangents[i] : &zeros_.back(), {}});
     }
     n_ = args_.size();
@@ -351,7 +344,7 @@ void change_batched(const Application& a, Stripped& s) {
 Var of_type(const Var& like, Var v) {
   static const Op* copy = find_op("copy");
   if (v.array.meta->dtype == like.array.meta->dtype) return v;
-  const Var zeros = zeros_like(like);
+  const Var zeros = zeros_like(*like.array.meta);
   const Argument pair[2] = {{&zeros, {}}, {&v, {}}};
   return apply_one({copy, pair, {}, 0});
 }
@@ -387,7 +380,7 @@ void change_dual(const Application& a, Stripped& s, Var& outer) {
   if (has) tangent = tangent_of_change(a, s);
   s.args()[0].var = &value;
   change({a.op, s.args(), a.ints, a.symbolic}, value);
-  if (!has && had) tangent = zeros_like(value);
+  if (!has && had) tangent = zeros_like(*value.array.meta);
   if (!tangent.array.storage) return;
   if (self) self->tangent = laid_out_as(*value.array.meta, std::move(tangent));
   else outer = dual(s.level(), Var(value), std::move(tangent));

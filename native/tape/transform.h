@@ -45,6 +45,8 @@ const Var& innermost(const Var& v);
 // A value under layers that are still open.
 Var without_closed(const Var& v);
 bool is_batched(const Var& v);
+// The same for each of `size` samples, along a new axis in front.
+Var expand_front(const Var& v, int64_t size);
 // Whether two of the same shape have the same strides, axes of size 1 aside.
 bool same_steps(const Meta& a, const Meta& b);
 

@@ -137,10 +137,11 @@ const Var& value_under(const Var& v, const Level* l) { return has(v, l) ? layer_
 Var tangent_under(const Var& v, const Level* l) { return has(v, l) ? layer_of(v)->tangent : Var(); }
 bool is_there(const Var& v) { return static_cast<bool>(v.array.storage); }
 
+// Memory for all that the strides reach: elements may lie apart, and yet share memory.
 Var zeros(DType d, const std::vector<int64_t>& size, const std::vector<int64_t>& stride) {
-  Var z;
-  z.array = Array::allocate(Meta::intern(d, size, stride));
-  fill_elements(z.array, Scalar::of_int(0));
+  const int64_t elements[1] = {extent(size, stride)};
+  Var z = zeros_like(*Meta::contiguous(d, elements));
+  z.array.meta = Meta::intern(d, size, stride);
   return z;
 }
 
@@ -159,16 +160,7 @@ Var laid_out(const Var& v, const Region& w) {
 }
 
 // The samples of v, which are all the same if it has none of its own.
-Var samples_of(const Var& v, Level* l) {
-  static const Op* expand = find_op("expand");
-  if (has(v, l)) return layer_of(v)->value;
-  const Meta& m = *v.array.meta;
-  std::vector<int64_t> ints{m.ndim + 1, l->size};
-  ints.insert(ints.end(), m.shape().begin(), m.shape().end());
-  ints.push_back(0);
-  const Argument args[1] = {{&v, {}}};
-  return apply_one({expand, args, ints, ((uint64_t{1} << (m.ndim + 1)) - 1) << 1});
-}
+Var samples_of(const Var& v, Level* l) { return has(v, l) ? layer_of(v)->value : expand_front(v, l->size); }
 
 // The region of a tangent, or of a value that was given other memory: worked out, not shared.
 Var taken(const Var& base, const Region& w) {

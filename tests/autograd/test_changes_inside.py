@@ -221,6 +221,16 @@ def test_elements_that_share_memory():
             x[0].mul_(2)
 
 
+def test_elements_that_share_memory_and_lie_apart():
+    """Strides of such a base reach further than the number of its elements says."""
+    value = torch.ones(300, 1000)[:, 0].expand(20, 300)
+    for _ in range(20):
+        with forward_ad.dual_level():
+            x = forward_ad.make_dual(value.detach(), torch.rand(20, 300))
+            with pytest.raises(RuntimeError, match="which is not dense\nMake the base contiguous first"):
+                x[0].mul_(2)
+
+
 def test_after_the_level_is_closed():
     w = torch.tensor([2.0, 3.0], requires_grad=True)
     with forward_ad.dual_level():
