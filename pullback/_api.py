@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import pkgutil
+import pkgutil as _pkgutil
 
 from pullback import _core, errors, types
-from pullback.trace import derived, rules
+from pullback.trace import derived as _derived, rules as _rules
 from pullback import composites, conversion, creation, from_data, functions, primitives, random
 from pullback import tensor as _tensor_module
-from pullback.arguments import with_out
+from pullback.arguments import with_out as _with_out
 from pullback.numeric_limits import finfo, iinfo
-from pullback.primitives.registry import public
+from pullback.primitives.registry import public as _public
 from pullback.storage import TypedStorage, UntypedStorage, is_storage
 from pullback.tensor import Tensor, _disabled_torch_function_impl
 from pullback.types import (
@@ -35,7 +35,7 @@ from pullback.printing import set_printoptions
 
 # Every module of declarations, primitives first; nobody keeps a list of them.
 for _package in (primitives, composites):
-    for _found in pkgutil.iter_modules(_package.__path__):
+    for _found in _pkgutil.iter_modules(_package.__path__):
         importlib.import_module(f"{_package.__name__}.{_found.name}")
 
 # Found but not imported: importing it would load a library that only the first product needs.
@@ -68,7 +68,7 @@ for _module in (creation, from_data, functions, random):
             globals()[_name] = _value
 globals().update(conversion.legacy_types)
 Generator, default_generator = random.Generator, random.default_generator
-globals().update({n: v for n, v in public.items() if not n.startswith("_")})
+globals().update({n: v for n, v in _public.items() if not n.startswith("_")})
 # Written in Python, and torch gives them an `out=`; native ones understand it by themselves.
 for _name in (
     "addbmm",
@@ -95,10 +95,10 @@ for _name in (
     "take_along_dim",
     "where",
 ):
-    if _name in public and "out" not in getattr(
-        getattr(public[_name], "__code__", None), "co_varnames", ("out",)
+    if _name in _public and "out" not in getattr(
+        getattr(_public[_name], "__code__", None), "co_varnames", ("out",)
     ):
-        globals()[_name] = with_out(public[_name])
+        globals()[_name] = _with_out(_public[_name])
 from numpy import e, inf, nan, pi
 
 

@@ -39,7 +39,7 @@ _STORED = {_core.bool, _core.uint8, _core.int32, _core.int64, _core.float32, _co
 TO_NUMPY = {d: np.dtype(n) for n, d in _NUMPY.items()}
 
 
-def dtype_of_array(a):
+def _dtype_of_array(a):
     d = _NUMPY.get(a.dtype.name)
     if d is None:
         raise TypeError(
@@ -72,10 +72,10 @@ def empty(
               torch.Size([2, 3])
     """
     t = sized("empty", size, named, dtype, device, out)
-    return finish(in_format(t, memory_format), out, requires_grad, "empty")
+    return finish(_in_format(t, memory_format), out, requires_grad, "empty")
 
 
-def in_format(t, memory_format):
+def _in_format(t, memory_format):
     """An empty tensor with its axes in the order of a memory format."""
     if memory_format is None or memory_format._axes is None:
         return t
@@ -89,7 +89,7 @@ def in_format(t, memory_format):
     return _core.empty_strided(list(t.shape), strides, t.dtype)
 
 
-def fits(value, dtype) -> bool:
+def _fits(value, dtype) -> bool:
     """Whether a number can be stored without leaving the type's range (a negative one may wrap around)."""
     if dtype.is_floating_point or dtype == _core.bool:
         return True
@@ -175,7 +175,7 @@ def _like(name, input, dtype, device, memory_format):
     if keep and input.is_non_overlapping_and_dense() and not input.is_contiguous():
         return _core.empty_strided(list(input.shape), list(input.stride()), dtype)
     t = _core.empty(list(input.shape), dtype)
-    return t if keep else in_format(t, memory_format)
+    return t if keep else _in_format(t, memory_format)
 
 
 def empty_like(
@@ -283,7 +283,7 @@ def from_numpy(ndarray):
 
 
 def _from_array(a):
-    dtype = dtype_of_array(a)
+    dtype = _dtype_of_array(a)
     if dtype not in _STORED:
         raise TypeError(
             f"torch.{dtype._name} tensors are not supported yet; convert the array to float32 or int64"

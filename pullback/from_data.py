@@ -8,7 +8,7 @@ import numpy as np
 
 from pullback import _core
 from pullback.arguments import device_of, dtype_of, finish, kind_name
-from pullback.creation import _STORED, MISSING, TO_NUMPY, _from_array, dtype_of_array, fits, from_numpy
+from pullback.creation import _STORED, MISSING, TO_NUMPY, _dtype_of_array, _fits, _from_array, from_numpy
 from pullback.trace.tracer import functions as f
 
 Tensor = _core.Tensor
@@ -23,7 +23,7 @@ def _kind_of_scalar(x, depth, first):
     if isinstance(x, float) and not isinstance(x, np.generic):
         return _core.get_default_dtype()
     if isinstance(x, np.generic):
-        return dtype_of_array(np.asarray(x))
+        return _dtype_of_array(np.asarray(x))
     if isinstance(x, (str, bytes)):
         if depth and first and isinstance(x, str):
             raise ValueError(f"too many dimensions '{type(x).__name__}'")
@@ -55,7 +55,7 @@ class _Reader:
         if isinstance(data, Tensor):
             return self._tensor(data)
         if isinstance(data, np.ndarray):
-            self.note(dtype_of_array(data))
+            self.note(_dtype_of_array(data))
             return data.tolist()
         if _is_sequence(data):
             return [self.read(x, depth + 1, first and k == 0) for k, x in enumerate(data)]
@@ -99,7 +99,7 @@ def _flatten(data, shape, kind, depth=0):
 def _parse(data, dtype):
     """An array in the dtype that the tensor shall have."""
     if isinstance(data, np.ndarray):
-        return data, dtype or dtype_of_array(data)
+        return data, dtype or _dtype_of_array(data)
     if isinstance(data, (list, tuple)) and data and isinstance(data[0], np.ndarray):
         warnings.warn(
             "Creating a tensor from a list of numpy.ndarrays is extremely slow. Please consider converting "
@@ -124,7 +124,7 @@ def _array(values, kind):
     if kind == _core.bool:
         return np.array([bool(v) for v in values], dtype=bool)
     for v in values:
-        if fits(v, kind):
+        if _fits(v, kind):
             continue
         if kind == _core.int64 and isinstance(v, int):
             raise ValueError(

@@ -443,11 +443,8 @@ _PLAIN = frozenset(
     "as_torch attribute is_tensor typename is_storage set_default_dtype get_default_dtype set_default_device "
     "get_default_device set_default_tensor_type set_num_threads get_num_threads set_num_interop_threads "
     "get_num_interop_threads promote_types can_cast use_deterministic_algorithms set_printoptions "
-    "manual_seed seed "
-    "are_deterministic_algorithms_enabled set_float32_matmul_precision initial_seed get_rng_state "
-    "set_rng_state "
-    "from_numpy is_grad_enabled is_inference_mode_enabled fork_rng with_out dtype_of_array in_format fits "
-    "check_fill".split()
+    "manual_seed seed are_deterministic_algorithms_enabled set_float32_matmul_precision initial_seed "
+    "get_rng_state set_rng_state from_numpy is_grad_enabled is_inference_mode_enabled fork_rng".split()
 )
 
 
@@ -483,6 +480,7 @@ def _wrap_tensor():
             wrapped = property(getter, value.fset, value.fdel, value.__doc__)
             getter.presented = wrapped.__get__
             setattr(Tensor, name, wrapped)
+    vars(Tensor)["backward"].alone = vars(Tensor)["_backward_plain"]  # without a frame in between
 
 
 def _install():

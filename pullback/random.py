@@ -87,20 +87,20 @@ def _seed(seed: int) -> int:
 before_use: list = []  # called before each draw: vmap has a say in it
 
 
-def own_numbers(shape, dtype):
+def _own_numbers(shape, dtype):
     """(What a program sees, the memory of all samples behind it) where samples draw numbers apart; None
     elsewhere. Replaced by vmap."""
     return None
 
 
-def check_allowed():
+def _check_allowed():
     """To be called before numbers are drawn: vmap may forbid it."""
     for check in before_use:
         check()
 
 
 def _of(generator):
-    check_allowed()
+    _check_allowed()
     if generator is None:
         return default_generator._native
     if not isinstance(generator, Generator):
@@ -159,7 +159,7 @@ def _filled(name, t, fill, generator, *args, out=None, requires_grad=False):
 def _drawn(t, fill, generator, *args):
     """A new tensor, filled: inside vmap with numbers for each sample, if they are to differ, in one go."""
     native = _of(generator)
-    seen, memory = own_numbers(t.shape, t.dtype) or (t, t)
+    seen, memory = _own_numbers(t.shape, t.dtype) or (t, t)
     fill(memory, native, *args)
     return seen
 
@@ -437,7 +437,7 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
     weights = input.detach()
     if not bool(((weights >= 0) & (weights < np.inf)).all()):
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
-    if _has_samples() and own_numbers((), _core.uint8) is not None:
+    if _has_samples() and _own_numbers((), _core.uint8) is not None:
         _core.refuse_batch("multinomial draws for each sample apart")
     drawn = _core.multinomial(weights.contiguous(), _of(generator), num_samples, replacement)
     return finish(drawn, out)
@@ -496,7 +496,7 @@ def _has_samples(*tensors):
     """Whether numbers are drawn inside vmap, for tensors with samples or for each sample apart."""
     if not _core.has_layers():
         return False
-    return any(_core.top_layer(t) is not None for t in tensors) or own_numbers((), _core.uint8) is not None
+    return any(_core.top_layer(t) is not None for t in tensors) or _own_numbers((), _core.uint8) is not None
 
 
 def uniform_(self, from_=0, to=1, *, generator=None, **named):

@@ -60,6 +60,7 @@ struct Overridable {
   PyObject* wrapped;
   PyObject* name;
   PyObject* presented;  // what those who are asked are shown; null: this object
+  PyObject* alone;      // runs instead of `wrapped` where only one argument is given, by position; or null
   char modes_only;      // its arguments are data: only modes are asked
   PyObject* dict;
 };
@@ -71,7 +72,8 @@ PyObject* call(PyObject* o, PyObject* const* args, size_t nargsf, PyObject* kwna
   const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
   const Py_ssize_t all = n + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0);
   if (!modes_active() && (self->modes_only || !any_asks(args, all)))
-    return PyObject_Vectorcall(self->wrapped, args, nargsf, kwnames);
+    return PyObject_Vectorcall(all == 1 && n == 1 && self->alone ? self->alone : self->wrapped, args, nargsf,
+                               kwnames);
   return guarded([&] { return ask(self->presented ? self->presented : o, args, n, kwnames); });
 }
 
@@ -95,6 +97,7 @@ void dealloc(PyObject* o) {
   Py_XDECREF(self->wrapped);
   Py_XDECREF(self->name);
   Py_XDECREF(self->presented);
+  Py_XDECREF(self->alone);
   Py_XDECREF(self->dict);
   type->tp_free(o);
   Py_DECREF(type);
@@ -135,6 +138,7 @@ PyMemberDef members[] = {
     {"__qualname__", T_OBJECT_EX, offsetof(Overridable, name), READONLY, nullptr},
     {"modes_only", T_BOOL, offsetof(Overridable, modes_only), READONLY, nullptr},
     {"presented", T_OBJECT, offsetof(Overridable, presented), 0, nullptr},
+    {"alone", T_OBJECT, offsetof(Overridable, alone), 0, nullptr},
     {nullptr, 0, 0, 0, nullptr},
 };
 

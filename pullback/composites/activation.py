@@ -406,7 +406,7 @@ def _drawn_slopes(input, lower, upper, generator):
     """1 where the input is positive, elsewhere a slope drawn for each element in order."""
     from pullback import random
 
-    random.check_allowed()
+    random._check_allowed()
     rows = input.detach().contiguous()
     places = _core.nonzero((rows <= 0).reshape(-1)).reshape(-1)
     slopes = _core.empty([places.numel()], _core.float64)

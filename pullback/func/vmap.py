@@ -1,10 +1,9 @@
 """vmap: a function of one sample, run for many at once.
 
 Operations inside see one sample; the core runs each of them for all samples (see native/tape/transform.h).
-Where a
-program looks at values (branches, item(), numbers printed), the samples are grouped by what it would see and
-each group is run by itself; where that does not help (in-place changes of a tensor that all samples share),
-they are run one by one. So vmap refuses nothing but what torch's ``randomness="error"`` asks it to.
+Where a program looks at values (branches, item(), numbers printed), the samples are grouped by what it would
+see and each group is run by itself; where that does not help (in-place changes of a tensor that all samples
+share), they are run one by one. So vmap refuses nothing but what torch's ``randomness="error"`` asks it to.
 """
 
 from __future__ import annotations
@@ -132,7 +131,7 @@ def own_numbers(shape, dtype):
 
 
 random.before_use.append(check_random)
-random.own_numbers = own_numbers
+random._own_numbers = own_numbers
 
 
 # ---- one run ----
@@ -149,14 +148,14 @@ class _Plan:
         ]
         self.size = next(x.shape[0] for x, d in zip(self.leaves, dims) if d is not None)
         self.out_spec = None
-        self.start = random.get_rng_state() if randomness != "error" else None
+        self.start = random.get_rng_state() if randomness == "same" else None
 
     def part(self, index):
         """The leaves for some of the samples: None for all, a slice or positions."""
         if index is None:
             return self.leaves
         if not isinstance(index, slice):
-            index = _core_index(index)
+            index = _positions(index)
         return [x if d is None else x[index] for x, d in zip(self.leaves, self.dims)]
 
     def call(self, leaves):
@@ -222,8 +221,7 @@ class _Plan:
     def in_groups(self, index, groups, size):
         note(
             f"the samples were run in {len(groups)} groups: the program looked at a value that differs "
-            f"between "
-            "them"
+            "between them"
         )
         positions = np.arange(self.size)[index] if isinstance(index, slice) else index
         positions = np.arange(size) if positions is None else positions
@@ -233,7 +231,7 @@ class _Plan:
                 results.append([(_copy(y), many) for y, many in self.run(positions[g], len(g))])
                 if k < len(groups) - 1:
                     journal.undo()
-        order = _core_index(np.argsort(np.concatenate(groups), kind="stable"))
+        order = _positions(np.argsort(np.concatenate(groups), kind="stable"))
         return self.joined(results, [len(g) for g in groups], lambda y: y[order])
 
     def joined(self, results, sizes, arrange):
@@ -276,21 +274,21 @@ class _Plan:
         if dim is None:
             if many:
                 raise ValueError(
-                    f"vmap({self.name}, ...): `{self.name}` can not return a BatchedTensor when out_dim is "
-                    f"None"
+                    f"vmap({self.name}, ...): `{self.name}` can not return a BatchedTensor when out_dim "
+                    "is None"
                 )
             return y
         if not many:
             y = y.expand(self.size, *y.shape)
         if not -y.dim() <= dim < y.dim():
             raise IndexError(
-                f"Dimension out of range (expected to be in range of [{-y.dim()}, {y.dim() - 1}], but got "
-                f"{dim})"
+                f"Dimension out of range (expected to be in range of [{-y.dim()}, {y.dim() - 1}], but "
+                f"got {dim})"
             )
         return y if dim == 0 else y.movedim(0, dim)
 
 
-def _core_index(positions):
+def _positions(positions):
     from pullback.from_data import from_numpy
 
     return from_numpy(np.ascontiguousarray(positions, dtype=np.int64))
@@ -332,8 +330,7 @@ def _refuse_out_dims(name, out_dims, spec):
     if any(d is not None and not isinstance(d, int) for d in flat):
         raise ValueError(
             f"vmap({name}, ..., out_dims={out_dims}): `out_dims` must be an int, None or a python "
-            f"collection of "
-            "ints representing where in the outputs the vmapped dimension should appear."
+            "collection of ints representing where in the outputs the vmapped dimension should appear."
         )
     raise ValueError(
         f"vmap({name}, ..., out_dims={out_dims})(<inputs>): out_dims is not compatible with the structure of "
@@ -351,8 +348,7 @@ def _checked_dims(name, in_dims, leaves, spec, args):
     if not args:
         raise ValueError(
             f"vmap({name})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying to "
-            f"vmap "
-            "over a function with no inputs. The latter is unsupported."
+            "vmap over a function with no inputs. The latter is unsupported."
         )
     dims = broadcast_to_and_flatten(tuple(in_dims) if isinstance(in_dims, list) else in_dims, spec)
     if dims is None:
@@ -378,8 +374,7 @@ def _checked_dim(call, x, dim):
     if not -x.dim() <= dim < x.dim():
         raise ValueError(
             f"{call}: Got in_dim={dim} for some input, but that input is a Tensor of dimensionality "
-            f"{x.dim()} so "
-            f"expected in_dim to satisfy -{x.dim()} <= in_dim < {x.dim()}."
+            f"{x.dim()} so expected in_dim to satisfy -{x.dim()} <= in_dim < {x.dim()}."
         )
     return dim % x.dim()
 
@@ -393,8 +388,7 @@ def _check_sizes(leaves, dims):
     if len(set(sizes)) > 1:
         raise ValueError(
             f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {sizes} "
-            f"for "
-            "the mapped dimension"
+            "for the mapped dimension"
         )
 
 
@@ -408,7 +402,7 @@ def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
     chunk_size  how many samples are run at once; None: all
     Gradient    through vmap and inside it, to any order
     Errors      ValueError where in_dims, sizes or outputs do not fit; RuntimeError for random numbers under
-    'error'
+                'error'
 
     Where a function cannot be run for all samples at once, it is run in groups or one by one:
     ``pullback.func.not_vectorised()`` tells.
