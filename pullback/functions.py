@@ -45,7 +45,7 @@ def is_inference(input):
 
 def is_same_size(input, other):
     """Whether two tensors have the same shape."""
-    return tuple(input.shape) == tuple(other.shape)
+    return _core.same_shape(input, other)
 
 
 def equal(input, other):

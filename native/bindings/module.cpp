@@ -3,6 +3,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+
 #include "bindings/foreign.h"
 #include "bindings/function_node.h"
 #include "bindings/journal.h"
@@ -77,6 +79,11 @@ void release_python(void* owner) {
   if (Py_IsInitialized()) Py_DECREF(static_cast<PyObject*>(owner));
 }
 
+bool same_shape(nb::handle a, nb::handle b) {
+  if (!is_tensor(a.ptr()) || !is_tensor(b.ptr())) return false;
+  return std::ranges::equal(var_of(a.ptr()).array.meta->shape(), var_of(b.ptr()).array.meta->shape());
+}
+
 // Memory of another library: `address` of the first element, strides in elements, kept alive by `owner`.
 nb::object borrow(uintptr_t address, nb::handle dtype, const std::vector<int64_t>& sizes,
                   const std::vector<int64_t>& strides, nb::object owner) {
@@ -128,7 +135,11 @@ void init_runtime(nb::module_& m) {
 void init_tape(nb::module_& m) {
   m.def("is_grad_enabled", grad_enabled);
   m.def("short_name", short_name);
-  m.def("set_grad_enabled", set_grad_enabled);
+  m.def("set_grad_enabled", [](bool on) {  // what it was
+    const bool before = grad_enabled();
+    set_grad_enabled(on);
+    return before;
+  });
   m.def("is_inference_mode_enabled", inference_mode);
   m.def("is_recording", recording);
   m.attr("INFERENCE_SAVED") = kInferenceSaved;
@@ -208,4 +219,5 @@ NB_MODULE(_core, m) {
   m.def("empty", empty);
   m.def("empty_strided", empty_strided);
   m.def("borrow", borrow);
+  m.def("same_shape", same_shape);
 }

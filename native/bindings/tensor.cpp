@@ -481,6 +481,9 @@ void accumulate_grad(TensorObject* t, Var&& g, bool create_graph) {
   Owned hold = Owned::borrow(t->grad);  // another thread may set it to None meanwhile
   TensorObject* grad = as_tensor(hold.get());
   if (!create_graph) check_not_inference(grad->var.array);
+  const bool apart = !grad->var.layer && !same_memory(grad->var.array, g.array);
+  if (!create_graph && apart && add_directly(grad->var.array, grad->var, g))
+    return count_change(*grad->var.array.storage);
   static const Op* add = find_op("add");
   const Purpose purpose("adding a gradient to .grad");
   if (create_graph) {

@@ -162,7 +162,7 @@ template <class T> void by_dots(const GemmTask<T>& g, Order order) {
   }
 }
 
-template <class T> void outer(const GemmTask<T>& g) {
+template <class T, bool kPast> void outer(const GemmTask<T>& g) {
   for (int64_t i = 0; i < g.m; ++i) {
     const T a = g.a[i * g.a_row];
     T* c = g.c + i * g.c_row;
@@ -170,8 +170,9 @@ template <class T> void outer(const GemmTask<T>& g) {
     if (g.b_col == 1) {
       const Vec<T> av = broadcast(a);
       for (; j + kWidth<T> <= g.n; j += kWidth<T>) {
-        const Vec<T> b = load(g.b + j);
-        store(c + j, g.bias ? madd(av, b, load(g.bias + j)) : av * b);
+        const Vec<T> b = load(g.b + j), value = g.bias ? madd(av, b, load(g.bias + j)) : av * b;
+        if constexpr (kPast) store_past(c + j, value);
+        else store(c + j, value);
       }
     }
     for (; j < g.n; ++j) {
@@ -181,10 +182,14 @@ template <class T> void outer(const GemmTask<T>& g) {
   }
 }
 
+template <class T> bool whole_vectors(const GemmTask<T>& g) {
+  return reinterpret_cast<uintptr_t>(g.c) % kBytes == 0 && g.c_row % kWidth<T> == 0;
+}
+
 template <class T> void gemm(const GemmTask<T>& g) {
   if (g.k == 0) return clear(g);
   if (g.m == 1 || g.n == 1) return vector_product(g);
-  if (g.k == 1) return outer(g);
+  if (g.k == 1) return g.past_caches && whole_vectors(g) ? outer<T, true>(g) : outer<T, false>(g);
   const Order order = order_of(g);
   if (order == Order::Tiles) return by_tiles(g);
   by_dots(g, order);

@@ -22,6 +22,7 @@ template <class T> struct GemmTask {
   int64_t c_row;
   const T* bias;  // n values or null
   bool dot;  // both operands had one axis
+  bool past_caches = false;  // C is too large for them: not worth being fetched before it is overwritten
 };
 
 struct GemmKernels {

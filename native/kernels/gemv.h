@@ -130,11 +130,25 @@ inline void double_row(const GemvTask<double>& t, int64_t row) {
   put(t, row, even.sum_fours());
 }
 
+// Rows of one element, which no sum follows.
+template <class T> void single_elements(const GemvTask<T>& t) {
+  int64_t row = 0;
+  if (t.m_row == 1 && t.y_stride == 1 && (!t.bias || t.bias_stride == 0)) {
+    const Vec<T> x = broadcast(t.x[0]);
+    for (; row + kWidth<T> <= t.rows; row += kWidth<T>) {
+      const Vec<T> product = load(t.m + row) * x;
+      store(t.y + row, t.bias ? product + broadcast(t.bias[0]) : product);
+    }
+  }
+  for (; row < t.rows; ++row) put(t, row, t.m[row * t.m_row] * t.x[0]);
+}
+
 template <class T> void gemv_rows(const GemvTask<T>& t) {
   if constexpr (sizeof(T) == 8) {
     for (int64_t row = 0; row < t.rows; ++row) double_row(t, row);
     return;
   }
+  if (t.k == 1) return single_elements(t);
   int64_t row = 0;
   for (; row + 4 <= t.rows; row += 4) rows_by_lanes<T, 4>(t, row);
   for (int64_t last = row; row < t.rows; ++row) last_row_by_lanes(t, row, row - last != 1);

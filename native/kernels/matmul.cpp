@@ -9,6 +9,7 @@
 
 #include "kernels/blas.h"
 #include "kernels/gemm.h"
+#include "kernels/stream.h"
 #include "runtime/threads.h"
 
 namespace pb {
@@ -25,6 +26,7 @@ constexpr int64_t kOwnRows = 1024, kOwnColumns = 512;
 constexpr int64_t kOwnSlices = 8;
 constexpr int64_t kFewRows = 256;  // below, packing B would be felt
 constexpr int64_t kFewColumns = 32;  // one panel
+constexpr int64_t kStreamBytes = 4 << 20;  // an outer product from this size on leaves the caches alone
 
 const GemmKernels& choose_kernels() {
 #if defined(__x86_64__)
@@ -220,20 +222,23 @@ template <class T> void run_blas_slices(GemmTask<T> g) {
 }
 
 template <class T> void multiply_floats(const MatmulArgs& x) {
-  const Matrices<T> all = matrices<T>(x);
+  Matrices<T> all = matrices<T>(x);
   const GemmTask<T>& g = all.first;
   if (g.m == 0 || g.n == 0 || all.batches == 0) return;
+  all.first.past_caches =
+      g.k == 1 && all.batches * g.m * g.n * static_cast<int64_t>(sizeof(T)) >= kStreamBytes;
   if (wants_blas(g)) {
     for (int64_t i = 0; i < all.batches; ++i) run_blas_slices(all.at(i));
     return;
   }
-  if (all.batches == 1 && work(g) <= kChunkWork) return run_own(g);
+  if (all.batches == 1 && work(g) <= kChunkWork) return run_own(g);  // far too small to be streamed
   const Grid grid = own_grid(g);
   const int64_t tasks = grid.count();
   const double task_work = work(g) / static_cast<double>(tasks);
   const int64_t chunk = std::max<int64_t>(1, static_cast<int64_t>(kChunkWork / task_work));
   parallel_chunks(all.batches * tasks, chunk, [&](int64_t i, int64_t end) {
     for (; i < end; ++i) run_own(slice(all.at(i / tasks), grid, i % tasks));
+    if (g.past_caches) end_stream();
   });
 }
 

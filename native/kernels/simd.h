@@ -31,6 +31,17 @@ template <class T> inline Vec<T> load(const T* p) {
 
 template <class T> inline void store(T* p, Vec<T> v) { std::memcpy(p, &v, sizeof v); }
 
+// Past the caches, to memory aligned to whole vectors; end_stream() comes after the last one.
+#if defined(__AVX512F__)
+inline void store_past(float* p, Vec<float> v) { _mm512_stream_ps(p, __m512(v)); }
+inline void store_past(double* p, Vec<double> v) { _mm512_stream_pd(p, __m512d(v)); }
+#elif defined(__AVX2__) && defined(__FMA__)
+inline void store_past(float* p, Vec<float> v) { _mm256_stream_ps(p, __m256(v)); }
+inline void store_past(double* p, Vec<double> v) { _mm256_stream_pd(p, __m256d(v)); }
+#else
+template <class T> inline void store_past(T* p, Vec<T> v) { store(p, v); }
+#endif
+
 template <class T> inline Vec<T> broadcast(T x) { return x - Vec<T>{}; }  // x - 0 keeps the sign of a zero
 
 #if defined(__AVX512F__)

@@ -213,9 +213,13 @@ void add_in_place(const View& to, const View& other) {
 void run_addmm(const KernelCall& c) {
   const Meta& bias = *c.in[0].meta;
   MatmulArgs x = matrices(c.in[1], c.in[2], c.out[0]);
+  GilRelease unlocked(is_long(x.m * x.n * x.k));
+  if (bias.ndim == 1 && bias.is_contiguous && bias.numel == x.n) {
+    x.bias_row = c.in[0].data;
+    return matmul(x);
+  }
   const Dims strides = expand_window(bias, c.out[0].meta->shape()).strides;
   const int64_t row_shape[1] = {x.n};
-  GilRelease unlocked(is_long(x.m * x.n * x.k));
   if (strides[0] == 0) {
     const Ready row(View{c.in[0].data, x.dtype, 1, row_shape, &strides.v[1]}, x.dtype, true);
     x.bias_row = row.view().data;

@@ -109,8 +109,10 @@ Ref<Bound> Binder::bind() {
   if (!p_.ints.empty()) evaluate(static_cast<int32_t>(p_.ints.size()) - 1);
   bound_->sizes_.assign(sizes_.begin(), sizes_.end());
   plan_arena();
+  find_addresses();
   find_donors();
-  bound_->unlocks_ = !bound_->kernels_.empty();
+  bound_->unlocks_ =
+      std::ranges::any_of(bound_->kernels_, [&](const KernelStep& k) { return may_unlock(k); });
   for (const ElementwiseStep& s : bound_->elementwise_)
     bound_->unlocks_ |= s.count * std::max(s.cost, 1) >= kReleaseWork;
   return bound_;
@@ -332,6 +334,9 @@ void Binder::finish_outputs() {
         bound_->new_storages_.push_back(bound_->locations_[r.location].buffer);
       }
       r.storage = b.index;
+      const auto same = [&](const Bound::Result& other) { return other.storage == r.storage; };
+      const auto first = std::ranges::find_if(bound_->results_, same);
+      if (first != bound_->results_.end()) r.holder = static_cast<int32_t>(first - bound_->results_.begin());
     }
     bound_->results_.push_back(r);
   }
@@ -380,6 +385,30 @@ void Binder::plan_arena() {
       if (buffer.kind == Buffer::Kind::Temp && last[b] == static_cast<int32_t>(s))
         free.push_back({buffer.offset, (buffer.bytes + 63) / 64 * 64});
     }
+  }
+}
+
+// Whether a kernel may take long enough to let other Python threads run. With few elements none does.
+bool Binder::may_unlock(const KernelStep& k) const {
+  constexpr int64_t kFew = 1024;
+  if (k.op->kernel->runs_python) return true;
+  int64_t elements = 0;
+  for (int32_t l : k.in) elements += bound_->locations_[l].meta->numel;
+  for (int32_t l : k.out) elements += bound_->locations_[l].meta->numel;
+  return elements > kFew;
+}
+
+void Binder::find_addresses() {
+  const auto arena = static_cast<int32_t>(bound_->new_storages_.size());
+  bound_->addresses_.reserve(bound_->locations_.size());
+  for (const Location& l : bound_->locations_) {
+    const Buffer& b = bound_->buffers_[l.buffer];
+    const bool temporary = b.kind == Buffer::Kind::Temp, input = b.kind == Buffer::Kind::Input;
+    const int64_t begin = temporary ? b.offset : 0;
+    bound_->addresses_.push_back({temporary ? arena
+                                  : input   ? arena + 1 + b.index
+                                            : b.index,
+                                  begin + l.offset * size_of(l.meta->dtype)});
   }
 }
 

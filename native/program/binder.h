@@ -55,6 +55,8 @@ class Binder {
   int32_t packed(int32_t location);  // a contiguous copy, if it is not contiguous already
   void finish_outputs();
   void plan_arena();
+  void find_addresses();
+  bool may_unlock(const KernelStep& k) const;
   void find_donors();
   bool may_donate(int32_t input_location, int32_t output_location) const;
 

@@ -34,6 +34,12 @@ struct Buffer {
   int64_t offset = 0;   // Temp: bytes from the start of the arena
 };
 
+// A location as a run finds it: bytes from where something begins.
+struct Address {
+  int32_t base;  // the new storages, then the arena, then the inputs
+  int64_t bytes;
+};
+
 struct Register {
   enum class Kind : uint8_t {
     Block,    // lives in scratch, one block at a time
@@ -92,6 +98,7 @@ class Bound {
     int32_t location;
     int32_t input = -1;    // the elements are those of this input
     int32_t storage = -1;  // or: number of the new storage
+    int32_t holder = -1;   // an earlier result in the same new storage
   };
 
   // Throws torch's shape and dtype errors. Guards must have been checked before.
@@ -119,11 +126,14 @@ class Bound {
 
  private:
   friend class Binder;
+  void make_results(std::span<const Array* const> inputs, std::span<Array> out, uint64_t donated,
+                    char** bases) const;
   Ref<Storage> storage_for(size_t k, std::span<const Array* const> inputs, uint64_t& donated) const;
 
   uint32_t refs_ = 0;
   Ref<Program> program_;
   std::vector<Location> locations_;
+  std::vector<Address> addresses_;  // of the locations
   std::vector<Buffer> buffers_;
   std::vector<int32_t> new_storages_;  // buffer of each new storage
   std::vector<std::vector<int32_t>> donors_;  // for each: inputs whose memory it may take over

@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "core/small.h"
+#include "kernels/stream.h"
 #include "program/bound.h"
 #include "runtime/gil.h"
 #include "runtime/threads.h"
@@ -100,7 +101,7 @@ template <class F> void visit_width(int64_t width, F&& f) {
 }
 
 struct Addresses {
-  std::span<void*> locations;
+  char* const* locations;
   std::span<const Scalar> numbers;
 };
 
@@ -118,12 +119,6 @@ void stream(char* to, const char* from, int64_t bytes) {
   }
 #endif
   std::memcpy(to + i, from + i, static_cast<size_t>(bytes - i));
-}
-
-void end_stream() {
-#if defined(__SSE2__)
-  _mm_sfence();
-#endif
 }
 
 // A result that is written past the caches: one larger than they are would only push out what is still needed, and
@@ -262,7 +257,7 @@ class RangeRun {
       if (reg.kind != Register::Kind::Strided) continue;
       visit_width(size_of(reg.dtype), [&](auto t) {
         using T = decltype(t);
-        gather(reinterpret_cast<T*>(pointer_[r]), static_cast<const T*>(at_.locations[reg.source]), s_,
+        gather(reinterpret_cast<T*>(pointer_[r]), reinterpret_cast<const T*>(at_.locations[reg.source]), s_,
                s_.strides[reg.strides], p, n);
       });
     }
@@ -394,10 +389,29 @@ Ref<Storage> Bound::storage_for(size_t k, std::span<const Array* const> inputs, 
   return Storage::allocate(bytes);
 }
 
+// The arrays that a run returns. Their memory is taken before anything runs; `bases` gets that of new storages.
+void Bound::make_results(std::span<const Array* const> inputs, std::span<Array> out, uint64_t donated,
+                         char** bases) const {
+  for (size_t k = 0; const Result& r : results_) {
+    const Location& l = locations_[r.location];
+    Array& a = out[k];
+    a.meta = l.meta;
+    a.offset = l.offset;
+    if (r.storage < 0) {
+      a.storage = inputs[r.input]->storage;
+      a.offset += inputs[r.input]->offset;
+    } else if (r.holder >= 0) {
+      a.storage = out[r.holder].storage;
+    } else {
+      a.storage = storage_for(r.storage, inputs, donated);
+      bases[r.storage] = static_cast<char*>(a.storage->data());
+    }
+    ++k;
+  }
+}
+
 void Bound::run(std::span<const Array* const> inputs, std::span<const Scalar> scalars, std::span<Array> out,
                 uint64_t donated) const {
-  Small<Ref<Storage>, 8> storages(new_storages_.size());
-  for (size_t k = 0; k < new_storages_.size(); ++k) storages[k] = storage_for(k, inputs, donated);
   // Another thread may give a tensor other elements (x.data = ...) while a kernel reads these.
   Small<Ref<Storage>, 8> held(unlocks_ ? inputs.size() : 0);
   for (size_t k = 0; k < held.size(); ++k)
@@ -405,25 +419,19 @@ void Bound::run(std::span<const Array* const> inputs, std::span<const Scalar> sc
   Ref<Storage> arena;
   if (arena_bytes_) arena = Storage::allocate(static_cast<size_t>(arena_bytes_));
 
-  Small<void*, 48> locations(locations_.size());
-  for (size_t k = 0; k < locations_.size(); ++k) {
-    const Location& l = locations_[k];
-    const Buffer& b = buffers_[l.buffer];
-    char* base = nullptr;
-    switch (b.kind) {
-      case Buffer::Kind::Input: {
-        const Array* a = inputs[b.index];
-        base = a && a->storage ? static_cast<char*>(a->data()) : nullptr;
-        break;
-      }
-      case Buffer::Kind::Output: base = static_cast<char*>(storages[b.index]->data()); break;
-      case Buffer::Kind::Temp: base = arena ? static_cast<char*>(arena->data()) + b.offset : nullptr; break;
-    }
-    locations[k] = base ? base + l.offset * size_of(l.meta->dtype) : nullptr;
-  }
+  const size_t made = new_storages_.size(), bases = made + 1 + inputs.size();
+  Small<char*, 64> places(bases + addresses_.size());
+  char** base = places.data();
+  make_results(inputs, out, donated, base);
+  base[made] = arena ? static_cast<char*>(arena->data()) : nullptr;
+  for (size_t k = made + 1; const Array* a : inputs)  // one of which only the shape is read may lack elements
+    base[k++] = a && a->storage ? static_cast<char*>(a->data()) : nullptr;
+  char** locations = base + bases;
+  for (char** to = locations; const Address& a : addresses_)
+    *to++ = base[a.base] ? base[a.base] + a.bytes : nullptr;
   Small<Scalar, 16> numbers(program_->numbers.size());
   compute_numbers(*program_, sizes_, scalars, numbers.span());
-  const Addresses at{locations.span(), numbers.span()};
+  const Addresses at{locations, numbers.span()};
 
   for (const Step& step : steps_) {
     if (step.elementwise >= 0) {
@@ -433,20 +441,10 @@ void Bound::run(std::span<const Array* const> inputs, std::span<const Scalar> sc
     const KernelStep& k = kernels_[step.kernel];
     Small<Placed, 8> in(k.in.size()), to(k.out.size());
     Small<Scalar, 4> given(k.numbers.size());
-    for (size_t i = 0; i < k.in.size(); ++i) in[i] = {locations[k.in[i]], locations_[k.in[i]].meta.get()};
-    for (size_t i = 0; i < k.out.size(); ++i) to[i] = {locations[k.out[i]], locations_[k.out[i]].meta.get()};
-    for (size_t i = 0; i < k.numbers.size(); ++i) given[i] = numbers[k.numbers[i]];
+    for (size_t i = 0; i < in.size(); ++i) in[i] = {locations[k.in[i]], locations_[k.in[i]].meta.get()};
+    for (size_t i = 0; i < to.size(); ++i) to[i] = {locations[k.out[i]], locations_[k.out[i]].meta.get()};
+    for (size_t i = 0; i < given.size(); ++i) given[i] = numbers[k.numbers[i]];
     k.op->kernel->run({in.span(), to.span(), given.span(), k.ints});
-  }
-  for (size_t k = 0; k < results_.size(); ++k) {
-    const Result& r = results_[k];
-    const Location& l = locations_[r.location];
-    if (r.storage >= 0) {
-      out[k] = {storages[r.storage], l.meta, l.offset};
-    } else {
-      const Array& source = *inputs[r.input];
-      out[k] = {source.storage, l.meta, source.offset + l.offset};
-    }
   }
 }
 

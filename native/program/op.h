@@ -87,6 +87,7 @@ struct KernelRow {
   // Does the op return its only input unchanged for these sizes? Then nothing runs.
   bool (*is_identity)(const Meta& in, Ints ints) = nullptr;
   bool shape_only = false;  // no elements of the inputs are read: they need not exist
+  bool runs_python = false;  // other threads may run meanwhile, however few elements there are
 };
 
 // The view under `ints`: meta and offset (elements). False: no such view exists, copy to contiguous and ask again.

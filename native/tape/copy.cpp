@@ -5,6 +5,7 @@
 namespace pb {
 
 void fill_elements(const Array& to, const Scalar& value) {
+  if (to.meta->numel == 1) return store_scalar(value, to.meta->dtype, to.data());
   alignas(8) char element[8];
   store_scalar(value, to.meta->dtype, element);
   fill(to.placed().view(), element);

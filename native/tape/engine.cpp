@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/small.h"
 #include "tape/watch.h"
 
 namespace pb {
@@ -9,6 +10,7 @@ namespace {
 
 // Everything about one node during one run. Nothing is kept on the node, so runs may nest and interleave.
 struct Task {
+  explicit Task(Node* n) : node(n) {}
   Node* node;
   int32_t waiting = 0;     // edges into this node that have not delivered yet
   bool wanted = true;      // leads to a target
@@ -65,14 +67,13 @@ class TaskMap {
     }
     added = true;
     slots_[i] = static_cast<int32_t>(tasks.size());
-    tasks.push_back(Task{n, 0, true, -1, {}, {}});
+    tasks.emplace_back(n);
     return slots_[i];
   }
   std::vector<Task> tasks;
   // What else a run fills and empties, here for the sake of its memory.
   std::vector<Ready> ready;
   std::vector<int32_t> stack;
-  std::vector<Var> cotangents, gradients;
 
  private:
   size_t home(const Node* n) const {
@@ -135,6 +136,7 @@ class Run {
   }
 
   void operator()() {
+    const GradMode mode(request_.mode.create_graph);
     discover();
     if (request_.targets) mark_targets();
     for (Root& r : request_.roots) deliver(map_.find(r.node.get()), r.nr, std::move(r.cotangent));
@@ -226,55 +228,53 @@ class Run {
   }
 
   void execute(int32_t t) {
-    Task task = std::move(map_.tasks[t]);
-    map_.tasks[t].node = task.node;
+    Task& task = map_.tasks[t];  // no task is added during a run
     Ref<Node> hold(task.node);
     Node& n = *task.node;
-    const GradMode mode(request_.mode.create_graph);  // for hooks too
-    bool any = n.runs_undefined() || task.first.array.storage ||
-               std::ranges::any_of(task.others, [](const Var& v) { return !!v.array.storage; });
-    cotangents_.clear();
-    const uint32_t outputs = std::max<uint32_t>(1, static_cast<uint32_t>(task.others.size()) + 1);
-    cotangents_.reserve(outputs);
-    std::vector<Var> cotangents;
-    cotangents.swap(cotangents_);
-    cotangents.push_back(std::move(task.first));
-    for (Var& v : task.others) cotangents.push_back(std::move(v));
-    // As in torch: what is asked for of an inner node is the gradient before its hooks, of a leaf after them.
-    if (!n.is_leaf()) capture(task, cotangents);
-    // Not where only a sibling was asked for: the gradient came along, but is not part of this run.
-    if (any && task.wanted && request_.observer && n.extras) {
-      if (cotangents.size() < n.differentiable_outputs()) cotangents.resize(n.differentiable_outputs());
-      request_.observer->before(n, cotangents);
-      any = n.runs_undefined() ||
-            std::ranges::any_of(cotangents, [](const Var& v) { return !!v.array.storage; });
-    }
-    if (n.is_leaf()) capture(task, cotangents);
-    std::vector<Var> gradients;
+    set_grad_enabled(request_.mode.create_graph);  // for hooks too, whatever an earlier one left behind
     const size_t edges = n.edge_count();
-    const bool asked = request_.accumulate_into_targets_only && task.first_target >= 0;
-    const bool run = any && task.wanted && (!n.is_leaf() || !request_.targets || asked);
-    // A target above which nothing else is wanted has done its part.
-    if (run && (!request_.targets || n.is_leaf() || leads_on(n))) {
-      gradients_.resize(edges);
-      gradients.swap(gradients_);
-      n.run(cotangents, gradients, request_.mode);
-      if (g_watched & (kWatchNan | kWatchNonfinite)) [[unlikely]]
-        look_at(n, cotangents, gradients);
-      if (request_.observer && n.extras) request_.observer->after(n, cotangents, gradients);
-      if (!request_.mode.keep_graph) n.release_saved();
-    }
-    cotangents.clear();
-    cotangents_.swap(cotangents);
+    Small<Var, 4> gradients(edges);
+    const bool ran = process(task, n, gradients.span());
     for (size_t i = 0; i < edges; ++i) {
       const Edge& e = n.edge(i);
       if (!e.node) continue;
       const int32_t next = map_.find(e.node.get());
-      if (!gradients.empty()) deliver(next, e.nr, std::move(gradients[i]));
+      if (ran) deliver(next, e.nr, std::move(gradients[i]));
       if (--map_.tasks[next].waiting == 0) make_ready_once(next);
     }
-    gradients.clear();
-    gradients_.swap(gradients);
+  }
+
+  // From the cotangents that arrived to the gradients of the edges; false: there is nothing to do here.
+  bool process(Task& task, Node& n, std::span<Var> gradients) {
+    const bool seen = request_.observer && n.extras && task.wanted;
+    const size_t arrived = 1 + task.others.size();
+    Small<Var, 2> cotangents(seen ? std::max<size_t>(arrived, n.differentiable_outputs()) : arrived);
+    cotangents[0] = std::move(task.first);
+    for (size_t k = 1; k < arrived; ++k) cotangents[k] = std::move(task.others[k - 1]);
+    bool any = n.runs_undefined() || any_defined(cotangents.span());
+    const bool leaf = n.is_leaf();
+    // As in torch: what is asked for of an inner node is the gradient before its hooks, of a leaf after them.
+    if (!leaf) capture(task, cotangents.span());
+    // Not where only a sibling was asked for: the gradient came along, but is not part of this run.
+    if (any && seen) {
+      request_.observer->before(n, cotangents.span());
+      any = n.runs_undefined() || any_defined(cotangents.span());
+    }
+    if (leaf) capture(task, cotangents.span());
+    const bool asked = request_.accumulate_into_targets_only && task.first_target >= 0;
+    if (!any || !task.wanted || (leaf && request_.targets && !asked)) return false;
+    // A target above which nothing else is wanted has done its part.
+    if (request_.targets && !leaf && !leads_on(n)) return false;
+    n.run(cotangents.span(), gradients, request_.mode);
+    if (g_watched & (kWatchNan | kWatchNonfinite)) [[unlikely]]
+      look_at(n, cotangents.span(), gradients);
+    if (request_.observer && n.extras) request_.observer->after(n, cotangents.span(), gradients);
+    if (!request_.mode.keep_graph) n.release_saved();
+    return true;
+  }
+
+  static bool any_defined(std::span<const Var> values) {
+    return std::ranges::any_of(values, [](const Var& v) { return !!v.array.storage; });
   }
 
   // Anomaly mode: an error on the way says which node it met, and nodes recorded meanwhile know their parent.
@@ -315,7 +315,6 @@ class Run {
   TaskMap& map_ = *lease_;
   std::vector<Ready>& ready_ = map_.ready;
   std::vector<int32_t> next_target_;
-  std::vector<Var>&cotangents_ = map_.cotangents, &gradients_ = map_.gradients;
 };
 
 const Op* add_op() {
@@ -325,25 +324,32 @@ const Op* add_op() {
 
 }  // namespace
 
+bool add_directly(const Array& to, const Var& a, const Var& b) {
+  const Array &x = a.array, &y = b.array;
+  if (g_watched || g_before_change || x.meta.get() != y.meta.get() || !x.meta->is_dense) return false;
+  const Argument args[2] = {{&a, {}}, {&b, {}}};
+  const Plan& p = find_plan({add_op(), args, {}, 0}, 0);
+  if (!p.direct) return false;
+  p.direct(to.data(), x.data(), y.data(), nullptr, x.meta->numel);
+  return true;
+}
+
 void accumulate(Var& into, Var&& g, bool create_graph) {
   if (!create_graph && !into.layer && !g.layer && !(g_watched & kWatchNonfinite)) {
     const Array &a = into.array, &b = g.array;
     const bool same = a.meta.get() == b.meta.get() && a.meta->is_dense;
+    if (same && a.storage->unique() && add_directly(a, into, g)) return;
+    if (same && b.storage->unique() && add_directly(b, into, g)) {
+      into = std::move(g);
+      return;
+    }
     if (same && (a.storage->unique() || b.storage->unique())) {
-      const GradMode off(false);
       const Argument args[2] = {{&into, {}}, {&g, {}}};
-      Plan& p = find_plan({add_op(), args, {}, 0}, 0);
-      Var& kept = a.storage->unique() ? into : g;
-      if (!p.direct) {
-        Ref<Plan> hold(&p);
-        const Array* inputs[2] = {&a, &b};
-        Array sum;
-        p.forward->run(inputs, {}, {&sum, 1}, a.storage->unique() ? 1 : 2);
-        into.array = std::move(sum);
-        return;
-      }
-      p.direct(kept.array.data(), a.data(), b.data(), nullptr, a.meta->numel);
-      if (&kept == &g) into = std::move(g);
+      const Ref<Plan> p(&find_plan({add_op(), args, {}, 0}, 0));
+      const Array* inputs[2] = {&a, &b};
+      Array sum;
+      p->forward->run(inputs, {}, {&sum, 1}, a.storage->unique() ? 1 : 2);
+      into.array = std::move(sum);
       return;
     }
   }

@@ -44,6 +44,8 @@ bool current_run_reaches(
     const Node& n);  // whether it runs this node, or hands out a gradient that arrives there
 bool any_run_asks_for_inputs();           // this run, or one around it
 
+// a + b written to memory of the same meta, which may be theirs, by one kernel call; false: nothing was done.
+bool add_directly(const Array& to, const Var& a, const Var& b);
 // into += g; a buffer that nobody else holds is reused.
 void accumulate(Var& into, Var&& g, bool create_graph);
 

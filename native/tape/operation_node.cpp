@@ -217,11 +217,11 @@ void OperationNode::run(std::span<Var> cotangents, std::span<Var> out, const Bac
 }
 
 // The program returns the gradients of the inputs that need one, in order.
-void OperationNode::collect_outputs(std::span<const Array> results, std::span<Var> out) const {
+void OperationNode::collect_outputs(std::span<Array> results, std::span<Var> out) const {
   size_t at = 0;
   for (size_t k = 0; k < edge_count_; ++k) {
     if (!needs(plan_->need, plan_->arguments[k])) continue;
-    if (at < results.size()) out[k].array = results[at];
+    if (at < results.size()) out[k].array = std::move(results[at]);
     ++at;
   }
 }

@@ -110,7 +110,7 @@ class OperationNode final : public Node {
   void complete_shared(std::vector<Var>& cotangents) const;
   void run_recorded(std::span<Var> cotangents, uint64_t mask, std::span<const Array> unpacked,
                     std::span<Var> out);
-  void collect_outputs(std::span<const Array> results, std::span<Var> out) const;
+  void collect_outputs(std::span<Array> results, std::span<Var> out) const;
 
   Edge* edges() { return reinterpret_cast<Edge*>(this + 1); }
   Saved* saved_begin() const {

@@ -151,7 +151,7 @@ class Adam(Optimizer):
     @stepping
     def step(self, closure=None):
         """Change the parameters once; ``closure`` computes the loss again and is called first."""
-        loss = self._run_closure(closure)
+        loss = None if closure is None else self._run_closure(closure)
         for group in self.param_groups:
             self._check(group)
             # Parameters that have taken equally many steps share their bias corrections, hence one call.

@@ -286,9 +286,7 @@ class Optimizer:
         self.param_groups.append(param_group)
 
     def _run_closure(self, closure):
-        """The loss that ``closure`` computes, with gradients on; None without a closure."""
-        if closure is None:
-            return None
+        """The loss that ``closure`` computes, with gradients on."""
         with torch.enable_grad():
             return closure()
 
@@ -317,11 +315,10 @@ def stepping(step):
     """A ``step`` that runs without recording, or with it for a differentiable optimizer."""
 
     @functools.wraps(step)
-    def call(self, *args, **kwargs):
-        before = _core.is_grad_enabled()
-        _core.set_grad_enabled(self.defaults["differentiable"])
+    def call(self, closure=None):
+        before = _core.set_grad_enabled(self.defaults["differentiable"])
         try:
-            return step(self, *args, **kwargs)
+            return step(self, closure)
         finally:
             _core.set_grad_enabled(before)
 

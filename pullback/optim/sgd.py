@@ -79,7 +79,7 @@ class SGD(Optimizer):
     @stepping
     def step(self, closure=None):
         """Change the parameters once; ``closure`` computes the loss again and is called first."""
-        loss = self._run_closure(closure)
+        loss = None if closure is None else self._run_closure(closure)
         for group in self.param_groups:
             params, gradients = [], []
             for p in group["params"]:
@@ -107,18 +107,18 @@ class SGD(Optimizer):
     def _update(self, group, params, gradients, buffers, *, first):
         if not params:
             return
-        weight_decay, keep = group["weight_decay"], group["differentiable"]
+        lr, weight_decay, keep = group["lr"], group["weight_decay"], group["differentiable"]
         scalars = {
-            "minus_lr": number(-group["lr"], keep),
+            "minus_lr": -lr if type(lr) is float else number(-lr, keep),
             "momentum": group["momentum"],
             "undamped": 1 - group["dampening"],
-            "weight_decay": number(weight_decay, keep),
+            "weight_decay": number(weight_decay, keep) if weight_decay else 0.0,
         }
-        flags = {
-            "decay": bool(weight_decay != 0),
+        flags = {  # `not not` is a bool without a call
+            "decay": not not weight_decay,
             "moving": buffers is not None,
             "first": first,
-            "nesterov": bool(group["nesterov"]),
-            "maximize": bool(group["maximize"]),
+            "nesterov": not not group["nesterov"],
+            "maximize": not not group["maximize"],
         }
         sgd([params, gradients, buffers], scalars, flags)

@@ -69,7 +69,7 @@ class Stepwise(Optimizer):
     @stepping
     def step(self, closure=None):
         """Change the parameters once; ``closure`` computes the loss again and is called first."""
-        loss = self._run_closure(closure)
+        loss = None if closure is None else self._run_closure(closure)
         for group in self.param_groups:
             if group.get("capturable"):
                 raise AssertionError(

@@ -122,6 +122,20 @@ def test_batched_outer_products():
         assert np.array_equal((torch.from_numpy(a) @ right).numpy(), a * b)
 
 
+@pytest.mark.parametrize("columns", [64, 70])
+def test_large_outer_products_are_written_past_the_caches(columns):
+    """In whole vectors or, where rows do not end with one, as ever; with a remainder of columns too."""
+    a, b = torch.rand(300, 64, 1), torch.rand(300, 1, columns)
+    assert a.shape[0] * 64 * columns * 4 >= 4 << 20
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            assert (torch.bmm(a, b).numpy() == a.numpy() * b.numpy()).all()
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_layers_gradient_lies_like_its_weight():
     x, w, b = torch.rand(5, 7), torch.rand(3, 7, requires_grad=True), torch.rand(3)
     g = torch.rand(5, 3)

@@ -10,6 +10,7 @@ import math
 import warnings
 
 from pullback import _api as torch
+from pullback import _core
 from pullback.nn.functional import reduction as _reduction
 from pullback.trace.tracer import functions as f
 
@@ -30,7 +31,7 @@ __all__ = [
 
 def _same_size(input, target):
     """Both operands at their common size; a warning when they had to be broadcast."""
-    if target.size() == input.size():
+    if _core.same_shape(input, target):
         return input, target
     warnings.warn(
         f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
@@ -58,9 +59,9 @@ def _weighted(loss, weight, input, reduction, *, by_weight):
 def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
     """(input - target)^2, reduced; with ``weight`` a weighted mean."""
     a, b = _same_size(input, target)
-    reduction = _reduction.choose(reduction, size_average, reduce)
     if weight is None:
-        return torch.mse_loss(a, b, _reduction.code(reduction))
+        return torch.mse_loss(a, b, _reduction.code(reduction, size_average, reduce))
+    reduction = _reduction.choose(reduction, size_average, reduce)
     return _weighted(torch.pow(a - b, 2), weight, input, reduction, by_weight=True)
 
 
@@ -71,16 +72,16 @@ def _absolute(a, b, kind):
 def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
     """abs(input - target), reduced; with ``weight`` a weighted mean."""
     a, b = _same_size(input, target)
-    reduction = _reduction.choose(reduction, size_average, reduce)
     if weight is None:
-        return _absolute(a, b, _reduction.code(reduction))
+        return _absolute(a, b, _reduction.code(reduction, size_average, reduce))
+    reduction = _reduction.choose(reduction, size_average, reduce)
     return _weighted(torch.abs(a - b), weight, input, reduction, by_weight=True)
 
 
 def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
     """d^2 / (2 beta) where d = abs(input - target) is below beta, d - beta / 2 elsewhere."""
     a, b = _same_size(input, target)
-    kind = _reduction.code(_reduction.choose(reduction, size_average, reduce))
+    kind = _reduction.code(reduction, size_average, reduce)
     if beta == 0.0:
         return _absolute(a, b, kind)
     return torch.smooth_l1_loss(a, b, kind, beta)
@@ -102,7 +103,7 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
 
     Shapes    input (C), (N, C) or (N, C, d1, ...) of log-probabilities, target the same without C
     """
-    kind = _reduction.code(_reduction.choose(reduction, size_average, reduce))
+    kind = _reduction.code(reduction, size_average, reduce)
     return _nll(input, target, weight, kind, ignore_index)
 
 
@@ -132,7 +133,7 @@ def cross_entropy(
     same
               shape (probabilities)
     """
-    kind = _reduction.code(_reduction.choose(reduction, size_average, reduce))
+    kind = _reduction.code(reduction, size_average, reduce)
     classes_axis = 0 if input.dim() == 1 else 1
     probabilities = input.size() == target.size()
     _check_cross_entropy(input, target, weight, classes_axis, probabilities, ignore_index, label_smoothing)
@@ -215,7 +216,7 @@ def _smoothed(logs, target, weight, kind, ignore_index, axis, label_smoothing):
 
 def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
     """-(target * log(input) + (1 - target) * log(1 - input)), each log held above -100."""
-    kind = _reduction.code(_reduction.choose(reduction, size_average, reduce))
+    kind = _reduction.code(reduction, size_average, reduce)
     if target.size() != input.size():
         raise ValueError(
             f"Using a target size ({target.size()}) that is different to the input size ({input.size()}) is "
@@ -230,7 +231,7 @@ def binary_cross_entropy_with_logits(
     input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
 ):
     """binary_cross_entropy of sigmoid(input), without overflow; ``pos_weight`` scales target 1."""
-    kind = _reduction.code(_reduction.choose(reduction, size_average, reduce))
+    kind = _reduction.code(reduction, size_average, reduce)
     if target.size() != input.size():
         raise ValueError(f"Target size ({target.size()}) must be the same as input size ({input.size()})")
     return torch.binary_cross_entropy_with_logits(input, target, weight, pos_weight, kind)
@@ -239,7 +240,7 @@ def binary_cross_entropy_with_logits(
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
     """target * (log(target) - input), with input (and, with ``log_target``, target) given as logarithms."""
     if size_average is not None or reduce is not None:
-        kind = _reduction.code(_reduction.choose(reduction, size_average, reduce))
+        kind = _reduction.code(reduction, size_average, reduce)
     else:
         if reduction == "mean":
             warnings.warn(

@@ -9,11 +9,14 @@ NONE, MEAN, SUM = 0, 1, 2
 _CODES = {"none": NONE, "mean": MEAN, "sum": SUM}
 
 
-def code(reduction):
-    """0, 1 or 2 for "none", "mean" or "sum"."""
-    found = _CODES.get(reduction) if isinstance(reduction, str) else None
-    if found is not None:
-        return found
+def code(reduction, size_average=None, reduce=None):
+    """0, 1 or 2 for "none", "mean" or "sum", or for what the older arguments mean where one was given."""
+    if size_average is not None or reduce is not None:
+        reduction = from_legacy(size_average, reduce, stacklevel=4)
+    try:
+        return _CODES[reduction]
+    except (KeyError, TypeError):
+        pass
     if reduction == "elementwise_mean":
         warnings.warn(
             "reduction='elementwise_mean' is deprecated. Please use reduction='mean' instead.", stacklevel=3
