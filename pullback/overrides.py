@@ -386,7 +386,7 @@ def _signature_of(func):
 
         kinds = inspect.Parameter
         parameters = []
-        for p in sig.parse(func.overloads[0][0]).parameters:
+        for p in sig.Signature(func.overloads[0][0]).parameters:
             kind = kinds.KEYWORD_ONLY if p.keyword_only else kinds.POSITIONAL_OR_KEYWORD
             parameters.append(kinds(p.name, kind, default=None if p.optional else kinds.empty))
         try:
