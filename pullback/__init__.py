@@ -20,6 +20,7 @@ globals().update(
 from pullback.from_data import tensor
 from pullback import autograd, debug, linalg, nn, optim, random, utils
 from pullback.compat import as_torch
+from pullback._on_demand import on_demand
 from pullback.nn.parameter import Parameter as _Parameter
 
 _core.set_parameter_class(_Parameter)
@@ -29,14 +30,12 @@ overrides._install()
 __version__ = "0.1.0"
 
 
-def __getattr__(name):
+def _attribute(name):
     if name.startswith("__"):
         raise AttributeError(f"module 'pullback' has no attribute '{name}'")
-    if name in ("func", "vmap"):  # imported when first asked for
-        from importlib import import_module
-
-        func = import_module("pullback.func")  # `from pullback import func` would ask here again
-        return func if name == "func" else func.vmap
     from pullback.compat import attribute
 
     return attribute(name)
+
+
+__getattr__, __dir__ = on_demand(__name__, ("func",), {"func": ("vmap",)}, otherwise=_attribute)

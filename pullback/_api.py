@@ -10,7 +10,7 @@ import os
 import pkgutil as _pkgutil
 
 from pullback import _core, errors, types
-from pullback.trace import derived as _derived, rules as _rules
+from pullback.trace import rules as _rules
 from pullback import composites, conversion, creation, from_data, functions, primitives, random
 from pullback import tensor as _tensor_module
 from pullback.arguments import with_out as _with_out
@@ -36,7 +36,20 @@ from pullback.printing import set_printoptions
 # Every module of declarations, primitives first; nobody keeps a list of them.
 for _package in (primitives, composites):
     for _found in _pkgutil.iter_modules(_package.__path__):
-        importlib.import_module(f"{_package.__name__}.{_found.name}")
+        if _found.name != "batch_rules":  # they declare nothing, and wait for _derive
+            importlib.import_module(f"{_package.__name__}.{_found.name}")
+
+
+def _derive(origin, kind, mask):
+    """Called by the native side at the first use of a derived op; most programs use neither vmap nor forward
+    mode, so what makes such ops is imported here."""
+    from pullback.primitives import batch_rules
+    from pullback.trace import derived
+
+    return derived.derive(origin, kind, mask)
+
+
+_core.set_op_deriver(_derive, _rules.NoBatchRule)
 
 # Found but not imported: importing it would load a library that only the first product needs.
 _blas = importlib.util.find_spec("scipy_openblas64")
