@@ -18,12 +18,9 @@ globals().update(
     {n: v for n, v in vars(_api).items() if not n.startswith("_") and n not in ("annotations", "os")}
 )
 from pullback.from_data import tensor
-from pullback import autograd, debug, linalg, nn, optim, random, utils
+from pullback import autograd, debug, linalg, random, utils
 from pullback.compat import as_torch
-from pullback._on_demand import on_demand
-from pullback.nn.parameter import Parameter as _Parameter
-
-_core.set_parameter_class(_Parameter)
+from pullback import _on_demand
 from pullback import overrides
 
 overrides._install()
@@ -38,4 +35,7 @@ def _attribute(name):
     return attribute(name)
 
 
-__getattr__, __dir__ = on_demand(__name__, ("func",), {"func": ("vmap",)}, otherwise=_attribute)
+__getattr__, __dir__ = _on_demand.parts(
+    __name__, modules=("nn", "optim"), names={"func": ("vmap",)}, otherwise=_attribute
+)
+__all__ = [n for n in __dir__() if not n.startswith("_")]

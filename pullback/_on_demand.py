@@ -1,7 +1,8 @@
 """Parts of a package that are imported when somebody first asks for them (PEP 562).
 
-Importing pullback costs about a tenth of a millisecond a module, whatever is in it; so what a plain training
-program does not use waits here. Only modules that register nothing for others may wait.
+A module costs a tenth of a millisecond or more to import; a program should pay for those that it uses.
+Only what others can do without may wait: a module that fills a table which is read elsewhere is imported at
+once, or brought by the first reader of the table.
 """
 
 from __future__ import annotations
@@ -9,17 +10,19 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-__all__ = ["on_demand"]
+__all__ = ["parts"]
 
 
-def on_demand(package, modules=(), names=None, otherwise=None):
+def parts(package, modules=(), names=None, otherwise=None):
     """A package's `__getattr__` and `__dir__`, with the parts that wait.
 
     modules    submodules that are attributes of the package
-    names      submodule -> the names that it defines for the package
+    names      submodule, an attribute too -> the names that it defines for the package
     otherwise  asked for every other name; without it that is an AttributeError
     """
-    homes = {name: f"{package}.{module}" for module, found in (names or {}).items() for name in found}
+    names = names or {}
+    homes = {name: f"{package}.{module}" for module, found in names.items() for name in found}
+    modules = {*modules, *names} - homes.keys()  # a function hides the module of its name
 
     def find(name):
         if name in modules:

@@ -1,6 +1,6 @@
 """Differentiation of recorded programs."""
 
-from pullback._on_demand import on_demand
+from pullback import _on_demand
 from pullback.autograd import anomaly_mode, function, grad_mode, gradcheck, graph, hooks
 from pullback.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from pullback.autograd.backward import backward, grad
@@ -46,7 +46,7 @@ __all__ = [
 # `gradcheck` is a package and the function in it, and here it is the function. The package, which is next to
 # nothing, is imported above, because its first import puts it in the function's place.
 del gradcheck
-__getattr__, __dir__ = on_demand(
+__getattr__, __dir__ = _on_demand.parts(
     __name__,
     modules=("forward_ad", "functional"),
     names={"gradcheck": ("gradcheck", "gradgradcheck")},

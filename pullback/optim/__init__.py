@@ -1,6 +1,6 @@
 """pullback.optim: optimizers under torch's names."""
 
-from pullback._on_demand import on_demand
+from pullback import _on_demand
 from pullback.optim import optimizer
 from pullback.optim.adam import Adam, AdamW
 from pullback.optim.optimizer import Optimizer
@@ -24,7 +24,7 @@ __all__ = [
     "optimizer",
 ]
 
-__getattr__, __dir__ = on_demand(
+__getattr__, __dir__ = _on_demand.parts(
     __name__,
     modules=("lr_scheduler",),
     names={

@@ -12,7 +12,6 @@ from pullback.trace.rules import Replay
 from pullback.trace.sizes import SIZE
 from pullback.trace.tracer import DTYPES, functions
 
-
 find_rule = None  # (op) -> rule(batch, instruction, values); set by pullback.primitives.batch_rules
 
 

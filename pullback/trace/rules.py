@@ -10,7 +10,7 @@ from pullback.trace.tracer import DTYPES, N_CONST, N_INPUT, N_SIZE, Graph, Numbe
 
 
 class NoBatchRule(Exception):
-    """An instruction has no rule for batches: the op is then run sample by sample. The native side knows it."""
+    """An instruction has no rule for batches: the native side then runs the op sample by sample."""
 
 
 def vjp(outputs, cotangents, wanted, barrier=()):
