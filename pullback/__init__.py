@@ -18,25 +18,24 @@ globals().update(
     {n: v for n, v in vars(_api).items() if not n.startswith("_") and n not in ("annotations", "os")}
 )
 from pullback.from_data import tensor
-from pullback import autograd, debug, linalg, nn, optim, random, utils
+from pullback import autograd, debug, linalg, random, utils
 from pullback.compat import as_torch
-from pullback.nn.parameter import Parameter as _Parameter
-
-_core.set_parameter_class(_Parameter)
+from pullback import _on_demand
 from pullback import overrides
 
 overrides._install()
 __version__ = "0.1.0"
 
 
-def __getattr__(name):
+def _attribute(name):
     if name.startswith("__"):
         raise AttributeError(f"module 'pullback' has no attribute '{name}'")
-    if name in ("func", "vmap"):  # imported when first asked for
-        from importlib import import_module
-
-        func = import_module("pullback.func")  # `from pullback import func` would ask here again
-        return func if name == "func" else func.vmap
     from pullback.compat import attribute
 
     return attribute(name)
+
+
+__getattr__, __dir__ = _on_demand.parts(
+    __name__, modules=("nn", "optim"), names={"func": ("vmap",)}, otherwise=_attribute
+)
+__all__ = [n for n in __dir__() if not n.startswith("_")]

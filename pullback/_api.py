@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import pkgutil as _pkgutil
+from importlib import import_module as _import_module, util as _import_util
 
 from pullback import _core, errors, types
-from pullback.trace import derived as _derived, rules as _rules
+from pullback.trace import rules as _rules
 from pullback import composites, conversion, creation, from_data, functions, primitives, random
 from pullback import tensor as _tensor_module
 from pullback.arguments import with_out as _with_out
@@ -35,11 +34,24 @@ from pullback.printing import set_printoptions
 
 # Every module of declarations, primitives first; nobody keeps a list of them.
 for _package in (primitives, composites):
-    for _found in _pkgutil.iter_modules(_package.__path__):
-        importlib.import_module(f"{_package.__name__}.{_found.name}")
+    for _name in sorted({_file.partition(".")[0] for _file in os.listdir(_package.__path__[0])}):
+        if not _name.startswith("_") and _name != "batch_rules":  # which declare nothing and wait for _derive
+            _import_module(f"{_package.__name__}.{_name}")
+
+
+def _derive(origin, kind, mask):
+    """Called by the native side at the first use of a derived op; most programs use neither vmap nor forward
+    mode, so what makes such ops is imported here."""
+    from pullback.primitives import batch_rules
+    from pullback.trace import derived
+
+    return derived.derive(origin, kind, mask)
+
+
+_core.set_op_deriver(_derive, _rules.NoBatchRule)
 
 # Found but not imported: importing it would load a library that only the first product needs.
-_blas = importlib.util.find_spec("scipy_openblas64")
+_blas = _import_util.find_spec("scipy_openblas64")
 if _blas is not None:
     _folder = os.path.join(_blas.submodule_search_locations[0], "lib")
     for _file in sorted(os.listdir(_folder)):

@@ -79,7 +79,7 @@ class _Kernel(_Foreign, family.Kernel):
 
 
 def _checked(signature):
-    parsed = sig.parse(signature)
+    parsed = sig.Signature(signature)
     for p in parsed.parameters:
         plain = not (p.list or p.optional)
         if p.kind == "Operand" or (p.kind in ("Tensor", "Scalar") and not plain):

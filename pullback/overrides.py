@@ -386,7 +386,7 @@ def _signature_of(func):
 
         kinds = inspect.Parameter
         parameters = []
-        for p in sig.parse(func.overloads[0][0]).parameters:
+        for p in sig.Signature(func.overloads[0][0]).parameters:
             kind = kinds.KEYWORD_ONLY if p.keyword_only else kinds.POSITIONAL_OR_KEYWORD
             parameters.append(kinds(p.name, kind, default=None if p.optional else kinds.empty))
         try:
@@ -451,21 +451,20 @@ _PLAIN = frozenset(
 _FROM_DATA = frozenset({"tensor", "as_tensor", "asarray"})
 
 
-def _wrap_functions():
-    """The public functions written in Python, as callables that ask; old object -> new."""
-    import pullback
-    from pullback import autograd, linalg
-    from pullback.nn import functional
-
-    made = {}
-    for space in (pullback, functional, linalg):
-        for name, value in vars(space).items():
+def ask_first(*spaces, also=()):
+    """Puts asking callables in the place of the public functions written in Python that these namespaces
+    hold, and of `also`, wherever modules of the package hold them."""
+    made = {value: _core.Overridable(value, value.__name__) for value in also}
+    for space in spaces:
+        for name, value in space.items():
             if name.startswith("_") or name in _PLAIN or not isinstance(value, types.FunctionType):
                 continue
             made.setdefault(value, _core.Overridable(value, name, name in _FROM_DATA))
-    for value in (autograd.backward, autograd.grad):
-        made[value] = _core.Overridable(value, value.__name__)
-    return made
+    holders = [vars(m) for n, m in list(sys.modules.items()) if n.startswith("pullback") and m is not None]
+    for holder in holders:
+        for name, value in list(holder.items()):
+            if isinstance(value, types.FunctionType) and value in made:
+                holder[name] = made[value]
 
 
 def _wrap_tensor():
@@ -484,15 +483,11 @@ def _wrap_tensor():
 
 
 def _install():
-    """Puts asking callables in the place of the functions, wherever modules of the package hold them."""
-    from pullback import _operators
+    """Makes the API ask. Modules that are imported later, as nn.functional, see to their functions."""
+    import pullback
+    from pullback import _operators, autograd, linalg
 
-    made = _wrap_functions()
-    spaces = [vars(m) for n, m in list(sys.modules.items()) if n.startswith("pullback") and m is not None]
-    for space in spaces:
-        for name, value in list(space.items()):
-            if isinstance(value, types.FunctionType) and value in made:
-                space[name] = made[value]
+    ask_first(vars(pullback), vars(linalg), also=(autograd.backward, autograd.grad))
     _wrap_tensor()
     for name, value in _operators.functions.items():
         if isinstance(value, types.FunctionType):

@@ -11,7 +11,7 @@ import math
 import sys
 import textwrap
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,7 @@ __all__ = [
 ]
 
 
-@dataclass
-class _Options:
+class _Options(NamedTuple):
     precision: int = 4
     threshold: float = 1000
     edgeitems: int = 3
@@ -59,12 +58,12 @@ def set_printoptions(
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
     changes = dict(_PROFILES.get(profile, ()))
     changes.update((name, value) for name, value in given.items() if value is not None)
-    _options = replace(_options, **changes, sci_mode=sci_mode)
+    _options = _options._replace(**changes, sci_mode=sci_mode)
 
 
 def get_printoptions() -> dict:
     """The current options, as a dictionary that ``set_printoptions(**options)`` accepts."""
-    return asdict(_options)
+    return _options._asdict()
 
 
 @contextmanager

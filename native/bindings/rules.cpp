@@ -10,8 +10,8 @@ namespace pb::py {
 namespace {
 
 PyObject* rule_maker = nullptr;  // pullback.trace.rules.make_rule
-PyObject* op_deriver = nullptr;  // pullback.trace.derived.derive
-PyObject* no_batch_rule = nullptr;  // an exception class of pullback.trace.batching
+PyObject* op_deriver = nullptr;  // pullback._api._derive
+PyObject* no_batch_rule = nullptr;  // an exception class of pullback.trace.rules
 
 // A Python exception out of a trace keeps its class on the way through the engine.
 template <class F> auto let_through(F&& f) {

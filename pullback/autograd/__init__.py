@@ -1,8 +1,7 @@
 """Differentiation of recorded programs."""
 
-from importlib import import_module
-
-from pullback.autograd import anomaly_mode, function, functional, grad_mode, graph, hooks
+from pullback import _on_demand
+from pullback.autograd import anomaly_mode, function, grad_mode, gradcheck, graph, hooks
 from pullback.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from pullback.autograd.backward import backward, grad
 from pullback.autograd.function import Function, NestedIOFunction, once_differentiable
@@ -15,7 +14,6 @@ from pullback.autograd.grad_mode import (
     set_grad_enabled,
     set_multithreading_enabled,
 )
-from pullback.autograd.gradcheck import gradcheck, gradgradcheck
 from pullback.autograd.variable import Variable
 
 __all__ = [
@@ -45,8 +43,11 @@ __all__ = [
     "set_multithreading_enabled",
 ]
 
-
-def __getattr__(name):
-    if name == "forward_ad":  # imported when first asked for, with what it stands on
-        return import_module("pullback.autograd.forward_ad")
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+# `gradcheck` is a package and the function in it, and here it is the function. The package, which is next to
+# nothing, is imported above, because its first import puts it in the function's place.
+del gradcheck
+__getattr__, __dir__ = _on_demand.parts(
+    __name__,
+    modules=("forward_ad", "functional"),
+    names={"gradcheck": ("gradcheck", "gradgradcheck")},
+)

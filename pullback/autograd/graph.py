@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pullback import _core
-from pullback.autograd import saved_names
 from pullback.autograd.hooks import register_multi_grad_hook
 from pullback.autograd.mutation import allow_mutation_on_saved_tensors, increment_version
 from pullback.autograd.saved import disable_saved_tensors_hooks, save_on_cpu, saved_tensors_hooks
@@ -74,6 +73,8 @@ def _next_functions(self):
 def _attribute(self, name):
     raw = name.startswith("_raw_saved_")
     if (raw and name != "_raw_saved_tensors") or name.startswith("_saved_"):
+        from pullback.autograd import saved_names  # a table that only this and dir() read
+
         try:
             return saved_names.value(self, name.partition("saved_")[2], raw)
         except AttributeError:
@@ -100,6 +101,8 @@ Node.__setattr__ = _set_attribute
 
 
 def _directory(self):
+    from pullback.autograd import saved_names
+
     return [*object.__dir__(self), *(f"_saved_{name}" for name in saved_names.names(self))]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from pullback import _core
-from pullback.debug import judge
 
 _anomaly = 0  # the flags that anomaly mode has set
 _entered = {_core.WATCH_LINES: 0, _core.WATCH_NONFINITE: 0}  # how many contexts are inside, over all threads
@@ -20,6 +19,10 @@ def _apply():
     flags = _anomaly
     for flag, count in _entered.items():
         flags |= flag if count else 0
+    if flags & _core.WATCH_NONFINITE:
+        from pullback.debug import judge  # only where somebody watches
+
+        _core.set_judges(judge.results, judge.gradients)
     _core.set_watched(flags)
 
 
@@ -110,4 +113,3 @@ def _format(entries):
 
 
 _core.set_place_format(os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep, _format)
-_core.set_judges(judge.results, judge.gradients)

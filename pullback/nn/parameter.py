@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from pullback import _api as torch
+from pullback import _core
 from pullback.tensor import Tensor
 
 __all__ = ["Parameter", "Buffer"]
@@ -74,6 +75,9 @@ class Parameter(Tensor, metaclass=_Marked):
     def __reduce_ex__(self, protocol):
         state = dict(self.__dict__) if getattr(self, "__dict__", None) else None
         return _rebuild_parameter, (self.data, self.requires_grad, OrderedDict(), state)
+
+
+_core.set_parameter_class(Parameter)  # operations take it for a plain tensor
 
 
 class Buffer(Tensor, metaclass=_BufferMeta):

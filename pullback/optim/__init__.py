@@ -1,12 +1,9 @@
 """pullback.optim: optimizers under torch's names."""
 
-from pullback.optim import lr_scheduler, optimizer
+from pullback import _on_demand
+from pullback.optim import optimizer
 from pullback.optim.adam import Adam, AdamW
-from pullback.optim.adaptive import Adadelta, Adagrad, RMSprop
-from pullback.optim.lbfgs import LBFGS
-from pullback.optim.moments import Adamax, NAdam, RAdam
 from pullback.optim.optimizer import Optimizer
-from pullback.optim.rprop import ASGD, Rprop
 from pullback.optim.sgd import SGD
 
 __all__ = [
@@ -26,3 +23,14 @@ __all__ = [
     "lr_scheduler",
     "optimizer",
 ]
+
+__getattr__, __dir__ = _on_demand.parts(
+    __name__,
+    modules=("lr_scheduler",),
+    names={
+        "adaptive": ("Adadelta", "Adagrad", "RMSprop"),
+        "lbfgs": ("LBFGS",),
+        "moments": ("Adamax", "NAdam", "RAdam"),
+        "rprop": ("ASGD", "Rprop"),
+    },
+)

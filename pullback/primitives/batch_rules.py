@@ -10,7 +10,7 @@ from pullback import _core
 from pullback.primitives.family import Elementwise
 from pullback.primitives.registry import ops
 from pullback.trace import batching
-from pullback.trace.batching import NoBatchRule
+from pullback.trace.rules import NoBatchRule
 from pullback.trace.tracer import DTYPES, Tracer
 from pullback.trace.tracer import functions as f
 

@@ -43,7 +43,7 @@ class Op:
         dtypes=FLOAT,
         doc=None,
     ):
-        self.signature = sig.parse(signature)
+        self.signature = sig.Signature(signature)
         self.name = name or self.signature.name
         if self.name in ops:
             raise ValueError(f"the op {self.name} is declared twice")

@@ -12,11 +12,6 @@ from pullback.trace.rules import Replay
 from pullback.trace.sizes import SIZE
 from pullback.trace.tracer import DTYPES, functions
 
-
-class NoBatchRule(Exception):
-    """An instruction has no rule for batches: the op is then run sample by sample."""
-
-
 find_rule = None  # (op) -> rule(batch, instruction, values); set by pullback.primitives.batch_rules
 
 

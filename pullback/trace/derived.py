@@ -7,7 +7,7 @@ differentiated, batched and pushed forward like any other op, to any depth.
 from __future__ import annotations
 
 from pullback import _core
-from pullback.trace.batching import BatchReplay, NoBatchRule
+from pullback.trace.batching import BatchReplay
 from pullback.trace.rules import Replay, Trace, make_rule, shared_bit
 from pullback.trace.tracer import DTYPES, functions
 
@@ -191,11 +191,8 @@ _known: dict = {}
 
 
 def derive(origin, kind, mask):
-    """Called by the native side at the first use of a derived op."""
+    """At the first use of a derived op: its handle."""
     key = (id(origin), kind, mask)
     if key not in _known:
         _known[key] = (BatchOp, DualOp, TangentOp)[kind](origin, mask)
     return _known[key].handle
-
-
-_core.set_op_deriver(derive, NoBatchRule)

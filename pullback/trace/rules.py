@@ -9,6 +9,10 @@ from pullback.trace.sizes import FOLD, PARAM, SIZE, Size, size, work_out
 from pullback.trace.tracer import DTYPES, N_CONST, N_INPUT, N_SIZE, Graph, Number, Tracer, functions, param
 
 
+class NoBatchRule(Exception):
+    """An instruction has no rule for batches: the native side then runs the op sample by sample."""
+
+
 def vjp(outputs, cotangents, wanted, barrier=()):
     """Cotangents of `wanted` from those of `outputs` (None: zero), by the rules of the instructions between.
 

@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from functools import cached_property
 
 REQUIRED = object()
 
 
-@dataclass(slots=True)
 class Parameter:
-    name: str
-    kind: str  # Tensor, Operand, Scalar, int, size, bool, float, dtype, str, any
-    list: bool = False
-    optional: bool = False
-    optional_items: bool = False
-    keyword_only: bool = False
-    variadic: bool = False
+    """What the text says of one parameter; what it does not say is as below."""
+
+    list = optional = optional_items = variadic = False
     choices: tuple = ()
     default: object = REQUIRED
+
+    def __init__(self, name: str, kind: str, keyword_only: bool):
+        self.name = name
+        self.kind = kind  # Tensor, Operand, Scalar, int, size, bool, float, dtype, str, any
+        self.keyword_only = keyword_only
 
     @property
     def takes_tensor(self) -> bool:
         return self.kind in ("Tensor", "Operand", "Scalar")
 
 
-@dataclass(slots=True)
 class Signature:
-    name: str
-    text: str
-    parameters: list[Parameter] = field(default_factory=list)
+    """A name and parameters. The parameters are read when first asked for: most ops of the package are never
+    traced in a process."""
+
+    def __init__(self, text: str):
+        self.text = text
+        self.name = text.partition("(")[0]
+
+    @cached_property
+    def parameters(self) -> list[Parameter]:
+        _, _, rest = self.text.partition("(")
+        out: list[Parameter] = []
+        keyword_only = False
+        for part in filter(None, rest[: rest.rindex(")")].split(", ")):
+            if part == "*":
+                keyword_only = True
+            else:
+                out.append(_parameter(part, keyword_only))
+        return out
 
 
 def _default(text: str):
@@ -43,7 +57,7 @@ def _default(text: str):
 
 def _parameter(text: str, keyword_only: bool) -> Parameter:
     kind, _, rest = text.partition(" ")
-    p = Parameter(name=rest, kind=kind, keyword_only=keyword_only)
+    p = Parameter(rest, kind, keyword_only)
     if kind.endswith("..."):
         p.variadic, kind = True, kind[:-3]
     if kind.endswith("?"):
@@ -60,18 +74,6 @@ def _parameter(text: str, keyword_only: bool) -> Parameter:
         p.name, _, default = rest.partition("=")
         p.default = _default(default)
     return p
-
-
-def parse(text: str) -> Signature:
-    name, _, rest = text.partition("(")
-    s = Signature(name, text)
-    keyword_only = False
-    for part in filter(None, rest[: rest.rindex(")")].split(", ")):
-        if part == "*":
-            keyword_only = True
-        else:
-            s.parameters.append(_parameter(part, keyword_only))
-    return s
 
 
 def bits(value: float) -> int:
