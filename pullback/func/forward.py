@@ -8,6 +8,7 @@ from pullback import _core
 from pullback.func import levels
 from pullback.func.arguments import check_argnums, function_name, picked, replaced, split_aux
 from pullback.func.reverse import _vjp, basis_of, jacrev
+from pullback.func.vmap import run_batched
 from pullback.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 
@@ -113,8 +114,6 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
 
     @functools.wraps(func)
     def wrapper(*args, **kwargs):
-        from pullback.func.vmap import vmap
-
         check_argnums(argnums)
         primals = picked(args, argnums)
         flat, spec = tree_flatten(primals)
@@ -127,7 +126,8 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
             out = jvp(partial, tuple(flat), tangents, has_aux=has_aux)
             return (out[1], out[2]) if has_aux else out[1]
 
-        columns = vmap(column, randomness=randomness, out_dims=(0, None) if has_aux else 0)(*basis_of(flat))
+        out_dims = (0, None) if has_aux else 0
+        columns = run_batched(column, basis_of(flat), {}, "column", 0, out_dims, randomness)
         columns, aux = columns if has_aux else (columns, None)
         flat_columns, out_spec = tree_flatten(columns)
         result = []

@@ -8,7 +8,6 @@ wherever a batch is open around it, so that no gradient sums over samples.
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 
 from pullback import _core
 from pullback.printing import level_repr
@@ -27,43 +26,58 @@ _open = _Open()
 
 
 def _close(entry):
-    _open.order[:] = [x for x in _open.order if x is not entry]
+    if _open.order[-1] is entry:
+        _open.order.pop()
+    else:
+        _open.order[:] = [x for x in _open.order if x is not entry]
 
 
-@contextmanager
-def level(batch: bool, size: int = 0, shown: bool = True):
+class level:
     """A batch of `size` samples, or a level of tangents, open for the block; `shown` in the text of
     tensors."""
-    opened = _core.open_level(batch, size)
-    _open.levels.append(opened)
-    if shown:
-        _open.order.append(opened)
-    try:
-        yield opened
-    finally:
-        opened.close()
-        _open.levels.remove(opened)
-        if shown:
-            _close(opened)
+
+    __slots__ = ("_opened", "_shown")
+
+    def __init__(self, batch: bool, size: int = 0, shown: bool = True):
+        self._opened, self._shown = (batch, size), shown
+
+    def __enter__(self):
+        self._opened = opened = _core.open_level(*self._opened)
+        _open.levels.append(opened)
+        if self._shown:
+            _open.order.append(opened)
+        return opened
+
+    def __exit__(self, *error):
+        self._opened.close()
+        _open.levels.remove(self._opened)
+        if self._shown:
+            _close(self._opened)
 
 
-@contextmanager
-def scope():
+class scope:
     """A scope of differentiation: gives its bit. Gradients are recorded inside, whatever the mode outside."""
-    taken = set(_open.scopes)
-    bit = next((b for b in range(1, SCOPES + 1) if b not in taken), None)
-    if bit is None:
-        raise RuntimeError(f"more than {SCOPES} transformations are nested\nUse fewer levels of grad or vjp.")
-    _open.scopes.append(bit)
-    _open.order.append(bit)
-    before = _core.is_grad_enabled()
-    _core.set_grad_enabled(True)
-    try:
-        yield 1 << bit
-    finally:
-        _core.set_grad_enabled(before)
-        _open.scopes.remove(bit)
-        _close(bit)
+
+    __slots__ = ("_before", "_bit")
+
+    def __enter__(self):
+        taken, bit = _open.scopes, 1
+        while bit in taken:
+            bit += 1
+        if bit > SCOPES:
+            raise RuntimeError(
+                f"more than {SCOPES} transformations are nested\nUse fewer levels of grad or vjp."
+            )
+        self._bit = bit
+        taken.append(bit)
+        _open.order.append(bit)
+        self._before = _core.set_grad_enabled(True)
+        return 1 << bit
+
+    def __exit__(self, *error):
+        _core.set_grad_enabled(self._before)
+        _open.scopes.remove(self._bit)
+        _close(self._bit)
 
 
 def open_batches():
@@ -178,6 +192,17 @@ def join(value, dot, level):
     (v, v_dot), (d, d_dot) = parts(value, newest), parts(dot, newest)
     v_dot = v_dot if v_dot is not None else v.new_zeros(v.shape)
     return rewrap(newest, join(v, d, level), join(v_dot, d_dot, level))
+
+
+def newest(tensors):
+    """The newest level of which any of the tensors has a layer; None where all are plain."""
+    found = None
+    if _core.has_layers():
+        for t in tensors:
+            top = _core.top_layer(t)
+            if top is not None and (found is None or top[0].number > found.number):
+                found = top[0]
+    return found
 
 
 def innermost_parts(t):

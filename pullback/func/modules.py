@@ -33,19 +33,23 @@ def _one_dict(given):
     return seen
 
 
-def _places(module):
+def _places(module, prefix="", places=None):
     """{full name: (the dict that holds it, its key)} of all parameters and buffers."""
-    places = {}
-    for prefix, m in module.named_modules(remove_duplicate=False):
-        for table in (m._parameters, m._buffers):
-            for key, value in table.items():
-                if value is not None:
-                    places[f"{prefix}.{key}" if prefix else key] = (table, key)
+    places = {} if places is None else places
+    for table in (module._parameters, module._buffers):
+        for key, value in table.items():
+            if value is not None:
+                places[prefix + key] = (table, key)
+    for name, child in module._modules.items():
+        if child is not None:
+            _places(child, f"{prefix}{name}.", places)
     return places
 
 
 def _tied(places, given):
     """The given tensors, also for the other names of a tied one."""
+    if len({id(table[key]) for table, key in places.values()}) == len(places):
+        return given
     names_of: dict = {}
     for name, (table, key) in places.items():
         names_of.setdefault(id(table[key]), []).append(name)

@@ -15,6 +15,7 @@ from pullback.func.arguments import (
     replaced,
     split_aux,
 )
+from pullback.func.vmap import run_batched
 from pullback.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 
@@ -30,13 +31,12 @@ def open_inputs(tensors, bit):
 
 def leave(t, bit):
     """A result on its way out of a scope: off the tape, unless something outside needs its gradient."""
-
+    if not isinstance(t, _core.Tensor) or not t.requires_grad:
+        return t
     outer = levels.outer_scopes(bit)
-
-    def one(x):
-        return x if _core.scopes(x) & outer else x.detach()
-
-    return levels.map_innermost(one, t) if isinstance(t, _core.Tensor) and t.requires_grad else t
+    if levels.is_plain(t):
+        return t if _core.scopes(t) & outer else t.detach()
+    return levels.map_innermost(lambda x: x if _core.scopes(x) & outer else x.detach(), t)
 
 
 def pull_back(outputs, cotangents, inputs, run, keep_graph):
@@ -46,8 +46,7 @@ def pull_back(outputs, cotangents, inputs, run, keep_graph):
     then run(outputs, cotangents, inputs, keep_graph) asks the engine. Layers of the cotangents that are newer
     than the recording stay on, and the engine runs for all of their samples at once.
     """
-    layered = [levels.layers(x) for x in (*outputs, *inputs)]
-    newest = max((top[0] for top in layered if top is not None), key=lambda x: x.number, default=None)
+    newest = levels.newest((*outputs, *inputs))
     if newest is None:
         return run(outputs, cotangents, inputs, keep_graph)
     if newest.is_batch and not all(levels.has_level(x, newest) for x in inputs):
@@ -252,6 +251,9 @@ def _vjp(func, args, argnums, has_aux):
 
 def basis_of(tensors):
     """For each tensor, unit cotangents for every element of all of them, one after another: (n, *shape)."""
+    if len(tensors) == 1:
+        (t,) = tensors
+        return [eye(t.numel(), dtype=t.dtype).reshape(t.numel(), *t.shape)]
     total, out, start = sum(t.numel() for t in tensors), [], 0
     for t in tensors:
         rows = eye(total, dtype=t.dtype)[:, start : start + t.numel()]
@@ -277,8 +279,6 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_
 
     @functools.wraps(func)
     def wrapper(*args, **kwargs):
-        from pullback.func.vmap import vmap
-
         check_argnums(argnums)
         whole = functools.partial(func, **kwargs) if kwargs else func
         out = _vjp(whole, args, argnums, has_aux)
@@ -292,12 +292,12 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_
                 )
 
         def one_row(*cotangents):
-            return tree_flatten(pull(tree_unflatten(cotangents, out_spec)))[0]
+            return tuple(tree_flatten(pull(tree_unflatten(cotangents, out_spec)))[0])
 
         if len(flat_out) == 1 and flat_out[0].numel() == 1:  # one row needs no batch
             columns = [x.unsqueeze(0) for x in one_row(ones_like(flat_out[0]))]
         else:
-            columns = vmap(one_row, chunk_size=chunk_size)(*basis_of(flat_out))
+            columns = run_batched(one_row, basis_of(flat_out), {}, "one_row", chunk_size=chunk_size)
         inputs_spec, n_in = pull.inputs_spec, pull.inputs_spec.num_leaves
         per_output, start = [], 0
         for y in flat_out:

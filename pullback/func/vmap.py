@@ -147,7 +147,7 @@ class _Plan:
             x if d is None or d == 0 else x.movedim(d, 0) for x, d in zip(leaves, dims, strict=True)
         ]
         self.size = next(x.shape[0] for x, d in zip(self.leaves, dims) if d is not None)
-        self.out_spec = None
+        self.out_spec = self.flat_dims = None
         self.start = random.get_rng_state() if randomness == "same" else None
 
     def part(self, index):
@@ -172,15 +172,16 @@ class _Plan:
             return [self.taken(y, level) for y in out]
 
     def taken(self, y, level):
-        if not isinstance(y, _core.Tensor):
+        top = levels.layers(y) if isinstance(y, _core.Tensor) else None
+        if top is None:
             return y, False
-        if levels.has_level(y, level):
-            return levels.remove(y, level), True
-        return y, False
+        if top[0] == level:
+            return top[1], True
+        return (levels.remove(y, level), True) if levels.has_level(y, level) else (y, False)
 
     def check(self, out):
-        dims = self.flat_out_dims()
-        for y, d in zip(out, dims):
+        self.flat_dims = self.flat_out_dims()
+        for y, d in zip(out, self.flat_dims):
             if d is not None and not isinstance(y, _core.Tensor):
                 raise ValueError(
                     f"vmap({self.name}, ...): `{self.name}` must only return Tensors, got type {type(y)}. "
@@ -267,7 +268,7 @@ class _Plan:
         return self.joined(parts, sizes, lambda y: y)
 
     def finish(self, out):
-        placed = [self.placed(y, many, d) for (y, many), d in zip(out, self.flat_out_dims())]
+        placed = [self.placed(y, many, d) for (y, many), d in zip(out, self.flat_dims)]
         return tree_unflatten(placed, self.out_spec)
 
     def placed(self, y, many, dim):
@@ -303,22 +304,29 @@ def _copy(y):
     return y.clone() if _is_tensor(y) else y
 
 
-@contextmanager
-def _journal():
+class _journal:
     """What is changed in place within the block can be undone."""
-    journal = _core.Journal()
-    try:
-        yield journal
-    finally:
-        journal.close()
+
+    __slots__ = ("_journal",)
+
+    def __enter__(self):
+        self._journal = _core.Journal()
+        return self._journal
+
+    def __exit__(self, *error):
+        self._journal.close()
 
 
-@contextmanager
-def _using(randomness, level):
-    _state.randomness.append((randomness, level))
-    try:
-        yield
-    finally:
+class _using:
+    __slots__ = ("_entry",)
+
+    def __init__(self, randomness, level):
+        self._entry = (randomness, level)
+
+    def __enter__(self):
+        _state.randomness.append(self._entry)
+
+    def __exit__(self, *error):
         _state.randomness.pop()
 
 
@@ -339,11 +347,13 @@ def _refuse_out_dims(name, out_dims, spec):
 
 
 def _checked_dims(name, in_dims, leaves, spec, args):
-    call = f"vmap({name}, in_dims={in_dims}, ...)(<inputs>)"
+    def call():
+        return f"vmap({name}, in_dims={in_dims}, ...)(<inputs>)"
+
     if not isinstance(in_dims, (int, tuple, list)):
         raise ValueError(
-            f"{call}: expected `in_dims` to be int or a (potentially nested) tuple matching the structure of "
-            f"inputs, got: {type(in_dims)}."
+            f"{call()}: expected `in_dims` to be int or a (potentially nested) tuple matching the structure "
+            f"of inputs, got: {type(in_dims)}."
         )
     if not args:
         raise ValueError(
@@ -353,30 +363,29 @@ def _checked_dims(name, in_dims, leaves, spec, args):
     dims = broadcast_to_and_flatten(tuple(in_dims) if isinstance(in_dims, list) else in_dims, spec)
     if dims is None:
         raise ValueError(
-            f"{call}: in_dims is not compatible with the structure of `inputs`. in_dims has structure "
+            f"{call()}: in_dims is not compatible with the structure of `inputs`. in_dims has structure "
             f"{tree_flatten(in_dims)[1]} but inputs has structure {spec}."
         )
-    return [_checked_dim(call, x, d) for x, d in zip(leaves, dims)]
+    return [None if d is None else _checked_dim(call, x, d) for x, d in zip(leaves, dims)]
 
 
 def _checked_dim(call, x, dim):
-    if dim is None:
-        return None
     if not isinstance(dim, int):
         raise ValueError(
-            f"{call}: Got in_dim={dim} for an input but in_dim must be either an integer dimension or None."
+            f"{call()}: Got in_dim={dim} for an input but in_dim must be either an integer dimension or None."
         )
     if not isinstance(x, _core.Tensor):
         raise ValueError(
-            f"{call}: Got in_dim={dim} for an input but the input is of type {type(x)}. We cannot vmap over "
-            "non-Tensor arguments, please use None as the respective in_dim"
+            f"{call()}: Got in_dim={dim} for an input but the input is of type {type(x)}. We cannot vmap "
+            "over non-Tensor arguments, please use None as the respective in_dim"
         )
-    if not -x.dim() <= dim < x.dim():
+    ndim = x.dim()
+    if not -ndim <= dim < ndim:
         raise ValueError(
-            f"{call}: Got in_dim={dim} for some input, but that input is a Tensor of dimensionality "
-            f"{x.dim()} so expected in_dim to satisfy -{x.dim()} <= in_dim < {x.dim()}."
+            f"{call()}: Got in_dim={dim} for some input, but that input is a Tensor of dimensionality "
+            f"{ndim} so expected in_dim to satisfy -{ndim} <= in_dim < {ndim}."
         )
-    return dim % x.dim()
+    return dim % ndim
 
 
 def _check_sizes(leaves, dims):
@@ -421,12 +430,17 @@ def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
 
     @functools.wraps(func)
     def wrapper(*args, **kwargs):
-        leaves, spec = tree_flatten(args)
-        dims = _checked_dims(name, in_dims, leaves, spec, args)
-        _check_sizes(leaves, dims)
-        plan = _Plan(func, name, leaves, dims, spec, kwargs, out_dims, randomness)
-        if chunk_size is None or chunk_size >= plan.size:
-            return plan.finish(plan.run())
-        return plan.finish(plan.in_chunks(chunk_size))
+        return run_batched(func, args, kwargs, name, in_dims, out_dims, randomness, chunk_size)
 
     return wrapper
+
+
+def run_batched(func, args, kwargs, name, in_dims=0, out_dims=0, randomness="error", chunk_size=None):
+    """What the function that vmap() makes of `func` does."""
+    leaves, spec = tree_flatten(args)
+    dims = _checked_dims(name, in_dims, leaves, spec, args)
+    _check_sizes(leaves, dims)
+    plan = _Plan(func, name, leaves, dims, spec, kwargs, out_dims, randomness)
+    if chunk_size is None or chunk_size >= plan.size:
+        return plan.finish(plan.run())
+    return plan.finish(plan.in_chunks(chunk_size))

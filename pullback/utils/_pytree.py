@@ -86,8 +86,11 @@ class TreeSpec:
     children_specs: list
 
     def __post_init__(self):
-        leaves = 1 if self.type is None else sum(c.num_leaves for c in self.children_specs)
+        children = self.children_specs
+        leaves = 1 if self.type is None else sum([c.num_leaves for c in children])
         object.__setattr__(self, "num_leaves", leaves)
+        # One container of nothing but leaves: the usual arguments and results.
+        object.__setattr__(self, "_flat", leaves == len(children) and all(c.type is None for c in children))
 
     @property
     def num_children(self) -> int:
@@ -164,16 +167,17 @@ def tree_unflatten(leaves, treespec):
         )
     if treespec.type is None:
         return leaves[0]
-    if treespec.type is tuple and treespec.num_leaves == len(treespec.children_specs):
-        if all(c.type is None for c in treespec.children_specs):
-            return tuple(leaves)
-    return _unflatten(iter(leaves), treespec)
+    return _filled(treespec, leaves) if treespec._flat else _unflatten(iter(leaves), treespec)
 
 
 def _unflatten(leaves, spec):
     if spec.type is None:
         return next(leaves)
-    children = [_unflatten(leaves, c) for c in spec.children_specs]
+    return _filled(spec, [_unflatten(leaves, c) for c in spec.children_specs])
+
+
+def _filled(spec, children):
+    """The container that a structure describes around its children."""
     kind = _registry.get(spec.type)
     if kind is None:
         kind = _NAMED if spec.type is namedtuple else _RESULT
