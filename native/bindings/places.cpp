@@ -1,6 +1,20 @@
+// Objects of frames are made only where the interpreter's own frames cannot be looked at: for a small operation
+// that would cost more than the operation.
+#if defined(__has_include)
+#if __has_include(<internal/pycore_frame.h>)
+#define PB_INTERPRETER_FRAMES
+#define Py_BUILD_CORE 1
+#endif
+#endif
 #include "bindings/places.h"
 
 #include <frameobject.h>
+#if PY_VERSION_HEX < 0x030B0000 || PY_VERSION_HEX >= 0x030C0000  // laid out anew in each version
+#undef PB_INTERPRETER_FRAMES
+#endif
+#if defined(PB_INTERPRETER_FRAMES)
+#include <internal/pycore_frame.h>
+#endif
 
 #include <array>
 #include <unordered_map>
@@ -70,44 +84,72 @@ bool in_package(PyCodeObject* code) {
   return a.inside;
 }
 
-int instruction_of(PyFrameObject* f) {
-#if PY_VERSION_HEX >= 0x030B0000
-  return PyFrame_GetLasti(f);
+// The frames of this thread, innermost first.
+#if defined(PB_INTERPRETER_FRAMES)
+class Frames {
+ public:
+  Frames() : frame_(PyThreadState_Get()->cframe->current_frame) { skip_incomplete(); }
+  explicit operator bool() const { return frame_ != nullptr; }
+  PyCodeObject* code() const { return frame_->f_code; }
+  int instruction() const {
+    return _PyInterpreterFrame_LASTI(frame_) * static_cast<int>(sizeof(_Py_CODEUNIT));
+  }
+  void next() {
+    frame_ = frame_->previous;
+    skip_incomplete();
+  }
+
+ private:
+  void skip_incomplete() {
+    while (frame_ && _PyFrame_IsIncomplete(frame_)) frame_ = frame_->previous;
+  }
+  _PyInterpreterFrame* frame_;
+};
 #else
-  return f->f_lasti * 2;  // counted in pairs of bytes
+class Frames {
+ public:
+  Frames() : frame_(Owned::borrow(reinterpret_cast<PyObject*>(PyEval_GetFrame()))) { look(); }
+  explicit operator bool() const { return static_cast<bool>(frame_); }
+  PyCodeObject* code() const { return reinterpret_cast<PyCodeObject*>(code_.get()); }
+  int instruction() const {
+#if PY_VERSION_HEX >= 0x030B0000
+    return PyFrame_GetLasti(frame());
+#else
+    return frame()->f_lasti * 2;  // counted in pairs of bytes
 #endif
-}
+  }
+  void next() {
+    frame_ = Owned(reinterpret_cast<PyObject*>(PyFrame_GetBack(frame())));
+    look();
+  }
 
-Owned code_of(PyFrameObject* f) { return Owned(reinterpret_cast<PyObject*>(PyFrame_GetCode(f))); }
-PyCodeObject* as_code(const Owned& o) { return reinterpret_cast<PyCodeObject*>(o.get()); }
+ private:
+  PyFrameObject* frame() const { return reinterpret_cast<PyFrameObject*>(frame_.get()); }
+  void look() {
+    if (frame_) code_ = Owned(reinterpret_cast<PyObject*>(PyFrame_GetCode(frame())));
+  }
+  Owned frame_, code_;
+};
+#endif
 
-Owned caller_of(const Owned& frame) {
-  return Owned(reinterpret_cast<PyObject*>(PyFrame_GetBack(reinterpret_cast<PyFrameObject*>(frame.get()))));
-}
-
-uint32_t line_here(Owned frame) {
+uint32_t line_here() {
   uint32_t innermost = 0;
-  for (; frame; frame = caller_of(frame)) {
-    auto* f = reinterpret_cast<PyFrameObject*>(frame.get());
-    const Owned code = code_of(f);
-    if (!in_package(as_code(code))) return intern({as_code(code), instruction_of(f), 0});
-    if (!innermost) innermost = intern({as_code(code), instruction_of(f), 0});
+  for (Frames f; f; f.next()) {
+    if (!in_package(f.code())) return intern({f.code(), f.instruction(), 0});
+    if (!innermost) innermost = intern({f.code(), f.instruction(), 0});
   }
   return innermost;
 }
 
 // The user's frames and those below them; this package's own frames on top would be noise.
-uint32_t stack_here(Owned frame) {
-  std::vector<std::pair<Owned, int>> calls;
-  for (; frame; frame = caller_of(frame)) {
-    auto* f = reinterpret_cast<PyFrameObject*>(frame.get());
-    Owned code = code_of(f);
-    if (calls.empty() && in_package(as_code(code))) continue;
-    calls.emplace_back(std::move(code), instruction_of(f));
+uint32_t stack_here() {
+  std::vector<Place> calls;
+  for (Frames f; f; f.next()) {
+    if (calls.empty() && in_package(f.code())) continue;
+    calls.push_back({f.code(), f.instruction(), 0});  // the frames keep their code alive meanwhile
   }
   uint32_t place = 0;
-  for (auto it = calls.rbegin(); it != calls.rend(); ++it)
-    place = intern({as_code(it->first), it->second, place});
+  for (auto it = calls.rbegin(); it != calls.rend(); ++it) place = intern({it->code, it->instruction, place});
   return place ? place | kWholeStack : 0;
 }
 
@@ -123,10 +165,7 @@ Owned formatted(PyObject* entries) {
 
 }  // namespace
 
-uint32_t place_here(bool stack) {
-  Owned frame = Owned::borrow(reinterpret_cast<PyObject*>(PyEval_GetFrame()));
-  return stack ? stack_here(std::move(frame)) : line_here(std::move(frame));
-}
+uint32_t place_here(bool stack) { return stack ? stack_here() : line_here(); }
 
 PyObject* place_entries(uint32_t place) {
   Owned list = own(PyList_New(0));

@@ -290,7 +290,15 @@ class Run {
   }
 
   void look_at(Node& n, std::span<const Var> cotangents, std::span<const Var> gradients) {
-    if (std::ranges::all_of(gradients, [](const Var& g) { return g.layer || all_finite(g.array); })) return;
+    // What an operation's node gives on as it came, or a view of it, was looked at when it was made. Anomaly mode
+    // names each node that a nan passes, and a user's node may have changed it.
+    const auto passed_on = [&](const Array& a) {
+      const auto same = [&](const Var& c) { return c.array.storage == a.storage; };
+      return !(g_watched & kWatchNan) && std::ranges::any_of(cotangents, same) &&
+             dynamic_cast<const OperationNode*>(&n);
+    };
+    const auto fine = [&](const Var& g) { return g.layer || passed_on(g.array) || all_finite(g.array); };
+    if (std::ranges::all_of(gradients, fine)) return;
     std::vector<Ref<Node>> roots;
     for (const Root& r : request_.roots) roots.push_back(r.node);
     judge_gradients(n, cotangents, gradients, roots);
