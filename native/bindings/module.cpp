@@ -8,6 +8,7 @@
 #include "bindings/foreign.h"
 #include "bindings/function_node.h"
 #include "bindings/journal.h"
+#include "bindings/module_call.h"
 #include "bindings/node_object.h"
 #include "bindings/op_function.h"
 #include "bindings/override.h"
@@ -203,6 +204,7 @@ NB_MODULE(_core, m) {
   init_node_type(m.ptr());
   init_function_node(m.ptr());
   init_override(m.ptr());
+  init_module_call(m.ptr());
   init_tensor_type(m.ptr());
   init_op_function(m.ptr());
   init_saved_hooks(m.ptr());

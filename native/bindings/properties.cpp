@@ -123,6 +123,39 @@ int put_grad(PyObject* self, PyObject* value, void*) {
   });
 }
 
+Owned gradient_of(PyObject* parameter) {
+  if (is_plain(parameter)) return own(get_grad(parameter, nullptr));
+  return own(PyObject_GetAttrString(parameter, "grad"));
+}
+
+// For optimizers, which ask for the gradients of all parameters at every step.
+PyObject* with_gradients(PyObject*, PyObject* parameters) {
+  return guarded([&]() -> PyObject* {
+    const Owned all = own(PySequence_List(parameters)), having = own(PyList_New(0)),
+                gradients = own(PyList_New(0));
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(all.get()); ++i) {
+      PyObject* p = PyList_GET_ITEM(all.get(), i);
+      const Owned g = gradient_of(p);
+      if (g.get() == Py_None) continue;
+      check(PyList_Append(having.get(), p));
+      check(PyList_Append(gradients.get(), g.get()));
+    }
+    return check(PyTuple_Pack(2, having.get(), gradients.get()));
+  });
+}
+
+PyObject* forget_gradients(PyObject*, PyObject* parameters) {
+  return guarded([&]() -> PyObject* {
+    const Owned all = own(PySequence_List(parameters));
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(all.get()); ++i) {
+      PyObject* p = PyList_GET_ITEM(all.get(), i);
+      if (is_plain(p)) Py_CLEAR(as_tensor(p)->grad);
+      else check(PyObject_SetAttrString(p, "grad", Py_None));
+    }
+    Py_RETURN_NONE;
+  });
+}
+
 PyObject* get_data(PyObject* self, void*) {
   return guarded([&] {
     const Array& a = as_tensor(self)->var.array;
@@ -205,6 +238,13 @@ PyGetSetDef tensor_getset[] = {
     {"T", get_T, nullptr, "All axes in reverse order.", nullptr},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
+};
+
+PyMethodDef gradient_functions[] = {
+    {"with_gradients", with_gradients, METH_O,
+     "(those of the parameters that have a gradient, the gradients)"},
+    {"forget_gradients", forget_gradients, METH_O, "Sets the gradients of parameters to None."},
+    {nullptr, nullptr, 0, nullptr},
 };
 
 void set_size_class(PyObject* cls) { Py_XSETREF(size_class, Py_NewRef(cls)); }

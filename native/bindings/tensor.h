@@ -114,6 +114,7 @@ void set_size_class(PyObject* cls);
 
 // Attribute tables contributed by the other binding files.
 extern PyGetSetDef tensor_getset[];
+extern PyMethodDef gradient_functions[];  // of the module
 extern PyMethodDef data_methods[];
 extern PyMethodDef tape_methods[];
 void fill_number_slots(std::vector<PyType_Slot>& slots);

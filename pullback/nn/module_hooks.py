@@ -1,7 +1,7 @@
 """Calling a module, and the hooks around a call.
 
-A module without hooks goes from ``__call__`` straight to ``forward``: one flag on the instance, one for the
-process. The flags only ever say "look": an empty dictionary behind them is harmless.
+A module without hooks goes from ``__call__``, which is native, straight to ``forward``: one flag on the
+instance, one for the process. The flags only ever say "look": an empty dictionary behind them is harmless.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import warnings
 import weakref
 from collections import OrderedDict
 
+from pullback import _core
 from pullback.tensor import Tensor
 from pullback.utils.hooks import BackwardHook, RemovableHandle
 
@@ -35,7 +36,6 @@ _forward_hooks = OrderedDict()
 _forward_hooks_with_kwargs = OrderedDict()
 _forward_hooks_always_called = OrderedDict()
 _is_full_backward_hook = None
-_any_global_hook = False
 
 _MIXED = "Cannot use both regular backward hooks and full backward hooks {}. Please use only one of them."
 
@@ -52,8 +52,7 @@ def _add(hooks, hook, *, extra=(), prepend=False):
 
 
 def _add_global(hooks, hook, *, extra=()):
-    global _any_global_hook
-    _any_global_hook = True
+    _core.look_for_module_hooks()
     return _add(hooks, hook, extra=extra)
 
 
@@ -254,11 +253,6 @@ class CallMixin:
     # A module whose __init__ did not run has no flag of its own: it takes the long way, which names the lack.
     _hooked = True
 
-    def __call__(self, *args, **kwargs):
-        if self._hooked or _any_global_hook:
-            return self._call_with_hooks(args, kwargs)
-        return self.forward(*args, **kwargs)
-
     def _call_with_hooks(self, args, kwargs):
         if not (
             self._backward_hooks
@@ -336,3 +330,6 @@ class CallMixin:
             raise RuntimeError(_MIXED.format("on a single Module"))
         self._is_full_backward_hook = False
         return self._register_hook(self._backward_hooks, hook)
+
+
+CallMixin.__call__ = _core.module_call(CallMixin)

@@ -232,13 +232,10 @@ class Optimizer:
     def zero_grad(self, set_to_none=True):
         """Forget all gradients, or set them to zero in place with ``set_to_none=False``."""
         for group in self.param_groups:
-            for param in group["params"]:
-                gradient = param.grad
-                if gradient is None:
-                    continue
-                if set_to_none:
-                    param.grad = None
-                    continue
+            if set_to_none:
+                _core.forget_gradients(group["params"])
+                continue
+            for gradient in _core.with_gradients(group["params"])[1]:
                 if gradient.grad_fn is not None:
                     gradient.detach_()
                 else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pullback import _core
 from pullback.optim.optimizer import Optimizer, check_fused, stepping
 from pullback.optim.rule import add_scaled, number, update_rule
 from pullback.tensor import Tensor
@@ -81,12 +82,7 @@ class SGD(Optimizer):
         """Change the parameters once; ``closure`` computes the loss again and is called first."""
         loss = None if closure is None else self._run_closure(closure)
         for group in self.param_groups:
-            params, gradients = [], []
-            for p in group["params"]:
-                gradient = p.grad
-                if gradient is not None:
-                    params.append(p)
-                    gradients.append(gradient)
+            params, gradients = _core.with_gradients(group["params"])
             if group["momentum"] == 0:
                 self._update(group, params, gradients, None, first=False)
                 continue
