@@ -1,8 +1,8 @@
 """What each op is for, and an example: read by `pullback.documentation` when a docstring is asked for.
 
-A row begins with the op's name and a sentence. Parts that do not follow from the declaration are written below
-under their names; the line with > is the example, a call in which lists are tensors. `clip = clamp` is a second
-name.
+A row begins with the op's name and a sentence. Parts that do not follow from the declaration are written
+below under their names; the line with > is the example, a call in which lists are tensors. `clip = clamp` is
+a second name.
 """
 
 TABLE = """
@@ -214,7 +214,7 @@ hypot sqrt(input^2 + other^2), without overflow.
     > hypot([3.0], [4.0])
 index_add A copy in which alpha times the slices of source are added at positions of an axis.
     Shapes   input (n, *), index (k), source (k, *) -> (n, *), for dim=0
-    Errors   IndexError for an index out of range
+    Errors   RuntimeError for an index out of range
     > index_add([0.0, 0.0], 0, [1, 1], [1.0, 2.0])
 index_copy A copy in which the slices at positions of an axis are those of source.
     Shapes   input (n, *), index (k), source (k, *) -> (n, *), for dim=0
