@@ -83,6 +83,20 @@ class Module(CallMixin, StateMixin):
     Assigning a Parameter, a Buffer or another Module to an attribute registers it, so that ``parameters()``,
     ``state_dict()``, ``to()``, ``train()`` and the like reach it. A subclass calls ``super().__init__()``
     first and defines ``forward``.
+
+    Example   >>> class Scale(nn.Module):
+              ...     def __init__(self):
+              ...         super().__init__()
+              ...         self.factor = nn.Parameter(torch.tensor(2.0))
+              ...
+              ...     def forward(self, x):
+              ...         return self.factor * x
+              >>> model = Scale()
+              >>> model(torch.ones(3))
+              tensor([2., 2., 2.], grad_fn=<MulBackward0>)
+              >>> dict(model.named_parameters())
+              {'factor': Parameter containing:
+              tensor(2., requires_grad=True)}
     """
 
     dump_patches = False

@@ -99,6 +99,19 @@ class Optimizer:
 
     ``params`` is an iterable of tensors, of (name, tensor) pairs, or of dictionaries with "params" and
     options; ``defaults`` are the options of groups that do not give their own.
+
+    Example   >>> class Plain(torch.optim.Optimizer):
+              ...     def step(self):
+              ...         with torch.no_grad():
+              ...             for group in self.param_groups:
+              ...                 for p in group["params"]:
+              ...                     p -= group["lr"] * p.grad
+              >>> p = torch.tensor([1.0], requires_grad=True)
+              >>> optimizer = Plain([p], {"lr": 0.1})
+              >>> (p * p).sum().backward()
+              >>> optimizer.step()
+              >>> p
+              tensor([0.8000], requires_grad=True)
     """
 
     def __init__(self, params, defaults):
