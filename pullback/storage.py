@@ -229,5 +229,9 @@ def _typed_storage(self):
 
 
 def is_storage(obj):
-    """Whether an object is a storage."""
+    """Whether an object is a storage.
+
+    Example   >>> torch.is_storage(torch.zeros(2).untyped_storage()), torch.is_storage(torch.zeros(2))
+              (True, False)
+    """
     return isinstance(obj, (TypedStorage, UntypedStorage))
