@@ -18,7 +18,7 @@ def norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None):
 
     Shapes    A (*) -> () without dim; with it, those axes go away (keepdim: have size 1)
     Gradient  as of vector_norm: for ord=2 g * A / out, 0 where out is 0
-    Errors    RuntimeError for another matrix norm than 'fro'
+    Errors    NotImplementedError for another matrix norm than 'fro'
     Example   >>> torch.linalg.norm(torch.tensor([3.0, 4.0]))
               tensor(5.)
     """

@@ -45,7 +45,7 @@ class GradientEdge(NamedTuple):
 def get_gradient_edge(tensor):
     """Where the gradient of a tensor arrives: its node and which of the node's outputs it is.
 
-    Errors    GradError for a tensor that needs no gradient
+    Errors    RuntimeError for a tensor that needs no gradient
     Example   >>> x = torch.ones(2, requires_grad=True)
               >>> y = x * 2
               >>> edge = torch.autograd.graph.get_gradient_edge(y)

@@ -116,7 +116,7 @@ def linalg_vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=Non
 
     Shapes    x (*) -> () without dim; with it, those axes go away (keepdim: have size 1)
     Gradient  for ord=2 g * x / out, 0 where out is 0; ord=1 g * sign(x); ord=inf shared by the largest
-    Errors    RuntimeError for a dtype that is no float
+    Errors    DtypeError for elements that are no floats
     Example   >>> torch.linalg.vector_norm(torch.tensor([3.0, 4.0]))
               tensor(5.)
     """
