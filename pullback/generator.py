@@ -93,12 +93,22 @@ def manual_seed(seed) -> Generator:
 
 
 def seed() -> int:
-    """Starts the default stream from a seed of the system's, and returns it."""
+    """Starts the default stream from a seed of the system's, and returns it.
+
+    Example   >>> g = torch.Generator()
+              >>> g.seed() == g.initial_seed()
+              True
+    """
     return default_generator.seed()
 
 
 def initial_seed() -> int:
-    """The seed that the default stream was started from."""
+    """The seed that the default stream was started from.
+
+    Example   >>> _ = torch.manual_seed(7)
+              >>> torch.initial_seed()
+              7
+    """
     return default_generator.initial_seed()
 
 
@@ -117,13 +127,28 @@ def get_rng_state() -> Tensor:
 
 
 def set_rng_state(new_state) -> None:
-    """Puts the default stream back to a state."""
+    """Puts the default stream back to a state.
+
+    Errors    TypeError for what is no uint8 tensor; RuntimeError for one of another size
+    Example   >>> state = torch.get_rng_state()
+              >>> a = torch.rand(2)
+              >>> torch.set_rng_state(state)
+              >>> torch.equal(a, torch.rand(2))
+              True
+    """
     default_generator.set_state(new_state)
 
 
 @contextlib.contextmanager
 def fork_rng(devices=None, enabled=True, **_):
-    """Within the block, random numbers leave the default stream as it was."""
+    """Within the block, random numbers leave the default stream as it was.
+
+    Example   >>> _ = torch.manual_seed(0)
+              >>> with torch.random.fork_rng():
+              ...     _ = torch.rand(5)
+              >>> torch.rand(1)
+              tensor([0.4963])
+    """
     state = get_rng_state() if enabled else None
     try:
         yield

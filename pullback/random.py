@@ -194,7 +194,13 @@ def randint(
 
 
 def randint_like(input, *bounds, low=0, high=None, dtype=None, memory_format=None, **options):
-    """Integers in [low, high), in the shape of another tensor, laid out as it is."""
+    """Integers in [low, high), in the shape of another tensor, laid out as it is.
+
+    Shapes    input (*) -> (*)
+    Errors    RuntimeError where low is not below high
+    Example   >>> torch.randint_like(torch.ones(2, 3), 10).shape
+              torch.Size([2, 3])
+    """
     low, high = (low, bounds[0]) if len(bounds) == 1 else bounds or (low, high)
     dtype = dtype or input.dtype
     t = empty_like(input.detach(), dtype=dtype, memory_format=memory_format)
@@ -388,6 +394,14 @@ def _has_samples(*tensors):
 
 
 def uniform_(self, from_=0, to=1, *, generator=None, **named):
+    """Overwrites with numbers drawn uniformly from [from, to).
+
+    Shapes    (*) -> itself
+    Gradient  0 for the old elements
+    Errors    RuntimeError where from > to; DtypeError for types that are no floats
+    Example   >>> bool((torch.empty(100).uniform_(2, 3) >= 2).all())
+              True
+    """
     from_ = named.get("from", from_)
     if from_ > to:
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={from_} > to={to}")
@@ -395,13 +409,28 @@ def uniform_(self, from_=0, to=1, *, generator=None, **named):
 
 
 def normal_(self, mean=0, std=1, *, generator=None):
+    """Overwrites with normal numbers.
+
+    Shapes    (*) -> itself
+    Gradient  0 for the old elements
+    Errors    RuntimeError for a negative std; DtypeError for types that are no floats
+    Example   >>> torch.empty(3).normal_(mean=5.0, std=0.0)
+              tensor([5., 5., 5.])
+    """
     if std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
     return _fill(self, _core.fill_normal, generator, float(mean), float(std))
 
 
 def random_(self, *bounds, generator=None, **named):
-    """Integers: random_() the type's whole range, random_(to), random_(from, to), random_(from, None)."""
+    """Integers: random_() the type's whole range, random_(to), random_(from, to), random_(from, None).
+
+    Shapes    (*) -> itself
+    Gradient  0 for the old elements
+    Errors    RuntimeError where from is not below to
+    Example   >>> bool((torch.empty(100).random_(3) < 3).all())
+              True
+    """
     if "from" in named or "to" in named:
         bounds = (bounds[0] if bounds else named.get("from", 0), named.get("to"))
     if not bounds:
@@ -418,6 +447,14 @@ def random_(self, *bounds, generator=None, **named):
 
 
 def bernoulli_(self, p=0.5, *, generator=None):
+    """Overwrites with ones, with probability p (a number or a tensor), and zeros.
+
+    Shapes    (*), p () or (*p), which broadcasts to it -> itself
+    Gradient  0 for the old elements and for p
+    Errors    RuntimeError for probabilities outside [0, 1]
+    Example   >>> torch.empty(2).bernoulli_(torch.tensor([0.0, 1.0]))
+              tensor([0., 1.])
+    """
     if isinstance(p, Tensor):
         probabilities = p.detach()
         if bool(((probabilities < 0) | (probabilities > 1)).any()):
@@ -443,22 +480,52 @@ def bernoulli_(self, p=0.5, *, generator=None):
 
 
 def exponential_(self, lambd=1, *, generator=None):
+    """Overwrites with exponential numbers of rate lambd.
+
+    Shapes    (*) -> itself
+    Gradient  0 for the old elements
+    Errors    RuntimeError where lambd is not positive
+    Example   >>> bool((torch.empty(100).exponential_() > 0).all())
+              True
+    """
     if lambd <= 0:
         raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
     return _fill(self, _core.fill_exponential, generator, float(lambd))
 
 
 def geometric_(self, p, *, generator=None):
+    """Overwrites with how often one draws until the first success of probability p.
+
+    Shapes    (*) -> itself
+    Gradient  0 for the old elements
+    Errors    RuntimeError for p outside (0, 1)
+    Example   >>> bool((torch.empty(100).geometric_(0.5) >= 1).all())
+              True
+    """
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
     return _fill(self, _core.fill_geometric, generator, float(p))
 
 
 def cauchy_(self, median=0, sigma=1, *, generator=None):
+    """Overwrites with Cauchy numbers.
+
+    Shapes    (*) -> itself
+    Gradient  0 for the old elements
+    Example   >>> torch.empty(2, 3).cauchy_().shape
+              torch.Size([2, 3])
+    """
     return _fill(self, _core.fill_cauchy, generator, float(median), float(sigma))
 
 
 def log_normal_(self, mean=1, std=2, *, generator=None):
+    """Overwrites with exp of normal numbers of this mean and standard deviation.
+
+    Shapes    (*) -> itself
+    Gradient  0 for the old elements
+    Example   >>> bool((torch.empty(100).log_normal_() > 0).all())
+              True
+    """
     return _fill(self, _core.fill_log_normal, generator, float(mean), float(std))
 
 

@@ -57,11 +57,9 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
     """Subclasses give static methods forward(ctx, *args) and backward(ctx, *grads); .apply(*args) runs them.
 
     Shapes    backward returns one gradient (or None) for each argument of forward: of the argument's shape,
-              or of one
-              that broadcasting it would give, which is then summed
+              or of one that broadcasting it would give, which is then summed
     Errors    what torch raises: a wrong number of gradients, a gradient for an argument that is no tensor,
-              one of
-              another shape, a leaf changed in place, ...
+              one of another shape, a leaf changed in place, ...
 
     >>> import pullback as torch
     >>> class Double(torch.autograd.Function):
@@ -367,7 +365,24 @@ _Once._backward_cls.__name__ = "torch::autograd::Error"
 
 
 def once_differentiable(fn):
-    """Decorates a backward whose own derivative is not right: differentiating it raises."""
+    """Decorates a backward whose own derivative is not right: differentiating it raises.
+
+    Errors    GradError when its result is differentiated
+    Example   >>> class Square(torch.autograd.Function):
+              ...     @staticmethod
+              ...     def forward(ctx, x):
+              ...         ctx.save_for_backward(x)
+              ...         return x * x
+              ...
+              ...     @staticmethod
+              ...     @torch.autograd.function.once_differentiable
+              ...     def backward(ctx, g):
+              ...         return 2 * ctx.saved_tensors[0] * g
+              >>> x = torch.tensor(3.0, requires_grad=True)
+              >>> Square.apply(x).backward()
+              >>> x.grad
+              tensor(6.)
+    """
 
     @functools.wraps(fn)
     def wrapper(ctx, *args):
@@ -436,8 +451,19 @@ class NestedIOFunction(Function):
     """A Function whose arguments and result may be tuples, lists and dicts of tensors.
 
     Subclasses give forward_extended(ctx, *args) and backward_extended(ctx, grad), where grad has the
-    structure of the
-    result; it returns gradients in the structure of the arguments.
+    structure of the result; it returns gradients in the structure of the arguments.
+
+    Example   >>> class Doubled(torch.autograd.function.NestedIOFunction):
+              ...     def forward_extended(ctx, pair):
+              ...         return [2 * x for x in pair]
+              ...
+              ...     def backward_extended(ctx, grads):
+              ...         return [2 * g for g in grads],
+              >>> x = torch.tensor(3.0, requires_grad=True)
+              >>> a, b = Doubled.apply((x, torch.tensor(1.0)))
+              >>> a.backward()
+              >>> x.grad
+              tensor(2.)
     """
 
     @staticmethod

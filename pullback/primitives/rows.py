@@ -55,7 +55,14 @@ def softmax(input, dim, dtype=None):
 
 
 def log_softmax(input, dim, dtype=None):
-    """log(softmax(x)) along an axis, without underflow."""
+    """log(softmax(x)) along an axis, without underflow.
+
+    Shapes    input (*) -> (*)
+    Dtypes    floats; with dtype converted first
+    Gradient  g - softmax(input) * sum(g)
+    Example   >>> torch.log_softmax(torch.tensor([0.0, 1000.0]), 0)
+              tensor([-1000.,     0.])
+    """
     if dtype is not None and input.dtype != dtype:
         input = f["_cast"](input, dtype)
     return f["_log_softmax"](input, dim)

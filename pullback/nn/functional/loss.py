@@ -158,9 +158,8 @@ def cross_entropy(
 ):
     """-log(softmax(input)) at the target class, or averaged over the target's class probabilities.
 
-    Shapes    input (C), (N, C) or (N, C, d1, ...) of logits; target the same without C (int64 classes) or the
-    same
-              shape (probabilities)
+    Shapes    input (C), (N, C) or (N, C, d1, ...) of logits; target the same without C (int64 classes) or of
+              the same shape (probabilities)
     Gradient  input: (softmax(input) - the target's probabilities) g / n
     Errors    IndexError for a class out of range; RuntimeError for a label_smoothing outside [0, 1]
     Example   >>> F.cross_entropy(torch.tensor([[2.0, 0.0], [0.0, 3.0]]), torch.tensor([0, 1]))
