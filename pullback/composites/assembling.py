@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pullback.composites.shape import _flat, as_tuple, even_sizes, function, hstack, pieces, tensor_split
+from pullback.composites.shape import as_tuple, even_sizes, flat, function, hstack, pieces, tensor_split
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, public
 from pullback.trace.tracer import functions as f
@@ -19,7 +19,7 @@ def atleast_3d(*tensors):
             return t.unsqueeze(0).unsqueeze(-1)
         return t.unsqueeze(-1) if t.dim() == 2 else t
 
-    out = tuple(three(t) for t in _flat(tensors))
+    out = tuple(three(t) for t in flat(tensors))
     return out if len(out) > 1 else out[0]
 
 

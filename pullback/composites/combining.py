@@ -8,8 +8,9 @@ from itertools import combinations_with_replacement as pairs_with_replacement
 import numpy as np
 
 from pullback import creation
+from pullback.composites.broadcasting import meshgrid
 from pullback.composites.linalg import reshaped
-from pullback.composites.shape import function, meshgrid
+from pullback.composites.shape import function
 from pullback.errors import ShapeError
 from pullback.primitives.registry import methods, public
 from pullback.trace.tracer import functions as f

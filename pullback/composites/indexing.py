@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pullback import _core
+from pullback.composites.broadcasting import broadcast_shapes
 from pullback.composites.elementwise_more import in_place_form, scalar_name
-from pullback.composites.shape import broadcast_shapes, function, wrap
+from pullback.composites.shape import function, wrap
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, expose, methods, ops, public
 from pullback.trace.tracer import Tracer

@@ -6,7 +6,8 @@ import warnings
 
 from pullback import _core
 from pullback.arguments import deliver
-from pullback.composites.shape import broadcast_shapes, function
+from pullback.composites.broadcasting import broadcast_shapes
+from pullback.composites.shape import function
 from pullback.primitives.family import composite
 from pullback.primitives.registry import public
 from pullback.trace.tracer import functions as f

@@ -516,6 +516,7 @@ xlogy input * log(other), and 0 where input is 0.
     Gradient input: g * log(other), 0 where input is 0 and other not positive; other: g * input / other
     > xlogy([0.0, 2.0], [0.0, 3.0])
 zero Every element becomes 0.
+    Gradient 0
     > zero([1.0, 2.0])
 copy The elements of src, converted to this tensor's type and broadcast to its shape.
     Shapes   input (*a), src (*b) -> (*a); src broadcasts to it
