@@ -13,30 +13,66 @@ from pullback.types import Size
 
 @function
 def expand_as(input, other):
-    """Expanded to the shape of another tensor."""
+    """Expanded to the shape of another tensor.
+
+    Shapes    input (a, 1), other (a, n) -> (a, n): a view
+    Gradient  summed over the repeated axes
+    Errors    ShapeError where an axis that is not 1 would change
+    Example   >>> torch.ones(2, 1).expand_as(torch.zeros(2, 3)).shape
+              torch.Size([2, 3])
+    """
     return f["expand"](input, tuple(other.shape))
 
 
 @function
 def view_as(input, other):
-    """Under the shape of another tensor."""
+    """Under the shape of another tensor.
+
+    Shapes    input (*), other (*o) -> (*o), with as many elements: a view
+    Gradient  g in the shape of the input
+    Errors    ShapeError where the number of elements differs
+    Example   >>> torch.arange(4).view_as(torch.ones(2, 2))
+              tensor([[0, 1],
+                      [2, 3]])
+    """
     return f["_view"](input, tuple(other.shape))
 
 
 @function
 def reshape_as(input, other):
-    """Reshaped to the shape of another tensor."""
+    """Reshaped to the shape of another tensor.
+
+    Shapes    input (*), other (*o) -> (*o), with as many elements
+    Gradient  g in the shape of the input
+    Errors    ShapeError where the number of elements differs
+    Example   >>> torch.arange(4).reshape_as(torch.ones(2, 2))
+              tensor([[0, 1],
+                      [2, 3]])
+    """
     return f["reshape"](input, tuple(other.shape))
 
 
 @function
 def broadcast_to(input, size):
-    """Expanded to a shape."""
+    """Expanded to a shape.
+
+    Shapes    input (a, 1), size (a, n) -> (a, n): a view
+    Gradient  summed over the repeated axes
+    Errors    ShapeError where an axis that is not 1 would change
+    Example   >>> torch.broadcast_to(torch.tensor([1, 2]), (2, 2))
+              tensor([[1, 2],
+                      [1, 2]])
+    """
     return f["expand"](input, tuple(size))
 
 
 def broadcast_shapes(*shapes):
-    """The shape that results from broadcasting shapes together."""
+    """The shape that results from broadcasting shapes together.
+
+    Errors    ShapeError where they do not broadcast
+    Example   >>> torch.broadcast_shapes((2, 1), (3,))
+              torch.Size([2, 3])
+    """
     out = []
     for given in shapes:
         shape = [given] if isinstance(given, int) else list(given)
@@ -69,7 +105,14 @@ def _pair_shape(a, b):
 
 
 def broadcast_tensors(*tensors):
-    """All tensors expanded to their common shape."""
+    """All tensors expanded to their common shape.
+
+    Shapes    (*a), (*b), ... -> all broadcast(a, b, ...): views
+    Gradient  summed over the repeated axes
+    Errors    ShapeError where they do not broadcast
+    Example   >>> torch.broadcast_tensors(torch.ones(2, 1), torch.ones(3))[1].shape
+              torch.Size([2, 3])
+    """
     tensors = flat(tensors)
     shape = (
         broadcast_shapes(*(tuple(t.shape) for t in tensors)) if len(tensors) != 2 else _pair_shape(*tensors)
@@ -78,7 +121,15 @@ def broadcast_tensors(*tensors):
 
 
 def meshgrid(*tensors, indexing=None):
-    """Coordinate grids of several 1-dim tensors."""
+    """Coordinate grids of several 1-dim tensors.
+
+    Shapes    (a), (b), ... -> all (a, b, ...); (b, a, ...) with indexing="xy": views
+    Gradient  summed over the repeated axes
+    Errors    RuntimeError for another indexing
+    Example   >>> torch.meshgrid(torch.arange(2), torch.arange(3), indexing="ij")[1]
+              tensor([[0, 1, 2],
+                      [0, 1, 2]])
+    """
     tensors = flat(tensors)
     if indexing is None:
         warnings.warn(

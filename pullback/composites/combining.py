@@ -78,7 +78,14 @@ def combinations(input, r=2, with_replacement=False):
 
 @function
 def diagflat(input, offset=0):
-    """A matrix with the elements on a diagonal."""
+    """A matrix with the elements on a diagonal.
+
+    Shapes    input (*) of n elements -> (n, n), without an offset
+    Gradient  g on the diagonal
+    Example   >>> torch.diagflat(torch.tensor([1.0, 2.0]))
+              tensor([[1., 0.],
+                      [0., 2.]])
+    """
     return f["diag_embed"](input.reshape(-1), offset)
 
 
@@ -102,8 +109,12 @@ def _put(input, src, part_of):
 def select_scatter(input, src, dim, index):
     """A copy in which the slice at an index is src.
 
+    Shapes    input (n, *), src (*) -> (n, *), for dim=0
     Gradient  for input (zero in that slice) and src
     Errors    ShapeError where src has another shape than the slice
+    Example   >>> torch.select_scatter(torch.zeros(2, 2), torch.ones(2), 0, 1)
+              tensor([[0., 0.],
+                      [1., 1.]])
     """
     return _put(input, src, lambda x: f["select"](x, dim, index))
 
@@ -112,8 +123,11 @@ def select_scatter(input, src, dim, index):
 def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
     """A copy in which the slice start:end:step along an axis is src.
 
+    Shapes    input (n, *), src (k, *) -> (n, *), for a slice of k and dim=0
     Gradient  for input (zero in that slice) and src
     Errors    ShapeError where src has another shape than the slice
+    Example   >>> torch.slice_scatter(torch.zeros(4), torch.ones(2), start=1, end=3)
+              tensor([0., 1., 1., 0.])
     """
     index = slice(start, end, step)
     return _put(input, src, lambda x: x[(slice(None),) * (dim % max(x.dim(), 1)) + (index,)])
@@ -123,8 +137,12 @@ def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
 def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
     """A copy in which a diagonal is src.
 
+    Shapes    input (n, m), src (min(n, m)) -> (n, m), without an offset
     Gradient  for input (zero on that diagonal) and src
     Errors    ShapeError where src has another shape than the diagonal
+    Example   >>> torch.diagonal_scatter(torch.zeros(2, 2), torch.ones(2))
+              tensor([[1., 0.],
+                      [0., 1.]])
     """
     return _put(input, src, lambda x: f["diagonal"](x, offset, dim1, dim2))
 

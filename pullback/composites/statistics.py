@@ -189,7 +189,13 @@ def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=N
 
 @function
 def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None):
-    """quantile() of what is not nan."""
+    """quantile() of what is not nan.
+
+    Shapes    as of quantile
+    Gradient  as of quantile
+    Example   >>> torch.nanquantile(torch.tensor([1.0, torch.nan, 3.0]), 0.5)
+              tensor(2.)
+    """
     return _quantile("nanquantile", input, q, dim, keepdim, interpolation, True)
 
 
