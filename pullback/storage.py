@@ -217,7 +217,14 @@ def _untyped_storage(self):
 
 
 def _typed_storage(self):
-    """The memory behind the tensor as elements of its type."""
+    """The memory behind the tensor as elements of its type.
+
+    Example   >>> import warnings
+              >>> with warnings.catch_warnings():
+              ...     warnings.simplefilter("ignore")
+              ...     torch.tensor([1.0, 2.0]).storage().tolist()
+              [1.0, 2.0]
+    """
     warnings.warn(
         "TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be the only "
         "storage class. This should only matter to you if you are using storages directly.  To access "

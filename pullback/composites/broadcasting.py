@@ -69,6 +69,8 @@ def broadcast_to(input, size):
 def broadcast_shapes(*shapes):
     """The shape that results from broadcasting shapes together.
 
+    Shapes    a, b, ... -> broadcast(a, b, ...)
+    Gradient  none: it takes shapes, not tensors
     Errors    ShapeError where they do not broadcast
     Example   >>> torch.broadcast_shapes((2, 1), (3,))
               torch.Size([2, 3])

@@ -43,6 +43,8 @@ def _vector(x):
 def cartesian_prod(*tensors):
     """All combinations of an element of each vector, one a row.
 
+    Shapes    (a), (b), ... -> (a b ..., how many tensors)
+    Gradient  summed over the rows in which each element stands
     Example   >>> import pullback as torch
               >>> torch.cartesian_prod(torch.tensor([1, 2]), torch.tensor([3, 4])).tolist()
               [[1, 3], [1, 4], [2, 3], [2, 4]]
@@ -61,6 +63,8 @@ public["cartesian_prod"] = cartesian_prod
 def combinations(input, r=2, with_replacement=False):
     """All choices of r elements of a vector, one a row.
 
+    Shapes    input (n) -> (how many choices, r)
+    Gradient  summed over the rows in which each element stands
     Example   >>> import pullback as torch
               >>> torch.combinations(torch.tensor([1, 2, 3])).tolist()
               [[1, 2], [1, 3], [2, 3]]

@@ -43,11 +43,12 @@ def _product(sizes):
 def matmul(input, other):
     """The product of matrices, vectors, or batches of them, which broadcast.
 
-    >>> import pullback as torch
-    >>> torch.ones(2, 3) @ torch.ones(3)
-    tensor([3., 3.])
-
-    Shapes    (n, k) @ (k, m) -> (n, m);  (k) @ (k) -> ();  (*, n, k) @ (*, k, m) -> (*, n, m)
+    Shapes    (n, k) @ (k, m) -> (n, m); (k) @ (k) -> (); (*, n, k) @ (*, k, m) -> (*, n, m)
+    Dtypes    floats and integers, of one type
+    Gradient  input: g @ other.mT; other: input.mT @ g, summed over the batches that were repeated
+    Errors    ShapeError where the inner axes or the batches do not fit
+    Example   >>> torch.ones(2, 3) @ torch.ones(3)
+              tensor([3., 3.])
     """
     try:
         na, nb = input.dim(), other.dim()
@@ -443,6 +444,8 @@ def _cheapest_splits(sizes):
 
 def multi_dot(tensors, *, out=None):
     """The product of a chain of matrices in the cheapest order; the first and the last may be vectors.
+    Gradient  for every matrix
+    Errors    RuntimeError for fewer than two, or for a middle one that is no matrix
 
     >>> import pullback as torch
     >>> torch.linalg.multi_dot([torch.ones(2), torch.ones(2, 3), torch.ones(3)])
@@ -487,7 +490,14 @@ def chain_matmul(*matrices):
 
 
 def linalg_cross(input, other, *, dim=-1):
-    """The cross product of vectors of length 3 along an axis."""
+    """The cross product of vectors of length 3 along an axis.
+
+    Shapes    input (*a), other (*b), both with 3 along dim -> broadcast(a, b)
+    Gradient  input: cross(other, g); other: cross(g, input)
+    Errors    ShapeError for other sizes, or different numbers of axes
+    Example   >>> torch.linalg.cross(torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0]))
+              tensor([0., 0., 1.])
+    """
     if input.dim() != other.dim():
         raise _errors().ShapeError("linalg.cross: inputs must have the same number of dimensions.")
     if input.size(dim) != 3 or other.size(dim) != 3:

@@ -137,9 +137,15 @@ def _frobenius(input, dim, keepdim, dtype):
 def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     """The p-norm of all elements, or along axes; 'fro' is p = 2.
 
+    Shapes    input (*) -> () without dim; with it, those axes go away (keepdim: have size 1)
+    Gradient  for p=2 g * input / out, 0 where out is 0
+
     >>> import pullback as torch
     >>> torch.norm(torch.tensor([3.0, 4.0]))
     tensor(5.)
+
+    Example   >>> torch.norm(torch.tensor([3.0, 4.0]))
+              tensor(5.)
     """
     if p is None or p == "fro":
         return _frobenius(input, dim, keepdim, dtype)

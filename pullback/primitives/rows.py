@@ -45,9 +45,16 @@ kernel(
 def softmax(input, dim, dtype=None):
     """exp(x) / sum(exp(x)) along an axis.
 
+    Shapes    input (*) -> (*)
+    Dtypes    floats; with dtype converted first
+    Gradient  out * (g - sum(g * out))
+
     >>> import pullback as torch
     >>> torch.softmax(torch.zeros(2), 0)
     tensor([0.5000, 0.5000])
+
+    Example   >>> torch.softmax(torch.tensor([1000.0, 1001.0]), 0)
+              tensor([0.2689, 0.7311])
     """
     if dtype is not None and input.dtype != dtype:
         input = f["_cast"](input, dtype)

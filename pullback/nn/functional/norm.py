@@ -217,6 +217,7 @@ def instance_norm(
 def normalize(input, p=2.0, dim=1, eps=1e-12, out=None):
     """x / max(norm of x, eps) along an axis.
 
+    Shapes    input (*) -> (*)
     Gradient  for input
     Example   >>> import pullback as torch
               >>> torch.nn.functional.normalize(torch.tensor([[3.0, 4.0]]))
