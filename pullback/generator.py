@@ -28,24 +28,60 @@ class Generator:
 
     @property
     def device(self):
+        """Where it lies: on the CPU.
+
+        Example   >>> torch.Generator().device
+                  device(type='cpu')
+        """
         return CPU
 
     def manual_seed(self, seed):
+        """Starts the stream again from a seed, and returns the generator.
+
+        Errors    ValueError for a seed of more than 64 bits; RuntimeError for what is no int
+        Example   >>> torch.Generator().manual_seed(3).initial_seed()
+                  3
+        """
         if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool):
             raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
         self._native.manual_seed(_seed(int(seed)))
         return self
 
     def seed(self):
+        """Starts the stream from a seed of the system's, and returns it.
+
+        Example   >>> g = torch.Generator()
+                  >>> g.seed() == g.initial_seed()
+                  True
+        """
         return self._native.seed()
 
     def initial_seed(self):
+        """The seed that the stream was started from.
+
+        Example   >>> torch.Generator().manual_seed(3).initial_seed()
+                  3
+        """
         return self._native.initial_seed()
 
     def get_state(self):
+        """The state as bytes; torch reads the same.
+
+        Shapes    -> (5056), uint8
+        Example   >>> torch.Generator().get_state().shape
+                  torch.Size([5056])
+        """
         return from_numpy(np.frombuffer(bytearray(self._native.get_state()), dtype=np.uint8))
 
     def set_state(self, new_state):
+        """Puts the stream back to a state.
+
+        Errors    TypeError for what is no uint8 tensor; RuntimeError for one of another size
+        Example   >>> a, b = torch.Generator().manual_seed(3), torch.Generator()
+                  >>> _ = b.set_state(a.get_state())
+                  >>> torch.equal(torch.rand(2, generator=a), torch.rand(2, generator=b))
+                  True
+        """
         if not isinstance(new_state, Tensor):
             raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}")
         if new_state.dtype != _core.uint8:
@@ -54,6 +90,13 @@ class Generator:
         return self
 
     def clone_state(self):
+        """Another generator at the same place of the stream.
+
+        Example   >>> a = torch.Generator().manual_seed(3)
+                  >>> b = a.clone_state()
+                  >>> torch.equal(torch.rand(2, generator=a), torch.rand(2, generator=b))
+                  True
+        """
         g = Generator()
         g._native.set_state(self._native.get_state())
         return g

@@ -60,20 +60,78 @@ class FunctionCtx:
         self.to_save = tensors
 
     def save_for_forward(self, *tensors):
-        """Keeps tensors for jvp(), which finds them in ctx.saved_tensors."""
+        """Keeps tensors for jvp(), which finds them in ctx.saved_tensors.
+
+        Example   >>> class Square(torch.autograd.Function):
+                  ...     @staticmethod
+                  ...     def forward(ctx, x):
+                  ...         ctx.save_for_forward(x)
+                  ...         return x * x
+                  ...
+                  ...     @staticmethod
+                  ...     def jvp(ctx, tangent):
+                  ...         return 2 * ctx.saved_tensors[0] * tangent
+                  >>> import pullback.autograd.forward_ad as fwAD
+                  >>> with fwAD.dual_level():
+                  ...     x = fwAD.make_dual(torch.tensor(3.0), torch.tensor(1.0))
+                  ...     fwAD.unpack_dual(Square.apply(x)).tangent
+                  tensor(6.)
+        """
         _all_tensors(tensors, "save_for_forward can only save variables, but argument {k} is of type {name}")
         self.saved_for_forward = tensors
 
     def mark_dirty(self, *args):
-        """Tells which inputs forward changed in place; they must be outputs too."""
+        """Tells which inputs forward changed in place; they must be outputs too.
+
+        Example   >>> class Add(torch.autograd.Function):
+                  ...     @staticmethod
+                  ...     def forward(ctx, x):
+                  ...         ctx.mark_dirty(x)
+                  ...         return x.add_(1)
+                  ...
+                  ...     @staticmethod
+                  ...     def backward(ctx, g):
+                  ...         return g
+                  >>> y = torch.zeros(2, requires_grad=True) * 1
+                  >>> Add.apply(y) is y
+                  True
+        """
         self.dirty_tensors = args
 
     def mark_non_differentiable(self, *args):
-        """Tells which outputs have no gradient."""
+        """Tells which outputs have no gradient.
+
+        Example   >>> class Signed(torch.autograd.Function):
+                  ...     @staticmethod
+                  ...     def forward(ctx, x):
+                  ...         sign = x.sign()
+                  ...         ctx.mark_non_differentiable(sign)
+                  ...         return x.abs(), sign
+                  ...
+                  ...     @staticmethod
+                  ...     def backward(ctx, g, _):
+                  ...         return g
+                  >>> [out.requires_grad for out in Signed.apply(torch.tensor([-1.0], requires_grad=True))]
+                  [True, False]
+        """
         self.non_differentiable = args
 
     def set_materialize_grads(self, value):
-        """Whether backward gets zeros (the default) or None for outputs without a gradient."""
+        """Whether backward gets zeros (the default) or None for outputs without a gradient.
+
+        Example   >>> class Both(torch.autograd.Function):
+                  ...     @staticmethod
+                  ...     def forward(ctx, x):
+                  ...         ctx.set_materialize_grads(False)
+                  ...         return x.clone(), x.clone()
+                  ...
+                  ...     @staticmethod
+                  ...     def backward(ctx, g, unused):
+                  ...         print(unused)
+                  ...         return g
+                  >>> Both.apply(torch.ones(1, requires_grad=True))[0].sum().backward()
+                  None
+        """
         if not isinstance(value, bool):
             raise TypeError(
                 "set_materialize_grads received an invalid combination of arguments - got (), but "
