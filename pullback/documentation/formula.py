@@ -55,7 +55,7 @@ class TooLong(Exception):
 def formula(example) -> str:
     """The gradient of each float argument of an example; TooLong where it is not short."""
     args, named = example.arguments()
-    declaration, values = _recorded(example, args, named)
+    declaration, values = recorded(example, args, named)
     operands, ints, _ = sig.encode(declaration.signature, values)
     metas = [_meta(x) if hasattr(x, "requires_grad") else (kind_of(x),) for x in operands]
     trace = Trace(declaration, metas, ints, 0, (1 << len(operands)) - 1)
@@ -79,7 +79,7 @@ def _meta(t):
     return (t.dtype._id, tuple(t.shape), tuple(t.stride()))
 
 
-def _recorded(example, args, named):
+def recorded(example, args, named):
     """The declaration that a call is recorded as, and the values of its parameters."""
 
     def wants(x):
@@ -138,8 +138,17 @@ class Writer:
         if op.signature.name not in public:
             raise TooLong
         values = sig.decode(op.signature, operands, x.source.ints, DTYPES)
-        shown = ", ".join(self._argument(v) for v in values)
-        return f"{op.signature.name}({shown})", ATOM
+        return f"{op.signature.name}({', '.join(self._arguments(op.signature, values))})", ATOM
+
+    def _arguments(self, signature, values):
+        """The arguments of a call, without those at the end that have their defaults."""
+        given = list(zip(signature.parameters, values))
+        while given and self._is_default(*given[-1]):
+            given.pop()
+        return [f"{p.name}=" * p.keyword_only + self._argument(v) for p, v in given]
+
+    def _is_default(self, p, value):
+        return isinstance(value, (int, float, str, tuple, type(None))) and value == p.default
 
     def _inside(self, x, rank):
         text, own = self.write(x)
