@@ -11,6 +11,8 @@ import io
 import pathlib
 import pkgutil
 import re
+import subprocess
+import sys
 import types
 
 import pytest
@@ -142,9 +144,16 @@ def test_examples_that_stand_in_no_module(name):
     """Those of ops, of the native half, and of what a loop made."""
     tests = []
     for n, x in members() if name == "Tensor" else surface(name):
-        if x.__doc__ not in run_above():
+        if x.__doc__ not in run_above() and x is not pullback.as_torch:
             tests.append(Parser().get_doctest(inspect.getdoc(x), dict(NAMES), n, n, 0))
     assert not failures(tests)
+
+
+def test_the_example_that_changes_the_process():
+    run = "doctest.testmod(pullback.compat, extraglobs={'pullback': pullback})"
+    code = f"import doctest, pullback, pullback.compat; assert {run} == (0, 2)"
+    where = pathlib.Path(pullback.__file__).parent.parent
+    subprocess.run([sys.executable, "-c", code], cwd=where, check=True)
 
 
 # ---- what is derived ----

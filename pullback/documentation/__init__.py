@@ -13,6 +13,7 @@ import textwrap
 import warnings
 from dataclasses import dataclass, field
 
+from pullback.autograd.grad_mode import enable_grad, inference_mode
 from pullback.documentation.formula import TooLong, formula
 
 WIDTH = 106
@@ -52,7 +53,8 @@ def of_op(function, own):
     declarations = getattr(function, "declarations", ())
     if name.removesuffix("_") not in rows() or not declarations or declarations[0].kernel == "foreign":
         return own
-    return _written(name, declarations, function.in_place)
+    with inference_mode(False), enable_grad():
+        return _written(name, declarations, function.in_place)
 
 
 @functools.cache
