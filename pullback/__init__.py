@@ -5,6 +5,8 @@
 >>> (x * x).sum().backward()
 >>> x.grad
 tensor([2., 4.])
+
+In the examples of all docstrings `torch` is this package, `nn` its nn and `F` its nn.functional.
 """
 
 # The order of these imports matters, and most names are imported to be found here.

@@ -10,7 +10,8 @@ from importlib import import_module as _import_module, util as _import_util
 
 from pullback import _core, errors, types
 from pullback.trace import rules as _rules
-from pullback import composites, conversion, creation, from_data, functions, primitives, random
+from pullback import composites, conversion, creation, from_data, functions, generator as _generator
+from pullback import primitives, random
 from pullback import tensor as _tensor_module
 from pullback.arguments import with_out as _with_out
 from pullback.numeric_limits import finfo, iinfo
@@ -70,7 +71,7 @@ bool, uint8, int8, int16, int32, int64 = (
 float16, bfloat16, float32, float64 = _core.float16, _core.bfloat16, _core.float32, _core.float64
 float, double, half, int, long, short = float32, float64, float16, int32, int64, int16
 
-for _module in (creation, from_data, functions, random):
+for _module in (creation, from_data, functions, _generator, random):
     for _name, _value in vars(_module).items():
         if (
             callable(_value)

@@ -45,7 +45,14 @@ _OPTIONS = ("device", "dtype", "non_blocking", "copy", "memory_format", "other")
 
 
 def to(self, *args, **named):
-    """The tensor with another dtype; itself if nothing changes. Devices other than the CPU raise."""
+    """The tensor with another dtype; itself if nothing changes. Devices other than the CPU raise.
+
+    Dtypes    any that tensors have, to any other
+    Gradient  converted back to this tensor's dtype
+    Errors    DeviceError for another device
+    Example   >>> torch.tensor([1.7, -1.7]).to(torch.int64)
+              tensor([ 1, -1])
+    """
     if any(k not in _OPTIONS for k in named) or len(args) > 4:
         _refuse(args, named)
     rest = list(args)
@@ -80,12 +87,35 @@ def to_dtype(dtype, name):
         return convert(self, dtype, memory_format=memory_format)
 
     method.__name__ = name
-    method.__doc__ = f"The tensor as torch.{dtype._name}."
+    stored = dtype in creation._STORED
+    call = f"torch.tensor([1.0]).{name}()"
+    method.__doc__ = (
+        f"""The tensor as torch.{dtype._name}; itself if it is already.
+
+    Shapes    (*) -> (*)
+    Gradient  g, where both types are floats
+    Example   >>> {call}.dtype
+              torch.{dtype._name}
+    """
+        if stored
+        else f"""Raises: there are no tensors of torch.{dtype._name} yet.
+
+    Errors    NotImplementedError
+    Example   >>> {call}
+              Traceback (most recent call last):
+              ...
+              NotImplementedError: torch.{dtype._name} tensors are not supported yet; use ...
+    """
+    )
     return method
 
 
 def type_(self, dtype=None, non_blocking=False, **_):
-    """The tensor's type as text, or the tensor converted to a type."""
+    """The tensor's type as text, or the tensor converted to a type.
+
+    Example   >>> torch.ones(2).type(), torch.ones(2).type(torch.int64).type()
+              ('torch.FloatTensor', 'torch.LongTensor')
+    """
     if dtype is None:
         return f"torch.{self.dtype._legacy}"
     if isinstance(dtype, str):
@@ -101,7 +131,11 @@ def type_(self, dtype=None, non_blocking=False, **_):
 
 
 def type_as(self, other):
-    """Converted to the type of another tensor."""
+    """Converted to the type of another tensor.
+
+    Example   >>> torch.ones(2).type_as(torch.arange(2))
+              tensor([1, 1])
+    """
     return convert(self, other.dtype)
 
 
@@ -115,7 +149,11 @@ def _in_format(t, memory_format):
 
 
 def is_contiguous(self, memory_format=None):
-    """Whether the elements lie row by row, or in the order of a memory format."""
+    """Whether the elements lie row by row, or in the order of a memory format.
+
+    Example   >>> torch.ones(2, 3).is_contiguous(), torch.ones(2, 3).T.is_contiguous()
+              (True, False)
+    """
     axes = getattr(memory_format, "_axes", None)
     if axes is None:
         return self._is_contiguous()
@@ -123,7 +161,16 @@ def is_contiguous(self, memory_format=None):
 
 
 def clone(self, *, memory_format=None):
-    """A copy, recorded like any operation."""
+    """A copy, recorded like any operation.
+
+    Shapes    input (*) -> (*)
+    Gradient  g
+    Example   >>> x = torch.ones(2)
+              >>> y = x.clone()
+              >>> y += 1
+              >>> x
+              tensor([1., 1.])
+    """
     if memory_format is None or memory_format._name == "preserve_format":
         return f["_clone"](self)
     if memory_format._axes is not None:
@@ -132,7 +179,13 @@ def clone(self, *, memory_format=None):
 
 
 def contiguous(self, memory_format=None):
-    """The tensor itself if its elements lie row by row, else such a copy."""
+    """The tensor itself if its elements lie row by row, else such a copy.
+
+    Shapes    input (*) -> (*)
+    Gradient  g
+    Example   >>> torch.ones(2, 3).T.contiguous().stride()
+              (2, 1)
+    """
     if not (memory_format is None or isinstance(memory_format, format_type)):
         raise TypeError(
             "contiguous(): argument 'memory_format' must be torch.memory_format, not "
@@ -177,7 +230,14 @@ class LegacyType(type):
         return new(f"torch.{cls.__name__}", cls.dtype, args)
 
 
+_ABOUT = """Tensors of {d}: a constructor from before torch.tensor(), and a class for isinstance().
+
+Example   >>> torch.{name}([1, 0]).dtype, isinstance(torch.{name}(2), torch.{name})
+          ({d}, True)
+"""
 legacy_types = {
-    d._legacy: LegacyType(d._legacy, (), {"dtype": d, "__module__": "torch", "__doc__": f"Tensors of {d}."})
+    d._legacy: LegacyType(
+        d._legacy, (), {"dtype": d, "__module__": "torch", "__doc__": _ABOUT.format(name=d._legacy, d=d)}
+    )
     for d in sorted(creation._STORED, key=str)
 }

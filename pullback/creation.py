@@ -390,7 +390,11 @@ def _arange(start, end, step, dtype):
 
 
 def range(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, device=None, requires_grad=False):
-    """Like arange(), with the end included and float elements."""
+    """Like arange(), with the end included and float elements.
+
+    Example   >>> torch.range(1, 3)
+              tensor([1., 2., 3.])
+    """
     warnings.warn(
         "torch.range is deprecated and will be removed in a future release because its behavior is "
         "inconsistent with "

@@ -116,9 +116,16 @@ def elementwise(signature, grad=None, *, samples=None, edges=None, dtypes=FLOAT,
     signature  as text: "name(Tensor input, Tensor other, float scale=1.0)"
     grad       grad(g, x, y, ..., out) -> g times the partial, one for each tensor; None: not differentiable
     The kernel gets NumPy arrays (and the other parameters) and gives an array of their common shape.
-    Errors     TypeError for parameters that a primitive cannot have, ValueError for a name that is taken; at
-    the call
-               ValueError where the kernel's result has another shape or type
+
+    Errors    TypeError for parameters that a primitive cannot have, ValueError for a name that is taken; at
+              the call ValueError where the kernel's result has another shape or type
+    Example   >>> from pullback import extend
+              >>> @extend.elementwise("example_cube(Tensor x)", lambda g, x, out: g * 3 * x * x)
+              ... def cube(x):
+              ...     return x**3
+              >>> x = torch.tensor(2.0, requires_grad=True)
+              >>> torch.autograd.grad(cube(x), x)
+              (tensor(12.),)
     """
     options = {"samples": samples, "edges": edges, "dtypes": dtypes, "tex": tex}
     return _declare(_Elementwise, signature, grad, None, options)
@@ -129,8 +136,17 @@ def linear(signature, transpose=None, *, shape=None, dtypes=ANY, samples=()):
 
     transpose  transpose(g, x, *parameters) -> what the transposed map makes of g; None: not differentiable
     shape      shape(*parameters, with shapes in the places of tensors) -> the result's shape; None: that of
-    the first
+               the first
     samples    what check() and `pullback check-rules --import` call it with: tensors, or tuples of arguments
+
+    Errors    as of elementwise
+    Example   >>> from pullback import extend
+              >>> @extend.linear("example_reversed(Tensor x)", lambda g, x: torch.flip(g, [0]))
+              ... def reversed(x):
+              ...     return x[::-1].copy()
+              >>> x = torch.tensor([1.0, 2.0, 3.0], requires_grad=True)
+              >>> torch.autograd.grad(reversed(x)[0], x)
+              (tensor([0., 0., 1.]),)
     """
     return _declare(_Linear, signature, transpose, shape, {"dtypes": dtypes}, samples)
 
@@ -139,15 +155,35 @@ def kernel(signature, vjp=None, *, shape=None, outputs=1, dtypes=FLOAT, samples=
     """Declares any other function; decorates the kernel.
 
     vjp      vjp(g, values, out) -> a cotangent for each tensor; g and out are lists where there are several
-    outputs shape    as for linear(); a list of shapes where there are several outputs
+             outputs
+    shape    as for linear(); a list of shapes where there are several outputs
     outputs  how many arrays the kernel gives
     samples  as for linear()
+
+    Errors    as of elementwise
+    Example   >>> from pullback import extend
+              >>> @extend.kernel(
+              ...     "example_sum(Tensor x)", lambda g, v, out: g.expand(v[0].shape), shape=lambda x: ()
+              ... )
+              ... def total(x):
+              ...     return x.sum()
+              >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+              >>> torch.autograd.grad(total(x), x)
+              (tensor([1., 1.]),)
     """
     return _declare(_Kernel, signature, vjp, shape, {"outputs": outputs, "dtypes": dtypes}, samples)
 
 
 def primitive_names() -> list[str]:
-    """The names of the primitives that were declared here."""
+    """The names of the primitives that were declared here.
+
+    Example   >>> from pullback import extend
+              >>> @extend.linear("example_twice(Tensor x)", lambda g, x: 2 * g)
+              ... def twice(x):
+              ...     return 2 * x
+              >>> "example_twice" in extend.primitive_names()
+              True
+    """
     return list(_mine)
 
 

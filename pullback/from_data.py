@@ -177,7 +177,16 @@ def _copy(array, dtype):
 
 
 def as_tensor(data, dtype=None, device=None):
-    """The data as a tensor, without a copy where that is possible."""
+    """The data as a tensor, without a copy where that is possible.
+
+    Dtypes    that of the data, or the given one
+    Example   >>> import numpy as np
+              >>> a = np.zeros(2)
+              >>> t = torch.as_tensor(a)
+              >>> a[0] = 1.0
+              >>> t
+              tensor([1., 0.], dtype=torch.float64)
+    """
     device_of("as_tensor", device)
     dtype = dtype_of("as_tensor", dtype) if dtype is not None else None
     if isinstance(data, Tensor):
@@ -189,7 +198,13 @@ def as_tensor(data, dtype=None, device=None):
 
 
 def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
-    """The object as a tensor: a copy if asked for, or where there is no other way."""
+    """The object as a tensor: a copy if asked for, or where there is no other way.
+
+    Dtypes    that of the data, or the given one
+    Errors    ValueError where copy=False and a copy is needed
+    Example   >>> torch.asarray([1, 2], dtype=torch.float32)
+              tensor([1., 2.])
+    """
     t = as_tensor(obj, dtype=dtype, device=device)
     shares = isinstance(obj, (Tensor, np.ndarray)) and (
         dtype is None or t.dtype == getattr(obj, "dtype", None)

@@ -12,39 +12,70 @@ Tensor = _core.Tensor
 
 
 def is_tensor(obj):
-    """Whether an object is a tensor."""
+    """Whether an object is a tensor.
+
+    Example   >>> torch.is_tensor(torch.ones(2)), torch.is_tensor([1, 1])
+              (True, False)
+    """
     return isinstance(obj, Tensor)
 
 
 def numel(input):
-    """The number of elements."""
+    """The number of elements.
+
+    Example   >>> torch.numel(torch.ones(2, 3))
+              6
+    """
     if not isinstance(input, Tensor):
         raise TypeError(f"numel(): argument 'input' (position 1) must be Tensor, not {kind_name(input)}")
     return input.numel()
 
 
 def is_floating_point(input):
-    """Whether the elements are floats."""
+    """Whether the elements are floats.
+
+    Example   >>> torch.is_floating_point(torch.ones(2)), torch.is_floating_point(torch.arange(2))
+              (True, False)
+    """
     return input.dtype.is_floating_point
 
 
 def is_complex(input):
-    """Whether the elements are complex."""
+    """Whether the elements are complex: never.
+
+    Example   >>> torch.is_complex(torch.ones(2))
+              False
+    """
     return False
 
 
 def is_nonzero(input):
-    """Whether the only element is not zero."""
+    """Whether the only element is not zero.
+
+    Errors    RuntimeError for several elements, or none
+    Example   >>> torch.is_nonzero(torch.tensor([0.0]))
+              False
+    """
     return bool(input)
 
 
 def is_inference(input):
-    """Whether a tensor was made in inference mode: it takes part in no backward pass."""
+    """Whether a tensor was made in inference mode: it takes part in no backward pass.
+
+    Example   >>> with torch.inference_mode():
+              ...     x = torch.ones(2)
+              >>> torch.is_inference(x)
+              True
+    """
     return input.is_inference()
 
 
 def is_same_size(input, other):
-    """Whether two tensors have the same shape."""
+    """Whether two tensors have the same shape.
+
+    Example   >>> torch.is_same_size(torch.ones(2, 3), torch.ones(3, 2))
+              False
+    """
     return _core.same_shape(input, other)
 
 
@@ -66,7 +97,14 @@ def equal(input, other):
 
 
 def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """Element by element: |input - other| <= atol + rtol |other|."""
+    """Element by element: |input - other| <= atol + rtol |other|.
+
+    Shapes    input (*a), other (*b) -> broadcast(a, b)
+    Gradient  none: the result is bool
+    Errors    DtypeError for two types; RuntimeError for a negative tolerance
+    Example   >>> torch.isclose(torch.tensor([1.0, 1.0]), torch.tensor([1.0 + 1e-7, 1.1]))
+              tensor([ True, False])
+    """
     a, b = input.detach(), other.detach()
     if a.dtype != b.dtype:
         raise DtypeError(
@@ -88,17 +126,34 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
 
 
 def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """Whether all elements are close."""
+    """Whether all elements are close.
+
+    Shapes    input (*a), other (*b) -> a bool
+    Errors    as of isclose
+    Example   >>> torch.allclose(torch.tensor([1.0]), torch.tensor([1.0 + 1e-7]))
+              True
+    """
     return bool(isclose(input, other, rtol, atol, equal_nan).all())
 
 
 def get_default_dtype():
-    """The type of new float tensors."""
+    """The type of new float tensors.
+
+    Example   >>> torch.get_default_dtype()
+              torch.float32
+    """
     return _core.get_default_dtype()
 
 
 def set_default_dtype(d):
-    """Sets the type of new float tensors."""
+    """Sets the type of new float tensors.
+
+    Errors    TypeError for what is no float type
+    Example   >>> torch.set_default_dtype(torch.float64)
+              >>> torch.tensor([1.5]).dtype
+              torch.float64
+              >>> torch.set_default_dtype(torch.float32)
+    """
     if not isinstance(d, _core.dtype):
         raise TypeError(
             "invalid dtype object: only floating-point types are supported as the default type\n"
@@ -111,24 +166,45 @@ def set_default_dtype(d):
 
 
 def set_default_tensor_type(t):
-    """The type of new tensors by its old name."""
+    """The type of new tensors by its old name.
+
+    Example   >>> torch.set_default_tensor_type("torch.FloatTensor")
+              >>> torch.get_default_dtype()
+              torch.float32
+    """
     set_default_dtype(
         t if isinstance(t, _core.dtype) else {"torch.FloatTensor": _core.float32}.get(t, _core.float64)
     )
 
 
 def get_default_device():
-    """Where new tensors lie: on the CPU."""
+    """Where new tensors lie: on the CPU.
+
+    Example   >>> torch.get_default_device()
+              device(type='cpu')
+    """
     return CPU
 
 
 def set_default_device(device):
-    """Accepts the CPU only."""
+    """Accepts the CPU only.
+
+    Errors    DeviceError for another
+    Example   >>> torch.set_default_device("cpu")
+    """
     check_device(device)
 
 
 def vander(x, N=None, increasing=False):
-    """The powers of a vector's elements, one power a column."""
+    """The powers of a vector's elements, one power a column.
+
+    Shapes    x (n) -> (n, N); N is n unless given
+    Gradient  for x, through its powers
+    Example   >>> torch.vander(torch.tensor([1, 2, 3]), increasing=True)
+              tensor([[1, 1, 1],
+                      [1, 2, 4],
+                      [1, 3, 9]])
+    """
     n = x.numel() if N is None else N
     result = _core.empty([x.numel(), n], x.dtype if x.dtype.is_floating_point else _core.int64)
     if n > 0:
@@ -140,12 +216,24 @@ def vander(x, N=None, increasing=False):
 
 
 def get_num_threads():
-    """How many threads one operation may use."""
+    """How many threads one operation may use.
+
+    Example   >>> torch.get_num_threads() >= 1
+              True
+    """
     return _core.get_num_threads()
 
 
 def set_num_threads(n):
-    """Sets how many threads one operation may use; results do not depend on it."""
+    """Sets how many threads one operation may use; results do not depend on it.
+
+    Errors    TypeError, RuntimeError for what is no positive int
+    Example   >>> before = torch.get_num_threads()
+              >>> torch.set_num_threads(1)
+              >>> torch.get_num_threads()
+              1
+              >>> torch.set_num_threads(before)
+    """
     if not isinstance(n, int) or isinstance(n, bool):
         raise TypeError(f"set_num_threads expects an int, but got {type(n).__name__}")
     if n <= 0:
@@ -154,26 +242,45 @@ def set_num_threads(n):
 
 
 def get_num_interop_threads():
-    """Always 1."""
+    """How many operations run at once: always 1.
+
+    Example   >>> torch.get_num_interop_threads()
+              1
+    """
     return 1
 
 
 def set_num_interop_threads(n):
-    """Accepted and without effect."""
+    """Accepted and without effect.
+
+    Example   >>> torch.set_num_interop_threads(1)
+    """
 
 
 def promote_types(type1, type2):
-    """The common type of two."""
+    """The common type of two: that of the sum of such tensors.
+
+    Example   >>> torch.promote_types(torch.int64, torch.float32)
+              torch.float32
+    """
     return _core.promote_types(type1, type2)
 
 
 def result_type(tensor1, tensor2):
-    """The type of an arithmetic result."""
+    """The type of an arithmetic result; numbers and tensors without axes give way to tensors with axes.
+
+    Example   >>> torch.result_type(torch.tensor([1, 2]), 1.0)
+              torch.float32
+    """
     return _core.result_type(tensor1, tensor2)
 
 
 def can_cast(from_, to):
-    """Whether a conversion keeps the kind of number."""
+    """Whether a conversion keeps the kind of number: floats may not become integers, but the other way round.
+
+    Example   >>> torch.can_cast(torch.float64, torch.int64), torch.can_cast(torch.int64, torch.float32)
+              (False, True)
+    """
 
     def rank(d):
         return 2 if d.is_floating_point else (0 if d == _core.bool else 1)
@@ -184,7 +291,11 @@ def can_cast(from_, to):
 
 
 def typename(obj):
-    """The name of an object's type."""
+    """The name of an object's type.
+
+    Example   >>> torch.typename(torch.ones(2)), torch.typename(1.0)
+              ('torch.FloatTensor', 'float')
+    """
     if isinstance(obj, Tensor):
         return obj.type()
     if getattr(obj, "__qualname__", None):
@@ -195,33 +306,71 @@ def typename(obj):
 
 
 def clone(input, *, memory_format=None):
-    """A copy, recorded like any operation."""
+    """A copy, recorded like any operation.
+
+    Shapes    input (*) -> (*)
+    Gradient  g
+    Example   >>> torch.clone(torch.tensor([1.0, 2.0]))
+              tensor([1., 2.])
+    """
     return input.clone(memory_format=memory_format)
 
 
 def detach(input):
-    """The same elements, off the tape."""
+    """The same elements, off the tape: what is computed from it gives the original no gradient.
+
+    Shapes    input (*) -> (*), over the same memory
+    Gradient  none
+    Example   >>> x = torch.ones(2, requires_grad=True)
+              >>> torch.detach(x).requires_grad
+              False
+    """
     return input.detach()
 
 
 def as_strided(input, size, stride, storage_offset=None):
-    """A view with sizes and strides of one's own."""
+    """A view with sizes and strides of one's own.
+
+    Shapes    input (*), size, stride (one number an axis) -> size
+    Gradient  g is added where the elements came from
+    Errors    RuntimeError where an element would lie outside of the storage
+    Example   >>> torch.as_strided(torch.arange(6.0), (2, 2), (3, 1))
+              tensor([[0., 1.],
+                      [3., 4.]])
+    """
     return input.as_strided(size, stride, storage_offset)
 
 
 def adjoint(input):
-    """The last two axes swapped."""
+    """The last two axes swapped.
+
+    Shapes    input (*, n, m) -> (*, m, n)
+    Gradient  g with the axes swapped back
+    Example   >>> torch.adjoint(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+              tensor([[1., 3.],
+                      [2., 4.]])
+    """
     return f["transpose"](input, -2, -1)
 
 
 def use_deterministic_algorithms(mode, *, warn_only=False):
-    """Accepted: results never depend on the number of threads."""
+    """Accepted: results never depend on the number of threads.
+
+    Example   >>> torch.use_deterministic_algorithms(True)
+    """
 
 
 def are_deterministic_algorithms_enabled():
-    """True."""
+    """True: results never depend on the number of threads.
+
+    Example   >>> torch.are_deterministic_algorithms_enabled()
+              True
+    """
     return True
 
 
 def set_float32_matmul_precision(precision):
-    """Accepted: products are always in full float32."""
+    """Accepted: products are always in full float32.
+
+    Example   >>> torch.set_float32_matmul_precision("high")
+    """

@@ -92,6 +92,10 @@ class finfo(_Limits):
     """finfo(type=None): the limits of a floating-point dtype, by default of the default dtype.
 
     Of a complex dtype these are the limits of its parts. smallest_normal and tiny are the same number.
+
+    Errors    TypeError for a dtype that is no float
+    Example   >>> torch.finfo(torch.float32).eps, torch.finfo(torch.float64).max
+              (1.1920928955078125e-07, 1.7976931348623157e+308)
     """
 
     __slots__ = ("eps", "resolution", "smallest_normal", "tiny")
@@ -138,7 +142,12 @@ def _iinfo_argument(args: tuple, kwargs: dict) -> str:
 
 
 class iinfo(_Limits):
-    """iinfo(type): the limits of an integer dtype."""
+    """iinfo(type): the limits of an integer dtype.
+
+    Errors    TypeError for a dtype that is no integer
+    Example   >>> torch.iinfo(torch.uint8).max, torch.iinfo(torch.int64).min
+              (255, -9223372036854775808)
+    """
 
     __slots__ = ()
 

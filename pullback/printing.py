@@ -53,6 +53,11 @@ def set_printoptions(
     linewidth  characters in a line before it is broken (default 80)
     profile    "default", "short" or "full": a starting point that the other arguments refine
     sci_mode   True or False forces or forbids 1.0000e+00; None, also when it is not given, decides per tensor
+
+    Example   >>> torch.set_printoptions(precision=2)
+              >>> torch.tensor([1 / 3])
+              tensor([0.33])
+              >>> torch.set_printoptions(precision=4)
     """
     global _options
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}

@@ -2,86 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
+import math
 import warnings
-
-import numpy as np
 
 from pullback import _core
 from pullback.arguments import device_of, dtype_of, finish, integer, kind_name, sized, sizes_of
-from pullback.creation import empty, empty_like, from_numpy
+from pullback.creation import empty, empty_like
 from pullback.errors import DtypeError
+from pullback.generator import (  # noqa: F401 (all of torch.random is found here)
+    Generator,
+    default_generator,
+    fork_rng,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
+)
 from pullback.trace.tracer import functions as f
-from pullback.types import CPU, check_device
 
 Tensor = _core.Tensor
-
-
-class Generator:
-    """A stream of random numbers of its own.
-
-    >>> import pullback as torch
-    >>> g = torch.Generator().manual_seed(0)
-    >>> torch.rand(2, generator=g)
-    tensor([0.4963, 0.7682])
-    """
-
-    def __init__(self, device="cpu", *, _native=None):
-        check_device(device)
-        self._native = _native if _native is not None else _core._Generator()
-
-    @property
-    def device(self):
-        return CPU
-
-    def manual_seed(self, seed):
-        if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool):
-            raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
-        self._native.manual_seed(_seed(int(seed)))
-        return self
-
-    def seed(self):
-        return self._native.seed()
-
-    def initial_seed(self):
-        return self._native.initial_seed()
-
-    def get_state(self):
-        return from_numpy(np.frombuffer(bytearray(self._native.get_state()), dtype=np.uint8))
-
-    def set_state(self, new_state):
-        if not isinstance(new_state, Tensor):
-            raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}")
-        if new_state.dtype != _core.uint8:
-            raise TypeError("RNG state must be a torch.ByteTensor")
-        self._native.set_state(new_state.contiguous().numpy().tobytes())
-        return self
-
-    def clone_state(self):
-        g = Generator()
-        g._native.set_state(self._native.get_state())
-        return g
-
-    def __reduce__(self):
-        return (_rebuild_generator, (self._native.get_state(),))
-
-
-Generator.__module__ = "torch._C"
-
-
-def _rebuild_generator(state):
-    g = Generator()
-    g._native.set_state(state)
-    return g
-
-
-default_generator = Generator(_native=_core.default_generator())
-
-
-def _seed(seed: int) -> int:
-    if not -(2**63) <= seed < 2**64:
-        raise ValueError("Overflow when unpacking long long")
-    return seed % 2**64
 
 
 before_use: list = []  # called before each draw: vmap has a say in it
@@ -106,47 +46,6 @@ def _of(generator):
     if not isinstance(generator, Generator):
         raise TypeError(f"argument 'generator' must be torch.Generator, not {type(generator).__name__}")
     return generator._native
-
-
-def manual_seed(seed) -> Generator:
-    """Starts the default stream again from a seed, and returns its generator.
-
-    Errors    ValueError for a seed of more than 64 bits
-    Example   >>> import pullback as torch
-              >>> torch.manual_seed(7).initial_seed()
-              7
-    """
-    default_generator._native.manual_seed(_seed(int(seed)))
-    return default_generator
-
-
-def seed() -> int:
-    """Starts the default stream from a seed of the system's, and returns it."""
-    return default_generator.seed()
-
-
-def initial_seed() -> int:
-    """The seed that the default stream was started from."""
-    return default_generator.initial_seed()
-
-
-def get_rng_state() -> Tensor:
-    """The default stream's state; torch reads the same bytes.
-
-    Shapes    -> (5056), uint8
-    Example   >>> import pullback as torch
-              >>> state = torch.get_rng_state()
-              >>> x = torch.rand(2)
-              >>> torch.set_rng_state(state)
-              >>> torch.equal(x, torch.rand(2))
-              True
-    """
-    return default_generator.get_state()
-
-
-def set_rng_state(new_state) -> None:
-    """Puts the default stream back to a state."""
-    default_generator.set_state(new_state)
 
 
 def _filled(name, t, fill, generator, *args, out=None, requires_grad=False):
@@ -295,7 +194,13 @@ def randint(
 
 
 def randint_like(input, *bounds, low=0, high=None, dtype=None, memory_format=None, **options):
-    """Integers in [low, high), in the shape of another tensor, laid out as it is."""
+    """Integers in [low, high), in the shape of another tensor, laid out as it is.
+
+    Shapes    input (*) -> (*)
+    Errors    RuntimeError where low is not below high
+    Example   >>> torch.randint_like(torch.ones(2, 3), 10).shape
+              torch.Size([2, 3])
+    """
     low, high = (low, bounds[0]) if len(bounds) == 1 else bounds or (low, high)
     dtype = dtype or input.dtype
     t = empty_like(input.detach(), dtype=dtype, memory_format=memory_format)
@@ -435,23 +340,12 @@ def multinomial(input, num_samples, replacement=False, *, generator=None, out=No
     if not replacement and num_samples > input.shape[-1]:
         raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
     weights = input.detach()
-    if not bool(((weights >= 0) & (weights < np.inf)).all()):
+    if not bool(((weights >= 0) & (weights < math.inf)).all()):
         raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0")
     if _has_samples() and _own_numbers((), _core.uint8) is not None:
         _core.refuse_batch("multinomial draws for each sample apart")
     drawn = _core.multinomial(weights.contiguous(), _of(generator), num_samples, replacement)
     return finish(drawn, out)
-
-
-@contextlib.contextmanager
-def fork_rng(devices=None, enabled=True, **_):
-    """Within the block, random numbers leave the default stream as it was."""
-    state = get_rng_state() if enabled else None
-    try:
-        yield
-    finally:
-        if enabled:
-            set_rng_state(state)
 
 
 # ---- in place ----
@@ -500,6 +394,14 @@ def _has_samples(*tensors):
 
 
 def uniform_(self, from_=0, to=1, *, generator=None, **named):
+    """Overwrites with numbers drawn uniformly from [from, to).
+
+    Shapes    (*) -> itself
+    Gradient  0 for the old elements
+    Errors    RuntimeError where from > to; DtypeError for types that are no floats
+    Example   >>> bool((torch.empty(100).uniform_(2, 3) >= 2).all())
+              True
+    """
     from_ = named.get("from", from_)
     if from_ > to:
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={from_} > to={to}")
@@ -507,13 +409,28 @@ def uniform_(self, from_=0, to=1, *, generator=None, **named):
 
 
 def normal_(self, mean=0, std=1, *, generator=None):
+    """Overwrites with normal numbers.
+
+    Shapes    (*) -> itself
+    Gradient  0 for the old elements
+    Errors    RuntimeError for a negative std; DtypeError for types that are no floats
+    Example   >>> torch.empty(3).normal_(mean=5.0, std=0.0)
+              tensor([5., 5., 5.])
+    """
     if std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
     return _fill(self, _core.fill_normal, generator, float(mean), float(std))
 
 
 def random_(self, *bounds, generator=None, **named):
-    """Integers: random_() the type's whole range, random_(to), random_(from, to), random_(from, None)."""
+    """Integers: random_() the type's whole range, random_(to), random_(from, to), random_(from, None).
+
+    Shapes    (*) -> itself
+    Gradient  0 for the old elements
+    Errors    RuntimeError where from is not below to
+    Example   >>> bool((torch.empty(100).random_(3) < 3).all())
+              True
+    """
     if "from" in named or "to" in named:
         bounds = (bounds[0] if bounds else named.get("from", 0), named.get("to"))
     if not bounds:
@@ -530,6 +447,14 @@ def random_(self, *bounds, generator=None, **named):
 
 
 def bernoulli_(self, p=0.5, *, generator=None):
+    """Overwrites with ones, with probability p (a number or a tensor), and zeros.
+
+    Shapes    (*), p () or (*p), which broadcasts to it -> itself
+    Gradient  0 for the old elements and for p
+    Errors    RuntimeError for probabilities outside [0, 1]
+    Example   >>> torch.empty(2).bernoulli_(torch.tensor([0.0, 1.0]))
+              tensor([0., 1.])
+    """
     if isinstance(p, Tensor):
         probabilities = p.detach()
         if bool(((probabilities < 0) | (probabilities > 1)).any()):
@@ -555,22 +480,52 @@ def bernoulli_(self, p=0.5, *, generator=None):
 
 
 def exponential_(self, lambd=1, *, generator=None):
+    """Overwrites with exponential numbers of rate lambd.
+
+    Shapes    (*) -> itself
+    Gradient  0 for the old elements
+    Errors    RuntimeError where lambd is not positive
+    Example   >>> bool((torch.empty(100).exponential_() > 0).all())
+              True
+    """
     if lambd <= 0:
         raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
     return _fill(self, _core.fill_exponential, generator, float(lambd))
 
 
 def geometric_(self, p, *, generator=None):
+    """Overwrites with how often one draws until the first success of probability p.
+
+    Shapes    (*) -> itself
+    Gradient  0 for the old elements
+    Errors    RuntimeError for p outside (0, 1)
+    Example   >>> bool((torch.empty(100).geometric_(0.5) >= 1).all())
+              True
+    """
     if not 0 < p < 1:
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
     return _fill(self, _core.fill_geometric, generator, float(p))
 
 
 def cauchy_(self, median=0, sigma=1, *, generator=None):
+    """Overwrites with Cauchy numbers.
+
+    Shapes    (*) -> itself
+    Gradient  0 for the old elements
+    Example   >>> torch.empty(2, 3).cauchy_().shape
+              torch.Size([2, 3])
+    """
     return _fill(self, _core.fill_cauchy, generator, float(median), float(sigma))
 
 
 def log_normal_(self, mean=1, std=2, *, generator=None):
+    """Overwrites with exp of normal numbers of this mean and standard deviation.
+
+    Shapes    (*) -> itself
+    Gradient  0 for the old elements
+    Example   >>> bool((torch.empty(100).log_normal_() > 0).all())
+              True
+    """
     return _fill(self, _core.fill_log_normal, generator, float(mean), float(std))
 
 

@@ -217,7 +217,14 @@ def _untyped_storage(self):
 
 
 def _typed_storage(self):
-    """The memory behind the tensor as elements of its type."""
+    """The memory behind the tensor as elements of its type.
+
+    Example   >>> import warnings
+              >>> with warnings.catch_warnings():
+              ...     warnings.simplefilter("ignore")
+              ...     torch.tensor([1.0, 2.0]).storage().tolist()
+              [1.0, 2.0]
+    """
     warnings.warn(
         "TypedStorage is deprecated. It will be removed in the future and UntypedStorage will be the only "
         "storage class. This should only matter to you if you are using storages directly.  To access "
@@ -229,5 +236,9 @@ def _typed_storage(self):
 
 
 def is_storage(obj):
-    """Whether an object is a storage."""
+    """Whether an object is a storage.
+
+    Example   >>> torch.is_storage(torch.zeros(2).untyped_storage()), torch.is_storage(torch.zeros(2))
+              (True, False)
+    """
     return isinstance(obj, (TypedStorage, UntypedStorage))

@@ -16,6 +16,17 @@ from pullback.trace.tracer import functions as f
 from pullback.types import CPU, check_device, strided
 
 Tensor = _core.Tensor
+_ABOUT = """Elements of one type along axes, and what is needed to differentiate by them.
+
+Made by tensor(), zeros(), rand() and the like. With requires_grad operations on it are recorded, and
+backward() adds the derivatives into its grad.
+
+Example   >>> x = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+          >>> (x * x).sum().backward()
+          >>> x.grad
+          tensor([[2., 4.],
+                  [6., 8.]])
+"""
 
 
 class _Memory:
@@ -42,6 +53,8 @@ def numpy(self, *, force=False):
     """The elements as a NumPy array over the same memory.
 
     Errors    RuntimeError for a tensor that requires grad (unless force, or where nothing is recorded)
+    Example   >>> torch.tensor([1.0, 2.0]).numpy()
+              array([1., 2.], dtype=float32)
     """
     if self.requires_grad and not force and _core.is_grad_enabled():
         raise RuntimeError(
@@ -64,17 +77,30 @@ def __array_wrap__(self, array, context=None, return_scalar=False):
 
 
 def tolist(self):
-    """The elements as nested lists of Python numbers."""
+    """The elements as nested lists of Python numbers.
+
+    Example   >>> torch.tensor([[1, 2], [3, 4]]).tolist()
+              [[1, 2], [3, 4]]
+    """
     return self.item() if self.dim() == 0 else _numpy_view(self).tolist()
 
 
 def cpu(self, memory_format=None):
-    """The tensor itself: it is on the CPU."""
+    """The tensor itself: it is on the CPU.
+
+    Example   >>> x = torch.ones(2)
+              >>> x.cpu() is x
+              True
+    """
     return self
 
 
 def cuda(self, *args, **kwargs):
-    """Raises: there is no other device."""
+    """Raises DeviceError: there is no other device.
+
+    Example   >>> torch.ones(2).cuda() if torch.cuda.is_available() else "there is only the CPU"
+              'there is only the CPU'
+    """
     check_device("cuda")
 
 
@@ -93,13 +119,16 @@ def __format__(self, spec):
 
 
 def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None):
-    """Adds the gradients of this tensor into `.grad` of the leaves that it depends on.
+    """Adds the gradients of this tensor into `.grad` of the leaves that it depends on (or of `inputs`).
 
-    >>> import pullback as torch
-    >>> x = torch.tensor(3.0, requires_grad=True)
-    >>> (x**2).backward()
-    >>> x.grad
-    tensor(6.)
+    The graph is freed unless retain_graph (or create_graph, which records the gradients too) is set.
+
+    Shapes    gradient has the tensor's shape; None for a single element means 1
+    Errors    GradError where there is no graph, or it was freed, or None stands for several elements
+    Example   >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+              >>> (x**2).backward(gradient=torch.tensor([1.0, 10.0]))
+              >>> x.grad
+              tensor([ 2., 40.])
     """
     if gradient is None and inputs is None and not retain_graph and not create_graph:
         return self._backward_plain()
@@ -179,22 +208,38 @@ def __contains__(self, element):
 
 
 def is_floating_point(self):
-    """Whether the elements are floats."""
+    """Whether the elements are floats.
+
+    Example   >>> torch.ones(2).is_floating_point(), torch.arange(2).is_floating_point()
+              (True, False)
+    """
     return self.dtype.is_floating_point
 
 
 def is_complex(self):
-    """Whether the elements are complex."""
+    """Whether the elements are complex: never.
+
+    Example   >>> torch.ones(2).is_complex()
+              False
+    """
     return False
 
 
 def is_same_size(self, other):
-    """Whether two tensors have the same shape."""
+    """Whether two tensors have the same shape.
+
+    Example   >>> torch.ones(2, 3).is_same_size(torch.zeros(2, 3))
+              True
+    """
     return tuple(self.shape) == tuple(other.shape)
 
 
 def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
-    """A new tensor of this one's type."""
+    """A new tensor of this one's type.
+
+    Example   >>> torch.ones(1, dtype=torch.float64).new_tensor([1, 2])
+              tensor([1., 2.], dtype=torch.float64)
+    """
     device_of("new_tensor", device)
     return from_data.tensor(
         data, dtype=dtype_of("new_tensor", dtype, self.dtype), requires_grad=requires_grad
@@ -202,7 +247,11 @@ def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False):
 
 
 def new(self, *args, device=None):
-    """A tensor of this one's type, by the constructor from before torch.tensor()."""
+    """A tensor of this one's type, by the constructor from before torch.tensor().
+
+    Example   >>> torch.ones(1, dtype=torch.int64).new([1, 2])
+              tensor([1, 2])
+    """
     check_device(device)
     return conversion.new(f"torch.{self.dtype._legacy}", self.dtype, args)
 
@@ -218,21 +267,36 @@ def _new(name):
         return finish(t, None, requires_grad, name_new)
 
     method.__name__ = f"new_{name}"
-    method.__doc__ = f"{name}() with this tensor's type."
+    method.__doc__ = f"""{name}() with this tensor's type.
+
+    Shapes    *size, or one tuple of them -> (*size)
+    Errors    TypeError for sizes that are no integers, ShapeError for negative ones
+    Example   >>> x = torch.tensor([7.0], dtype=torch.float64).new_{name}(2, 3)
+              >>> x.shape, x.dtype
+              (torch.Size([2, 3]), torch.float64)
+    """
     return method
 
 
 def new_full(
     self, size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False
 ):
-    """full() with this tensor's type."""
+    """full() with this tensor's type.
+
+    Example   >>> torch.ones(1, dtype=torch.float64).new_full((2,), 7)
+              tensor([7., 7.], dtype=torch.float64)
+    """
     fill_value = number("new_full", "fill_value", 2, fill_value)
     dtype = dtype_of("new_full", dtype, self.dtype)
     return creation.full(size, fill_value, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def is_signed(self):
-    """Whether the elements can be negative."""
+    """Whether the elements can be negative.
+
+    Example   >>> torch.ones(1).is_signed(), torch.ones(1, dtype=torch.uint8).is_signed()
+              (True, False)
+    """
     return self.dtype.is_signed
 
 
@@ -241,13 +305,23 @@ def __complex__(self):
 
 
 def is_set_to(self, tensor):
-    """Whether two tensors are the same view of the same memory."""
+    """Whether two tensors are the same view of the same memory.
+
+    Example   >>> x = torch.ones(2)
+              >>> x.is_set_to(x.view(2)), x.is_set_to(x.clone())
+              (True, False)
+    """
     same = self._shares_memory(tensor) and self.storage_offset() == tensor.storage_offset()
     return same and tuple(self.shape) == tuple(tensor.shape) and self.stride() == tensor.stride()
 
 
 def resize_(self, *size, memory_format=None):
-    """Another shape in place; the elements that fit stay."""
+    """Another shape in place; the elements that fit stay.
+
+    Errors    RuntimeError for a tensor that requires a gradient
+    Example   >>> torch.tensor([1.0, 2.0, 3.0]).resize_(2)
+              tensor([1., 2.])
+    """
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
     size = sizes_of(size, "resize_")
@@ -263,7 +337,11 @@ def resize_(self, *size, memory_format=None):
 
 
 def apply_(self, callable):
-    """Every element becomes what a Python function makes of it: slow."""
+    """Every element becomes what a Python function makes of it: slow.
+
+    Example   >>> torch.tensor([1.0, 2.0]).apply_(lambda v: v + 10)
+              tensor([11., 12.])
+    """
     values = [callable(v) for v in self.detach().reshape(-1).tolist()]
     self._take_elements(from_data.tensor(values, dtype=self.dtype).reshape(self.shape))
     return self
@@ -274,22 +352,43 @@ def set_data(self, other):
 
 
 def is_shared(self):
-    """Whether the memory is shared between processes: never."""
+    """Whether the memory is shared between processes: never.
+
+    Example   >>> torch.ones(2).is_shared()
+              False
+    """
     return False
 
 
 def share_memory_(self):
-    """Raises: memory is not shared between processes."""
+    """Raises NotImplementedError: memory is not shared between processes.
+
+    Example   >>> import pickle
+              >>> pickle.loads(pickle.dumps(torch.ones(2)))
+              tensor([1., 1.])
+    """
     raise NotImplementedError("share_memory_() is not supported: send tensors by pickle instead")
 
 
 def get_device(self):
-    """-1: the CPU."""
+    """-1: the CPU.
+
+    Example   >>> torch.ones(2).get_device()
+              -1
+    """
     return -1
 
 
 def as_strided(self, size, stride, storage_offset=None):
-    """A view with sizes and strides of one's own, within the storage."""
+    """A view with sizes and strides of one's own, within the storage.
+
+    Shapes    input (*), size, stride (one number an axis) -> size
+    Gradient  g is added where the elements came from, for overlapping ones too
+    Errors    RuntimeError where an element would lie outside of the storage
+    Example   >>> torch.arange(6.0).as_strided((2, 2), (3, 1))
+              tensor([[0., 1.],
+                      [3., 4.]])
+    """
     offset = self.storage_offset() if storage_offset is None else storage_offset
     size, stride = tuple(size), tuple(stride)
     if len(size) != len(stride):
@@ -310,12 +409,55 @@ def as_strided(self, size, stride, storage_offset=None):
 
 
 def _matrix_transpose(self):
+    """The matrix transposed: there are no complex elements to conjugate.
+
+    Shapes    (n, m) -> (m, n)
+    Gradient  g transposed
+    Errors    RuntimeError for a tensor that is no matrix
+    Example   >>> torch.tensor([[1.0, 2.0]]).H
+              tensor([[1.],
+                      [2.]])
+    """
     if self.dim() not in (0, 2):
         raise RuntimeError(
             f"tensor.H is only supported on matrices (2-D tensors). Got {self.dim()}-D tensor.\n"
             "For batches of matrices use .mH."
         )
     return self if self.dim() == 0 else self.transpose(0, 1)
+
+
+def conj(self):
+    """The tensor itself: its elements are real.
+
+    Example   >>> x = torch.ones(2)
+              >>> x.conj() is x
+              True
+    """
+    return self
+
+
+def is_conj(self):
+    """Whether elements are to be conjugated or negated when they are read: never.
+
+    Example   >>> torch.ones(2).is_conj(), torch.ones(2).is_neg()
+              (False, False)
+    """
+    return False
+
+
+def is_pinned(self, device=None):
+    """Whether the memory is held in place for another device: never.
+
+    Example   >>> torch.ones(2).is_pinned()
+              False
+    """
+    return False
+
+
+def _constant(value, about, example, shown):
+    """A property that is the same for all tensors."""
+    text = f"{about}\n\nExample   >>> torch.ones(2).{example}\n          {shown}\n"
+    return property(value, doc=text)
 
 
 def _make_subclass(cls, data, require_grad=False, **options):
@@ -368,6 +510,7 @@ def _install():
         setattr(Tensor, name, function)
     Tensor._is_contiguous = Tensor.is_contiguous
     Tensor.__name__ = Tensor.__qualname__ = "Tensor"
+    Tensor.__doc__ = _ABOUT
     own = [
         numpy,
         __array__,
@@ -432,17 +575,18 @@ def _install():
     Tensor._make_subclass = staticmethod(_make_subclass)
     Tensor._legacy_new = staticmethod(_legacy_new)
     Tensor.__torch_function__ = classmethod(__torch_function__)
-    Tensor.device = property(lambda self: CPU)
-    Tensor.layout = property(lambda self: strided)
+    Tensor.device = _constant(lambda self: CPU, "Where it lies: on the CPU.", "device", "device(type='cpu')")
+    Tensor.layout = _constant(lambda self: strided, "How it is stored.", "layout", "torch.strided")
     Tensor.is_cuda = Tensor.is_sparse = Tensor.is_quantized = Tensor.is_meta = Tensor.is_mps = False
     Tensor.is_cpu = True
     Tensor.H = property(_matrix_transpose)
     Tensor.mH = Tensor.mT
-    Tensor.real = property(lambda self: self)
-    Tensor.names = property(lambda self: (None,) * self.dim())
+    Tensor.real = _constant(lambda self: self, "The tensor itself.", "real", "tensor([1., 1.])")
+    no_names = lambda self: (None,) * self.dim()  # noqa: E731
+    Tensor.names = _constant(no_names, "Axes have no names.", "names", "(None,)")
     Tensor._is_view = lambda self: self._base is not None
-    Tensor.is_pinned = lambda self, device=None: False
+    Tensor.is_pinned = is_pinned
     Tensor.__array_priority__ = 1000
-    Tensor.is_neg = Tensor.is_conj = lambda self: False
-    Tensor.resolve_conj = Tensor.resolve_neg = Tensor.conj = lambda self: self
+    Tensor.is_neg = Tensor.is_conj = is_conj
+    Tensor.resolve_conj = Tensor.resolve_neg = Tensor.conj = conj
     Tensor.__module__ = "torch"

@@ -164,7 +164,11 @@ def check_device(d) -> None:
 
 
 class memory_format:
-    """The order in which a tensor's axes lie in memory."""
+    """The order in which a tensor's axes lie in memory.
+
+    Example   >>> torch.contiguous_format, torch.channels_last
+              (torch.contiguous_format, torch.channels_last)
+    """
 
     def __init__(self, name, axes=None):
         self._name = name
@@ -189,7 +193,11 @@ channels_last_3d = memory_format("channels_last_3d", (0, 2, 3, 4, 1))
 
 
 class layout:
-    """Dense (strided) storage; the only one."""
+    """Dense (strided) storage; the only one.
+
+    Example   >>> torch.ones(2).layout
+              torch.strided
+    """
 
     def __init__(self, name):
         self._name = name

@@ -1,6 +1,5 @@
 """Primitives from outside of the package: kernels in NumPy with rules like the built-in ones."""
 
-import doctest
 import math
 
 import numpy as np
@@ -223,7 +222,3 @@ def test_what_cannot_be_checked():
     ):
         extend.check(times)
     assert extend.check(times, (points(3), 4)).passed
-
-
-def test_documentation():
-    assert doctest.testmod(extend, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0

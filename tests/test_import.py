@@ -9,7 +9,8 @@ WAITING = """
     pullback.nn pullback.optim pullback.func pullback.trace.derived pullback.primitives.batch_rules
     pullback.autograd.functional pullback.autograd.gradcheck.checks pullback.autograd.forward_ad
     pullback.autograd.saved_names pullback.debug.judge pullback.utils.data pullback.utils.checkpoint
-    pullback.compat.runner pullback.checking pullback.extend dataclasses
+    pullback.compat.runner pullback.checking pullback.extend
+    pullback.documentation dataclasses
 """.split()
 
 

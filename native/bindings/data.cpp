@@ -267,30 +267,89 @@ template <class F> static PyCFunction method(F f) {
 }
 
 PyMethodDef data_methods[] = {
-    {"item", item, METH_NOARGS, "The only element as a Python number."},
+    {"item", item, METH_NOARGS,
+     "The only element as a Python number.\n"
+     "\n"
+     "Errors    RuntimeError for several elements, or none\n"
+     "Example   >>> torch.tensor([3.5]).item()\n"
+     "          3.5\n"},
     {"size", method(size), METH_FASTCALL | METH_KEYWORDS,
-     "size(dim=None): the sizes, or the size of one axis."},
-    {"stride", method(stride), METH_FASTCALL | METH_KEYWORDS, "stride(dim=None): steps between elements."},
-    {"dim", dim, METH_NOARGS, "The number of axes."},
-    {"ndimension", dim, METH_NOARGS, "The number of axes."},
-    {"numel", numel, METH_NOARGS, "The number of elements."},
-    {"nelement", numel, METH_NOARGS, "The number of elements."},
-    {"element_size", element_size, METH_NOARGS, "Bytes of one element."},
-    {"storage_offset", storage_offset, METH_NOARGS, "Where the first element lies in the storage."},
-    {"data_ptr", data_ptr, METH_NOARGS, "Address of the first element."},
+     "size(dim=None): the sizes, or the size of one axis.\n"
+     "\n"
+     "Example   >>> torch.ones(2, 3).size(), torch.ones(2, 3).size(1)\n"
+     "          (torch.Size([2, 3]), 3)\n"},
+    {"stride", method(stride), METH_FASTCALL | METH_KEYWORDS,
+     "stride(dim=None): steps between elements.\n"
+     "\n"
+     "Example   >>> torch.ones(2, 3).stride(), torch.ones(2, 3).T.stride(0)\n"
+     "          ((3, 1), 1)\n"},
+    {"dim", dim, METH_NOARGS,
+     "The number of axes.\n"
+     "\n"
+     "Example   >>> torch.ones(2, 3).dim()\n"
+     "          2\n"},
+    {"ndimension", dim, METH_NOARGS,
+     "The number of axes.\n"
+     "\n"
+     "Example   >>> torch.ones(2, 3).ndimension()\n"
+     "          2\n"},
+    {"numel", numel, METH_NOARGS,
+     "The number of elements.\n"
+     "\n"
+     "Example   >>> torch.ones(2, 3).numel()\n"
+     "          6\n"},
+    {"nelement", numel, METH_NOARGS,
+     "The number of elements.\n"
+     "\n"
+     "Example   >>> torch.ones(2, 3).nelement()\n"
+     "          6\n"},
+    {"element_size", element_size, METH_NOARGS,
+     "Bytes of one element.\n"
+     "\n"
+     "Example   >>> torch.ones(2).element_size()\n"
+     "          4\n"},
+    {"storage_offset", storage_offset, METH_NOARGS,
+     "Where the first element lies in the storage.\n"
+     "\n"
+     "Example   >>> torch.ones(5)[2:].storage_offset()\n"
+     "          2\n"},
+    {"data_ptr", data_ptr, METH_NOARGS,
+     "Address of the first element.\n"
+     "\n"
+     "Example   >>> x = torch.ones(2)\n"
+     "          >>> x[1:].data_ptr() - x.data_ptr()\n"
+     "          4\n"},
     {"_storage_ptr", storage_ptr, METH_NOARGS, "Address of the storage."},
     {"_storage_bytes", storage_bytes, METH_NOARGS, "Bytes of the storage."},
     {"is_contiguous", method(is_contiguous), METH_FASTCALL | METH_KEYWORDS,
      "Whether the elements lie row by row."},
-    {"is_non_overlapping_and_dense", is_dense, METH_NOARGS, "Whether the elements fill one block of memory."},
+    {"is_non_overlapping_and_dense", is_dense, METH_NOARGS,
+     "Whether the elements fill one block of memory.\n"
+     "\n"
+     "Example   >>> torch.ones(2, 3).T.is_non_overlapping_and_dense()\n"
+     "          True\n"
+     "          >>> torch.ones(4)[::2].is_non_overlapping_and_dense()\n"
+     "          False\n"},
     {"_shares_memory", shares_memory, METH_O, "Whether two tensors lie in one storage."},
-    {"is_inference", is_inference, METH_NOARGS, "Whether the tensor was made in inference mode."},
+    {"is_inference", is_inference, METH_NOARGS,
+     "Whether the tensor was made in inference mode.\n"
+     "\n"
+     "Example   >>> with torch.inference_mode():\n"
+     "          ...     x = torch.ones(2)\n"
+     "          >>> x.is_inference()\n"
+     "          True\n"},
     {"_set_all", set_all, METH_O, "Every element becomes a number; not recorded."},
     {"_take_elements", take_elements, METH_O, "Elements of another tensor of the same shape; not recorded."},
     {"_count_from_zero", count_from_zero, METH_NOARGS, "Filling a new tensor is no change of it."},
     {"_bump_version", bump_version, METH_NOARGS, "Note a change made from outside."},
     {"_as_class", as_class, METH_O, "A new result as an instance of a subclass."},
-    {"as_subclass", as_subclass, METH_O, "The same tensor as an instance of a subclass."},
+    {"as_subclass", as_subclass, METH_O,
+     "The same tensor as an instance of a subclass.\n"
+     "\n"
+     "Example   >>> class Own(torch.Tensor):\n"
+     "          ...     pass\n"
+     "          >>> type(torch.ones(2).as_subclass(Own)).__name__\n"
+     "          'Own'\n"},
     {"_become", become, METH_O, "To be from now on a view that was made of the tensor itself."},
     {"_detached_as", detached_as, METH_O, "The same elements, off the tape, as an instance of a subclass."},
     {nullptr, nullptr, 0, nullptr},

@@ -50,7 +50,13 @@ DType dtype_from(PyObject* o) {
 }
 
 void init_dtype(PyObject* module) {
-  static PyType_Slot slots[] = {{Py_tp_repr, reinterpret_cast<void*>(repr)},
+  static const char* about =
+      "The type of a tensor's elements.\n"
+      "\n"
+      "Example   >>> torch.ones(2).dtype, torch.float64.is_floating_point, torch.int64.itemsize\n"
+      "          (torch.float32, True, 8)\n";
+  static PyType_Slot slots[] = {{Py_tp_doc, const_cast<char*>(about)},
+                                {Py_tp_repr, reinterpret_cast<void*>(repr)},
                                 {Py_tp_methods, methods},
                                 {Py_tp_getset, getset},
                                 {0, nullptr}};

@@ -134,14 +134,22 @@ void init_runtime(nb::module_& m) {
 }
 
 void init_tape(nb::module_& m) {
-  m.def("is_grad_enabled", grad_enabled);
+  m.def("is_grad_enabled", grad_enabled,
+        "Whether operations are recorded now, in this thread.\n"
+        "\n"
+        "Example   >>> torch.is_grad_enabled()\n"
+        "          True\n");
   m.def("short_name", short_name);
   m.def("set_grad_enabled", [](bool on) {  // what it was
     const bool before = grad_enabled();
     set_grad_enabled(on);
     return before;
   });
-  m.def("is_inference_mode_enabled", inference_mode);
+  m.def("is_inference_mode_enabled", inference_mode,
+        "Whether inference mode is on, in this thread.\n"
+        "\n"
+        "Example   >>> torch.is_inference_mode_enabled()\n"
+        "          False\n");
   m.def("is_recording", recording);
   m.attr("INFERENCE_SAVED") = kInferenceSaved;
   m.def("set_inference_mode", set_inference_mode);

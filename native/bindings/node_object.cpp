@@ -469,7 +469,14 @@ PyObject* PythonObserver::notes() {
 }
 
 void init_node_type(PyObject* module) {
+  static const char* about =
+      "A step of the graph: what made a tensor, and where its gradients go on.\n"
+      "\n"
+      "Example   >>> y = torch.ones(2, requires_grad=True).exp()\n"
+      "          >>> y.grad_fn.name(), y.grad_fn.next_functions[0][0].name()\n"
+      "          ('ExpBackward0', 'torch::autograd::AccumulateGrad')\n";
   static PyType_Slot slots[] = {
+      {Py_tp_doc, const_cast<char*>(about)},
       {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
       {Py_tp_new, reinterpret_cast<void*>(refuse_new)},
       {Py_tp_repr, reinterpret_cast<void*>(repr)},

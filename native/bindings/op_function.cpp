@@ -222,7 +222,11 @@ PyObject* repr(PyObject* self) {
 }
 
 PyObject* get_name(PyObject* self, void*) { return text(self_of(self)->name); }
-PyObject* get_doc(PyObject* self, void*) { return Py_NewRef(self_of(self)->doc); }
+// Written from the declaration when somebody asks, not before.
+PyObject* get_doc(PyObject* self, void*) {
+  Owned writer(PyImport_ImportModule("pullback.documentation"));
+  return writer ? PyObject_CallMethod(writer.get(), "of_op", "OO", self, self_of(self)->doc) : nullptr;
+}
 PyObject* get_signatures(PyObject* self, void*) {
   OpFunction* f = self_of(self);
   PyObject* list = PyList_New(0);

@@ -220,22 +220,109 @@ PyObject* get_T(PyObject* self, void*) {
 }  // namespace
 
 PyGetSetDef tensor_getset[] = {
-    {"shape", get_shape, nullptr, "The sizes of the axes, as a torch.Size.", nullptr},
-    {"dtype", get_dtype, nullptr, "The type of the elements.", nullptr},
-    {"ndim", get_ndim, nullptr, "The number of axes.", nullptr},
-    {"itemsize", get_itemsize, nullptr, "Bytes of one element.", nullptr},
-    {"nbytes", get_nbytes, nullptr, "Bytes of all elements.", nullptr},
-    {"requires_grad", get_requires_grad, put_requires_grad, "Whether gradients are recorded.", nullptr},
-    {"is_leaf", get_is_leaf, nullptr, "Whether no recorded operation made this tensor.", nullptr},
-    {"retains_grad", get_retains_grad, nullptr, "Whether a non-leaf keeps its gradient.", nullptr},
-    {"output_nr", get_output_nr, nullptr, "Which output of grad_fn this is.", nullptr},
+    {"shape", get_shape, nullptr,
+     "The sizes of the axes, as a torch.Size.\n"
+     "\n"
+     "Example   >>> torch.ones(2, 3).shape\n"
+     "          torch.Size([2, 3])\n",
+     nullptr},
+    {"dtype", get_dtype, nullptr,
+     "The type of the elements.\n"
+     "\n"
+     "Example   >>> torch.ones(2).dtype\n"
+     "          torch.float32\n",
+     nullptr},
+    {"ndim", get_ndim, nullptr,
+     "The number of axes.\n"
+     "\n"
+     "Example   >>> torch.ones(2, 3).ndim\n"
+     "          2\n",
+     nullptr},
+    {"itemsize", get_itemsize, nullptr,
+     "Bytes of one element.\n"
+     "\n"
+     "Example   >>> torch.ones(2).itemsize\n"
+     "          4\n",
+     nullptr},
+    {"nbytes", get_nbytes, nullptr,
+     "Bytes of all elements.\n"
+     "\n"
+     "Example   >>> torch.ones(2).nbytes\n"
+     "          8\n",
+     nullptr},
+    {"requires_grad", get_requires_grad, put_requires_grad,
+     "Whether gradients are recorded; may be set on leaves.\n"
+     "\n"
+     "Errors    RuntimeError when it is taken away from a tensor that is no leaf\n"
+     "Example   >>> x = torch.ones(2, requires_grad=True)\n"
+     "          >>> x.requires_grad, (x * 2).requires_grad, x.detach().requires_grad\n"
+     "          (True, True, False)\n",
+     nullptr},
+    {"is_leaf", get_is_leaf, nullptr,
+     "Whether no recorded operation made this tensor.\n"
+     "\n"
+     "Example   >>> x = torch.ones(2, requires_grad=True)\n"
+     "          >>> x.is_leaf, (x * 2).is_leaf\n"
+     "          (True, False)\n",
+     nullptr},
+    {"retains_grad", get_retains_grad, nullptr,
+     "Whether a non-leaf keeps its gradient.\n"
+     "\n"
+     "Example   >>> y = torch.ones(2, requires_grad=True) * 2\n"
+     "          >>> y.retain_grad()\n"
+     "          >>> y.retains_grad\n"
+     "          True\n",
+     nullptr},
+    {"output_nr", get_output_nr, nullptr,
+     "Which output of grad_fn this is.\n"
+     "\n"
+     "Example   >>> torch.ones(2, requires_grad=True).unbind()[1].output_nr\n"
+     "          1\n",
+     nullptr},
     {"_version", get_version, nullptr, "How often the elements were changed in place.", nullptr},
     {"_base", get_base, nullptr, "The tensor that this one is a view of.", nullptr},
-    {"grad_fn", get_grad_fn, nullptr, "The node that made this tensor.", nullptr},
-    {"grad", get_grad, put_grad, "The gradient accumulated by backward().", nullptr},
-    {"data", get_data, put_data, "The same elements outside the tape.", nullptr},
-    {"mT", get_mT, nullptr, "The last two axes swapped.", nullptr},
-    {"T", get_T, nullptr, "All axes in reverse order.", nullptr},
+    {"grad_fn", get_grad_fn, nullptr,
+     "The node that made this tensor; None of a leaf.\n"
+     "\n"
+     "Example   >>> (torch.ones(2, requires_grad=True) * 2).grad_fn.name()\n"
+     "          'MulBackward0'\n",
+     nullptr},
+    {"grad", get_grad, put_grad,
+     "The gradient accumulated by backward(); None before.\n"
+     "\n"
+     "Shapes    the tensor's\n"
+     "Errors    TypeError, RuntimeError when something of another type or shape is put there\n"
+     "Example   >>> x = torch.ones(2, requires_grad=True)\n"
+     "          >>> (x * 3).sum().backward()\n"
+     "          >>> x.grad\n"
+     "          tensor([3., 3.])\n",
+     nullptr},
+    {"data", get_data, put_data,
+     "The same elements outside the tape.\n"
+     "\n"
+     "Example   >>> x = torch.ones(2, requires_grad=True)\n"
+     "          >>> x.data += 1\n"
+     "          >>> x\n"
+     "          tensor([2., 2.], requires_grad=True)\n",
+     nullptr},
+    {"mT", get_mT, nullptr,
+     "The last two axes swapped.\n"
+     "\n"
+     "Shapes    (*, n, m) -> (*, m, n): a view\n"
+     "Gradient  g with the axes swapped back\n"
+     "Example   >>> torch.tensor([[1.0, 2.0]]).mT\n"
+     "          tensor([[1.],\n"
+     "                  [2.]])\n",
+     nullptr},
+    {"T", get_T, nullptr,
+     "All axes in reverse order.\n"
+     "\n"
+     "Shapes    (a, b) -> (b, a): a view\n"
+     "Gradient  g with the axes put back\n"
+     "Example   >>> torch.tensor([[1.0, 2.0]]).T\n"
+     "          tensor([[1.],\n"
+     "                  [2.]])\n",
+     nullptr},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };

@@ -216,11 +216,37 @@ template <class F> PyCFunction method(F f) {
 }  // namespace
 
 PyMethodDef tape_methods[] = {
-    {"detach", detach, METH_NOARGS, "The same elements, off the tape."},
-    {"detach_", detach_in_place, METH_NOARGS, "Takes this tensor off the tape."},
+    {"detach", detach, METH_NOARGS,
+     "The same elements, off the tape: what is computed from it gives this tensor no gradient.\n"
+     "\n"
+     "Shapes    (*) -> (*), over the same memory\n"
+     "Gradient  none\n"
+     "Example   >>> x = torch.ones(2, requires_grad=True)\n"
+     "          >>> x.detach().requires_grad\n"
+     "          False\n"},
+    {"detach_", detach_in_place, METH_NOARGS,
+     "Takes this tensor off the tape, in place.\n"
+     "\n"
+     "Errors    RuntimeError for a view\n"
+     "Example   >>> y = torch.ones(2, requires_grad=True) * 2\n"
+     "          >>> y.detach_().requires_grad\n"
+     "          False\n"},
     {"requires_grad_", method(requires_grad_), METH_FASTCALL | METH_KEYWORDS,
-     "Asks for a gradient of this leaf."},
-    {"retain_grad", retain_grad, METH_NOARGS, "Keeps this non-leaf's gradient in .grad."},
+     "Asks for a gradient of this leaf (or, with False, for none), and returns it.\n"
+     "\n"
+     "Errors    RuntimeError for a tensor that is no leaf, or holds no floats\n"
+     "Example   >>> torch.ones(2).requires_grad_()\n"
+     "          tensor([1., 1.], requires_grad=True)\n"},
+    {"retain_grad", retain_grad, METH_NOARGS,
+     "Keeps this non-leaf's gradient in .grad; of a leaf it is kept anyway.\n"
+     "\n"
+     "Errors    RuntimeError for a tensor that needs no gradient\n"
+     "Example   >>> x = torch.ones(2, requires_grad=True)\n"
+     "          >>> y = x * 2\n"
+     "          >>> y.retain_grad()\n"
+     "          >>> y.sum().backward()\n"
+     "          >>> y.grad\n"
+     "          tensor([1., 1.])\n"},
     {"_hook_dict", hook_dict, METH_O, "The dict of this tensor's hooks."},
     {"_gradient_edge", gradient_edge, METH_NOARGS, "(node, output number), or None."},
     {"_take_history", take_history, METH_O, "Becomes the result that another tensor stands for."},

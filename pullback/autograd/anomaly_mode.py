@@ -13,12 +13,20 @@ _check_nan = True
 
 
 def is_anomaly_enabled():
-    """Whether anomaly mode is on."""
+    """Whether anomaly mode is on.
+
+    Example   >>> torch.is_anomaly_enabled()
+              False
+    """
     return watches.is_on(_core.WATCH_STACKS)
 
 
 def is_anomaly_check_nan_enabled():
-    """Whether anomaly mode, when it is on, looks for nan."""
+    """Whether anomaly mode, when it is on, looks for nan.
+
+    Example   >>> torch.is_anomaly_check_nan_enabled()
+              True
+    """
     return _check_nan
 
 

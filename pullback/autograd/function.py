@@ -7,8 +7,9 @@ import inspect
 import warnings
 
 from pullback import _core
+from pullback.autograd.function_context import FunctionCtx
 from pullback.autograd.grad_mode import enable_grad, no_grad
-from pullback.autograd.saved import Packed, changed_since, maker, of_context
+from pullback.autograd.saved import Packed
 from pullback.errors import GradError, InplaceError
 
 __all__ = [
@@ -20,127 +21,6 @@ __all__ = [
     "NestedIOFunction",
     "once_differentiable",
 ]
-
-_FREED = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have "
-    "already been "
-    "freed). Saved intermediate values of the graph are freed when you call .backward() or "
-    "autograd.grad(). Specify "
-    "retain_graph=True if you need to backward through the graph a second time or if you need to access "
-    "saved tensors "
-    "after calling backward."
-)
-
-
-_OF_THE_NODE = frozenset(
-    {"_sequence_nr", "metadata", "name", "next_functions", "register_hook", "register_prehook"}
-)
-
-
-class FunctionCtx:
-    """What forward leaves for backward. Anything may be set on it; tensors belong into "
-    "save_for_backward()."""
-
-    to_save = dirty_tensors = non_differentiable = saved_for_forward = None
-    materialize_grads = True
-    needs_input_grad = ()
-    _node = None  # set while backward runs
-    _kept_for_jvp = ()
-    _entries = ()  # (tensor or None, number of the output or None, version) each; None once freed
-
-    def save_for_backward(self, *tensors):
-        """Keeps tensors for backward, which finds them in ctx.saved_tensors.
-
-        Errors    TypeError for anything but tensors and None; InplaceError in backward where one was changed
-                  since
-        """
-        _all_tensors(tensors, "save_for_backward can only save variables, but argument {k} is of type {name}")
-        self.to_save = tensors
-
-    def save_for_forward(self, *tensors):
-        """Keeps tensors for jvp(), which finds them in ctx.saved_tensors."""
-        _all_tensors(tensors, "save_for_forward can only save variables, but argument {k} is of type {name}")
-        self.saved_for_forward = tensors
-
-    def mark_dirty(self, *args):
-        """Tells which inputs forward changed in place; they must be outputs too."""
-        self.dirty_tensors = args
-
-    def mark_non_differentiable(self, *args):
-        """Tells which outputs have no gradient."""
-        self.non_differentiable = args
-
-    def set_materialize_grads(self, value):
-        """Whether backward gets zeros (the default) or None for outputs without a gradient."""
-        if not isinstance(value, bool):
-            raise TypeError(
-                "set_materialize_grads received an invalid combination of arguments - got (), but "
-                "expected (bool)\n"
-                f"It was given {type(value).__name__}."
-            )
-        self.materialize_grads = value
-
-    @property
-    def saved_tensors(self):
-        """What save_for_backward() was given.
-
-        Errors    GradError once a backward has freed them
-        """
-        if self._entries is None:
-            raise GradError(_FREED)
-        return tuple(self._unpack(*e) for e in self._entries)
-
-    def push_forward(self, tangents):
-        """The user's jvp() on the tangents of the arguments, with what save_for_forward() kept."""
-        before = self._entries
-        self._entries = tuple((t, None, 0 if t is None else t._version) for t in self._kept_for_jvp)
-        try:
-            return self._forward_cls.jvp(self, *tangents)
-        finally:
-            self._entries = before
-
-    @property
-    def saved_variables(self):
-        """saved_tensors under its old name."""
-        warnings.warn(
-            "'saved_variables' is deprecated; use 'saved_tensors'", DeprecationWarning, stacklevel=2
-        )
-        return self.saved_tensors
-
-    def __getattr__(self, name):
-        # In torch ctx is the node itself.
-        node = self.__dict__.get("_node")
-        if name in _OF_THE_NODE and node is not None:
-            return getattr(node, name)
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
-
-    @property
-    def _raw_saved_tensors(self):
-        if self._entries is None:
-            raise GradError(_FREED)
-        return tuple(of_context(self, k) for k in range(len(self._entries)))
-
-    def _maker(self, tensor, output):
-        if output is not None:
-            return f", which is output {output} of {type(self).__name__.removesuffix('Backward')},"
-        return maker(tensor)
-
-    def _unpack(self, tensor, output, version):
-        if tensor is None:
-            return None
-        if isinstance(tensor, Packed):
-            return tensor.restore(None if output is None else self._node and (self._node, output))
-        if tensor._version != version:
-            raise changed_since(tensor, version, self._maker(tensor, output), self._node)
-        if output is None or self._node is None:
-            return tensor
-        return _core.function_saved(self._node, output, tensor)
-
-
-def _all_tensors(values, text):
-    for k, t in enumerate(values):
-        if t is not None and not isinstance(t, _core.Tensor):
-            raise TypeError(text.format(k=k, name=type(t).__name__))
 
 
 def _same(tensor, group):
@@ -177,11 +57,9 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
     """Subclasses give static methods forward(ctx, *args) and backward(ctx, *grads); .apply(*args) runs them.
 
     Shapes    backward returns one gradient (or None) for each argument of forward: of the argument's shape,
-              or of one
-              that broadcasting it would give, which is then summed
+              or of one that broadcasting it would give, which is then summed
     Errors    what torch raises: a wrong number of gradients, a gradient for an argument that is no tensor,
-              one of
-              another shape, a leaf changed in place, ...
+              one of another shape, a leaf changed in place, ...
 
     >>> import pullback as torch
     >>> class Double(torch.autograd.Function):
@@ -487,7 +365,24 @@ _Once._backward_cls.__name__ = "torch::autograd::Error"
 
 
 def once_differentiable(fn):
-    """Decorates a backward whose own derivative is not right: differentiating it raises."""
+    """Decorates a backward whose own derivative is not right: differentiating it raises.
+
+    Errors    GradError when its result is differentiated
+    Example   >>> class Square(torch.autograd.Function):
+              ...     @staticmethod
+              ...     def forward(ctx, x):
+              ...         ctx.save_for_backward(x)
+              ...         return x * x
+              ...
+              ...     @staticmethod
+              ...     @torch.autograd.function.once_differentiable
+              ...     def backward(ctx, g):
+              ...         return 2 * ctx.saved_tensors[0] * g
+              >>> x = torch.tensor(3.0, requires_grad=True)
+              >>> Square.apply(x).backward()
+              >>> x.grad
+              tensor(6.)
+    """
 
     @functools.wraps(fn)
     def wrapper(ctx, *args):
@@ -556,8 +451,19 @@ class NestedIOFunction(Function):
     """A Function whose arguments and result may be tuples, lists and dicts of tensors.
 
     Subclasses give forward_extended(ctx, *args) and backward_extended(ctx, grad), where grad has the
-    structure of the
-    result; it returns gradients in the structure of the arguments.
+    structure of the result; it returns gradients in the structure of the arguments.
+
+    Example   >>> class Doubled(torch.autograd.function.NestedIOFunction):
+              ...     def forward_extended(ctx, pair):
+              ...         return [2 * x for x in pair]
+              ...
+              ...     def backward_extended(ctx, grads):
+              ...         return [2 * g for g in grads],
+              >>> x = torch.tensor(3.0, requires_grad=True)
+              >>> a, b = Doubled.apply((x, torch.tensor(1.0)))
+              >>> a.backward()
+              >>> x.grad
+              tensor(2.)
     """
 
     @staticmethod

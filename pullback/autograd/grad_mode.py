@@ -234,7 +234,11 @@ class set_grad_enabled(_Mode):
 
 
 class set_multithreading_enabled(_Mode):
-    """Accepted as in torch and without effect: a backward pass runs in the thread that calls it."""
+    """Accepted as in torch and without effect: a backward pass runs in the thread that calls it.
+
+    Example   >>> with torch.autograd.set_multithreading_enabled(False):
+              ...     pass
+    """
 
     __module__ = "torch.autograd.grad_mode"
 

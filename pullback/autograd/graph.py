@@ -30,14 +30,28 @@ _STEERING = {"condition", "mask", "index", "indices", "target", "like", "boundar
 
 
 class GradientEdge(NamedTuple):
-    """A place in the graph where a gradient arrives."""
+    """A place in the graph where a gradient arrives.
+
+    Example   >>> x = torch.ones(2, requires_grad=True)
+              >>> edge = torch.autograd.graph.get_gradient_edge(x)
+              >>> type(edge.node).__name__, edge.output_nr
+              ('AccumulateGrad', 0)
+    """
 
     node: Node
     output_nr: int
 
 
 def get_gradient_edge(tensor):
-    """Where the gradient of a tensor arrives: its node and which of the node's outputs it is."""
+    """Where the gradient of a tensor arrives: its node and which of the node's outputs it is.
+
+    Errors    RuntimeError for a tensor that needs no gradient
+    Example   >>> x = torch.ones(2, requires_grad=True)
+              >>> y = x * 2
+              >>> edge = torch.autograd.graph.get_gradient_edge(y)
+              >>> torch.autograd.grad(y.sum(), [edge])
+              (tensor([1., 1.]),)
+    """
     edge = tensor._gradient_edge()
     if edge is None:
         raise RuntimeError(

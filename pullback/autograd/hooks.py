@@ -16,14 +16,34 @@ def _add(entries: dict, hook):
 
 
 def register_hook(self, hook):
-    """Calls hook(grad) each time a gradient of this tensor is computed; a returned tensor replaces it."""
+    """Calls hook(grad) each time a gradient of this tensor is computed; a returned tensor replaces it.
+
+    Returns a handle with remove().
+
+    Shapes    the gradient has the tensor's shape, and so has what replaces it
+    Errors    RuntimeError for a tensor that needs no gradient
+    Example   >>> x = torch.ones(2, requires_grad=True)
+              >>> handle = x.register_hook(lambda grad: grad * 10)
+              >>> x.sum().backward()
+              >>> x.grad
+              tensor([10., 10.])
+    """
     if not self.requires_grad:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     return _add(self._hook_dict("tensor"), hook)
 
 
 def register_post_accumulate_grad_hook(self, hook):
-    """Calls hook(tensor) after a gradient was added into this leaf's grad."""
+    """Calls hook(tensor) after a gradient was added into this leaf's grad.
+
+    Returns a handle with remove().
+
+    Errors    RuntimeError for a tensor that is no leaf
+    Example   >>> x = torch.ones(2, requires_grad=True)
+              >>> handle = x.register_post_accumulate_grad_hook(lambda t: print(t.grad))
+              >>> x.sum().backward()
+              tensor([1., 1.])
+    """
     if not self.requires_grad:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
     if not self.is_leaf:

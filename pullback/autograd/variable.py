@@ -13,7 +13,11 @@ class _VariableMeta(type):
 
 
 class Variable(metaclass=_VariableMeta):
-    """Variable(t, requires_grad=True) is t itself as a leaf of its own; every tensor is an instance."""
+    """Variable(t, requires_grad=True) is t itself as a leaf of its own; every tensor is an instance.
+
+    Example   >>> torch.autograd.Variable(torch.ones(2), requires_grad=True)
+              tensor([1., 1.], requires_grad=True)
+    """
 
     def __new__(cls, data, requires_grad=False, volatile=None):
         if volatile is not None:

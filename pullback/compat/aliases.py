@@ -22,7 +22,9 @@ MODULES: dict[str, tuple[str, ...]] = {
 }
 
 # Modules of pullback that are its own affair: `torch.trace` is a function, not our tracer.
-INTERNAL = frozenset({"cli", "compat", "composites", "explain", "primitives", "tensor", "trace"})
+INTERNAL = frozenset(
+    {"cli", "compat", "composites", "documentation", "explain", "generator", "primitives", "tensor", "trace"}
+)
 
 _CPU = "pullback runs on CPUs; leave the device out, or ask torch.cuda.is_available() first, it says False"
 _EAGER = "pullback runs eagerly and fuses by itself; leave the call out, the values are the same"

@@ -83,7 +83,13 @@ in_place_form("_leaky_relu", ops["leaky_relu_in_place"], function=False)
 
 
 def leaky_relu_(input, negative_slope=0.01):
-    """leaky_relu in place; the way back needs a slope that is not negative, as it starts from the result."""
+    """leaky_relu in place; the way back needs a slope that is not negative, as it starts from the result.
+
+    Shapes    input (*) -> itself
+    Gradient  g where the result is positive, g * negative_slope elsewhere
+    Example   >>> torch.leaky_relu_(torch.tensor([-1.0, 2.0]), 0.1)
+              tensor([-0.1000,  2.0000])
+    """
     if negative_slope < 0 and input.requires_grad and _core.is_grad_enabled():
         raise RuntimeError(
             "In-place leakyReLu backward calculation is triggered with a negative slope which is "
@@ -147,7 +153,14 @@ activation(
 
 @function
 def softshrink(input, lambd=0.5):
-    """x moved towards 0 by lambd; 0 between -lambd and lambd."""
+    """x moved towards 0 by lambd; 0 between -lambd and lambd.
+
+    Shapes    input (*) -> (*)
+    Gradient  g outside, 0 inside
+    Errors    RuntimeError where lambd is negative
+    Example   >>> torch.softshrink(torch.tensor([-1.0, 0.2, 1.0]))
+              tensor([-0.5000,  0.0000,  0.5000])
+    """
     if lambd < 0:
         kind = scalar_name(input.dtype)
         largest = {"Float": "3.40282e+38", "Double": "1.79769e+308"}.get(kind, "the largest number")
@@ -172,7 +185,13 @@ composite(
 
 @function
 def prelu(input, weight):
-    """x where positive, weight * x elsewhere; one weight, or one for each channel (axis 1)."""
+    """x where positive, weight * x elsewhere; one weight, or one for each channel (axis 1).
+
+    Shapes    input (N, C, *), weight (1) or (C) -> (N, C, *)
+    Gradient  input: g where x > 0, g * weight elsewhere; weight: the sum of g * x where x <= 0
+    Example   >>> torch.prelu(torch.tensor([-1.0, 2.0]), torch.tensor([0.1]))
+              tensor([-0.1000,  2.0000])
+    """
     if input.dtype is not weight.dtype:
         raise RuntimeError(
             f"prelu: Type promoting not supported. Got {str(input.dtype).rpartition('.')[2]} and "
@@ -231,12 +250,24 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772848170429916717, 1.050700987355480493
 
 
 def selu(input):
-    """elu with the scale and alpha that keep mean 0 and variance 1."""
+    """elu with the scale and alpha that keep mean 0 and variance 1.
+
+    Shapes    input (*) -> (*)
+    Gradient  g * 1.0507 where x > 0, g * 1.7581 * exp(x) elsewhere
+    Example   >>> torch.selu(torch.tensor([-1.0, 2.0]))
+              tensor([-1.1113,  2.1014])
+    """
     return f["elu"](input, SELU_ALPHA, SELU_SCALE)
 
 
 def selu_(input):
-    """selu in place."""
+    """selu in place.
+
+    Shapes    input (*) -> itself
+    Gradient  as of selu
+    Example   >>> torch.selu_(torch.tensor([-1.0, 2.0]))
+              tensor([-1.1113,  2.1014])
+    """
     return f["elu_"](input, SELU_ALPHA, SELU_SCALE)
 
 
@@ -267,13 +298,25 @@ def _check_celu(alpha):
 
 
 def celu(input, alpha=1.0):
-    """x where positive, alpha * (exp(x / alpha) - 1) elsewhere."""
+    """x where positive, alpha * (exp(x / alpha) - 1) elsewhere.
+
+    Shapes    input (*) -> (*)
+    Gradient  g where x > 0, g * exp(x / alpha) elsewhere
+    Example   >>> torch.celu(torch.tensor([-1.0, 2.0]), alpha=2.0)
+              tensor([-0.7869,  2.0000])
+    """
     _check_celu(alpha)
     return f["_celu"](input, alpha)
 
 
 def celu_(input, alpha=1.0):
-    """celu in place."""
+    """celu in place.
+
+    Shapes    input (*) -> itself
+    Gradient  as of celu
+    Example   >>> torch.celu_(torch.tensor([-1.0, 2.0]), alpha=2.0)
+              tensor([-0.7869,  2.0000])
+    """
     _check_celu(alpha)
     return f["_celu_"](input, alpha)
 
@@ -369,7 +412,14 @@ composite("glu(Tensor input, int dim)", _glu, _glu_vjp, expose_as="_glu")
 
 
 def glu(input, dim=-1):
-    """a * sigmoid(b) with a and b the halves of the input along dim."""
+    """a * sigmoid(b) with a and b the halves of the input along dim.
+
+    Shapes    input (*, 2 n, *) -> (*, n, *)
+    Gradient  a: g * sigmoid(b); b: g * a * sigmoid(b) * (1 - sigmoid(b))
+    Errors    RuntimeError for an odd size
+    Example   >>> torch.glu(torch.tensor([1.0, 2.0, 0.0, 0.0]))
+              tensor([0.5000, 1.0000])
+    """
     if input.dim() == 0:
         raise RuntimeError("glu does not support 0-dimensional tensors")
     axis = wrap(dim, input.dim())
@@ -427,12 +477,24 @@ def _rrelu(input, lower, upper, training, generator, suffix):
 
 
 def rrelu(input, lower=1.0 / 8, upper=1.0 / 3, training=False, generator=None):
-    """leaky_relu with a slope drawn from [lower, upper] in training, with their mean otherwise."""
+    """leaky_relu with a slope drawn from [lower, upper] in training, with their mean otherwise.
+
+    Shapes    input (*) -> (*)
+    Gradient  g where x > 0, g times the slope elsewhere
+    Example   >>> torch.rrelu(torch.tensor([-1.0, 2.0]))
+              tensor([-0.2292,  2.0000])
+    """
     return _rrelu(input, lower, upper, training, generator, "")
 
 
 def rrelu_(input, lower=1.0 / 8, upper=1.0 / 3, training=False, generator=None):
-    """rrelu in place."""
+    """rrelu in place.
+
+    Shapes    input (*) -> itself
+    Gradient  as of rrelu
+    Example   >>> torch.rrelu_(torch.tensor([-1.0, 2.0]))
+              tensor([-0.2292,  2.0000])
+    """
     return _rrelu(input, lower, upper, training, generator, "_")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pullback.composites.shape import _flat, as_tuple, even_sizes, function, hstack, pieces, tensor_split
+from pullback.composites.shape import as_tuple, even_sizes, flat, function, hstack, pieces, tensor_split
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, public
 from pullback.trace.tracer import functions as f
@@ -10,7 +10,13 @@ from pullback.trace.tracer import functions as f
 
 @function
 def atleast_3d(*tensors):
-    """Tensors with at least three axes."""
+    """Tensors with at least three axes.
+
+    Shapes    () -> (1, 1, 1); (n) -> (1, n, 1); (n, m) -> (n, m, 1); others as they are
+    Gradient  g in the shape of the input
+    Example   >>> torch.atleast_3d(torch.ones(2, 3)).shape
+              torch.Size([2, 3, 1])
+    """
 
     def three(t):
         if t.dim() == 0:
@@ -19,17 +25,32 @@ def atleast_3d(*tensors):
             return t.unsqueeze(0).unsqueeze(-1)
         return t.unsqueeze(-1) if t.dim() == 2 else t
 
-    out = tuple(three(t) for t in _flat(tensors))
+    out = tuple(three(t) for t in flat(tensors))
     return out if len(out) > 1 else out[0]
 
 
 def dstack(tensors, *, out=None):
-    """Puts tensors behind each other, along the third axis."""
+    """Puts tensors behind each other, along the third axis.
+
+    Shapes    (n, m, a), (n, m, b), ... -> (n, m, a + b + ...); matrices count as (n, m, 1)
+    Gradient  to each tensor its part of g
+    Errors    ShapeError where another axis differs
+    Example   >>> torch.dstack([torch.ones(2, 3), torch.ones(2, 3)]).shape
+              torch.Size([2, 3, 2])
+    """
     return f["cat"]([atleast_3d(t) for t in tensors], 2)
 
 
 def column_stack(tensors, *, out=None):
-    """Puts tensors side by side as columns."""
+    """Puts tensors side by side as columns.
+
+    Shapes    (n, a), (n, b), ... -> (n, a + b + ...); vectors count as one column
+    Gradient  to each tensor its part of g
+    Errors    ShapeError where the number of rows differs
+    Example   >>> torch.column_stack([torch.tensor([1, 2]), torch.tensor([3, 4])])
+              tensor([[1, 3],
+                      [2, 4]])
+    """
     return hstack([t.reshape(t.numel(), 1) if t.dim() <= 1 else t for t in tensors])
 
 
@@ -51,7 +72,14 @@ composite("block_diag(Tensor[] tensors)", _block_diag, expose_as="_block_diag", 
 
 
 def block_diag(*tensors):
-    """The matrices along the diagonal of one, zeros elsewhere."""
+    """The matrices along the diagonal of one, zeros elsewhere.
+
+    Shapes    (a, b), (c, d), ... -> (a + c + ..., b + d + ...); vectors count as one row
+    Gradient  to each matrix its block of g
+    Example   >>> torch.block_diag(torch.ones(1, 2), torch.tensor([[5.0]]))
+              tensor([[1., 1., 0.],
+                      [0., 0., 5.]])
+    """
     for k, t in enumerate(tensors):
         if t.dim() > 2:
             raise RuntimeError(
@@ -59,6 +87,13 @@ def block_diag(*tensors):
                 f"{k} has {t.dim()} dimensions"
             )
     return f["_block_diag"](list(tensors))
+
+
+CUTS = {
+    "hsplit": "[[0, 1, 4, 5], [2, 3, 6, 7]]",
+    "vsplit": "[[0, 1, 2, 3], [4, 5, 6, 7]]",
+    "dsplit": "[[0, 2, 4, 6], [1, 3, 5, 7]]",
+}
 
 
 def _axis_split(name, axis, least):
@@ -77,7 +112,15 @@ def _axis_split(name, axis, least):
         return tensor_split(input, indices_or_sections, dim)
 
     cut.__name__ = name
-    cut.__doc__ = f"tensor_split() along axis {axis}."
+    shape = ("(n, m)", "(n, m)", "(n, m, k)")[axis]
+    cut.__doc__ = f"""tensor_split() along axis {axis}.
+
+    Shapes    {shape} -> pieces of axis {axis}: views
+    Gradient  g of each piece in its place
+    Errors    RuntimeError for fewer than {least} axes, or a number of pieces that does not divide the axis
+    Example   >>> [piece.flatten().tolist() for piece in torch.{name}(torch.arange(8).view(2, 2, 2), 2)]
+              {CUTS[name]}
+    """
     return function(cut)
 
 
@@ -86,7 +129,15 @@ hsplit, vsplit, dsplit = _axis_split("hsplit", 1, 1), _axis_split("vsplit", 0, 2
 
 @function
 def fliplr(input):
-    """Left and right swapped."""
+    """Left and right swapped.
+
+    Shapes    input (n, m, *) -> (n, m, *)
+    Gradient  g turned over
+    Errors    RuntimeError for fewer than two axes
+    Example   >>> torch.fliplr(torch.tensor([[1, 2], [3, 4]]))
+              tensor([[2, 1],
+                      [4, 3]])
+    """
     if input.dim() < 2:
         raise RuntimeError("Input must be >= 2-d.")
     return f["flip"](input, (1,))
@@ -94,7 +145,15 @@ def fliplr(input):
 
 @function
 def flipud(input):
-    """Up and down swapped."""
+    """Up and down swapped.
+
+    Shapes    input (n, *) -> (n, *)
+    Gradient  g turned over
+    Errors    RuntimeError for a tensor without axes
+    Example   >>> torch.flipud(torch.tensor([[1, 2], [3, 4]]))
+              tensor([[3, 4],
+                      [1, 2]])
+    """
     if input.dim() < 1:
         raise RuntimeError("Input must be >= 1-d.")
     return f["flip"](input, (0,))
@@ -116,7 +175,15 @@ composite("rot90(Tensor input, int k, int[] dims)", _rot90, expose_as="_rot90", 
 
 @function
 def rot90(input, k=1, dims=(0, 1)):
-    """Turned by k quarters in the plane of two axes."""
+    """Turned by k quarters in the plane of two axes.
+
+    Shapes    input (n, m) -> (m, n) for odd k, (n, m) for even k
+    Gradient  g turned back
+    Errors    ValueError for other than two axes
+    Example   >>> torch.rot90(torch.tensor([[1, 2], [3, 4]]))
+              tensor([[2, 4],
+                      [1, 3]])
+    """
     return f["_rot90"](input, k % 4, tuple(dims))
 
 
@@ -135,7 +202,14 @@ composite(
 
 @function
 def diag_embed(input, offset=0, dim1=-2, dim2=-1):
-    """Matrices with the last axis along a diagonal."""
+    """Matrices with the last axis along a diagonal.
+
+    Shapes    input (*, n) -> (*, n, n), without an offset
+    Gradient  g on the diagonals
+    Example   >>> torch.diag_embed(torch.tensor([1.0, 2.0]))
+              tensor([[1., 0.],
+                      [0., 2.]])
+    """
     n = input.dim() + 1
     a, b = dim1 % n, dim2 % n
     if a == b:
@@ -149,7 +223,15 @@ def diag_embed(input, offset=0, dim1=-2, dim2=-1):
 
 @function
 def diag(input, diagonal=0):
-    """The diagonal of a matrix, or the matrix that has a vector there."""
+    """The diagonal of a matrix, or the matrix that has a vector there.
+
+    Shapes    input (n) -> (n, n); (n, m) -> (min(n, m)), without an offset
+    Gradient  g on the diagonal
+    Errors    RuntimeError for more than two axes
+    Example   >>> torch.diag(torch.tensor([1.0, 2.0]))
+              tensor([[1., 0.],
+                      [0., 2.]])
+    """
     if input.dim() == 1:
         return diag_embed(input, diagonal)
     if input.dim() != 2:
@@ -169,19 +251,37 @@ for _name, _node in (("even", "Split"), ("sizes", "SplitWithSizes")):
 
 @function
 def unsafe_split(tensor, split_size, dim=0):
-    """split() whose results may be changed in place without changing each other: copies."""
+    """split() whose results may be changed in place without changing each other: copies.
+
+    Shapes    as of split
+    Gradient  as of split
+    Example   >>> torch.unsafe_split(torch.arange(5), 2)
+              (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+    """
     return as_tuple(f["_unsafe_split_even"](tensor, even_sizes(tensor, split_size, dim), dim))
 
 
 @function
 def unsafe_split_with_sizes(input, split_sizes, dim=0):
-    """split_with_sizes() whose results may be changed in place without changing each other: copies."""
+    """split_with_sizes() whose results may be changed in place without changing each other: copies.
+
+    Shapes    as of split_with_sizes
+    Gradient  as of split_with_sizes
+    Example   >>> torch.unsafe_split_with_sizes(torch.arange(5), [1, 4])
+              (tensor([0]), tensor([1, 2, 3, 4]))
+    """
     return as_tuple(f["_unsafe_split_sizes"](input, list(split_sizes), dim))
 
 
 @function
 def unsafe_chunk(input, chunks, dim=0):
-    """chunk() whose results may be changed in place without changing each other: copies."""
+    """chunk() whose results may be changed in place without changing each other: copies.
+
+    Shapes    as of chunk
+    Gradient  as of chunk
+    Example   >>> torch.unsafe_chunk(torch.arange(5), 2)
+              (tensor([0, 1, 2]), tensor([3, 4]))
+    """
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
     return unsafe_split(input, max(-(-input.size(dim) // chunks), 1), dim)

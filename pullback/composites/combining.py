@@ -8,8 +8,9 @@ from itertools import combinations_with_replacement as pairs_with_replacement
 import numpy as np
 
 from pullback import creation
+from pullback.composites.broadcasting import meshgrid
 from pullback.composites.linalg import reshaped
-from pullback.composites.shape import function, meshgrid
+from pullback.composites.shape import function
 from pullback.errors import ShapeError
 from pullback.primitives.registry import methods, public
 from pullback.trace.tracer import functions as f
@@ -42,6 +43,8 @@ def _vector(x):
 def cartesian_prod(*tensors):
     """All combinations of an element of each vector, one a row.
 
+    Shapes    (a), (b), ... -> (a b ..., how many tensors)
+    Gradient  summed over the rows in which each element stands
     Example   >>> import pullback as torch
               >>> torch.cartesian_prod(torch.tensor([1, 2]), torch.tensor([3, 4])).tolist()
               [[1, 3], [1, 4], [2, 3], [2, 4]]
@@ -60,6 +63,8 @@ public["cartesian_prod"] = cartesian_prod
 def combinations(input, r=2, with_replacement=False):
     """All choices of r elements of a vector, one a row.
 
+    Shapes    input (n) -> (how many choices, r)
+    Gradient  summed over the rows in which each element stands
     Example   >>> import pullback as torch
               >>> torch.combinations(torch.tensor([1, 2, 3])).tolist()
               [[1, 2], [1, 3], [2, 3]]
@@ -77,7 +82,14 @@ def combinations(input, r=2, with_replacement=False):
 
 @function
 def diagflat(input, offset=0):
-    """A matrix with the elements on a diagonal."""
+    """A matrix with the elements on a diagonal.
+
+    Shapes    input (*) of n elements -> (n, n), without an offset
+    Gradient  g on the diagonal
+    Example   >>> torch.diagflat(torch.tensor([1.0, 2.0]))
+              tensor([[1., 0.],
+                      [0., 2.]])
+    """
     return f["diag_embed"](input.reshape(-1), offset)
 
 
@@ -101,8 +113,12 @@ def _put(input, src, part_of):
 def select_scatter(input, src, dim, index):
     """A copy in which the slice at an index is src.
 
+    Shapes    input (n, *), src (*) -> (n, *), for dim=0
     Gradient  for input (zero in that slice) and src
     Errors    ShapeError where src has another shape than the slice
+    Example   >>> torch.select_scatter(torch.zeros(2, 2), torch.ones(2), 0, 1)
+              tensor([[0., 0.],
+                      [1., 1.]])
     """
     return _put(input, src, lambda x: f["select"](x, dim, index))
 
@@ -111,8 +127,11 @@ def select_scatter(input, src, dim, index):
 def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
     """A copy in which the slice start:end:step along an axis is src.
 
+    Shapes    input (n, *), src (k, *) -> (n, *), for a slice of k and dim=0
     Gradient  for input (zero in that slice) and src
     Errors    ShapeError where src has another shape than the slice
+    Example   >>> torch.slice_scatter(torch.zeros(4), torch.ones(2), start=1, end=3)
+              tensor([0., 1., 1., 0.])
     """
     index = slice(start, end, step)
     return _put(input, src, lambda x: x[(slice(None),) * (dim % max(x.dim(), 1)) + (index,)])
@@ -122,8 +141,12 @@ def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
 def diagonal_scatter(input, src, offset=0, dim1=0, dim2=1):
     """A copy in which a diagonal is src.
 
+    Shapes    input (n, m), src (min(n, m)) -> (n, m), without an offset
     Gradient  for input (zero on that diagonal) and src
     Errors    ShapeError where src has another shape than the diagonal
+    Example   >>> torch.diagonal_scatter(torch.zeros(2, 2), torch.ones(2))
+              tensor([[1., 0.],
+                      [0., 1.]])
     """
     return _put(input, src, lambda x: f["diagonal"](x, offset, dim1, dim2))
 

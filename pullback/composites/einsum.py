@@ -115,9 +115,14 @@ def _check_sizes(operands, inputs):
 def einsum(equation, *operands):
     """Sums of products, described by letters for the axes.
 
+    Shapes    those of the letters: "ij,jk->ik" takes (i, j) and (j, k) to (i, k)
+    Gradient  for every operand: the product of g and the others, summed the same way
+    Errors    RuntimeError for letters and axes that do not match
+
     >>> import pullback as torch
     >>> torch.einsum("ij,j->i", torch.ones(2, 3), torch.ones(3))
     tensor([3., 3.])
+
     """
     if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
         operands = operands[0]

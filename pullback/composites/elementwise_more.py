@@ -92,7 +92,15 @@ f["where"] = f["_where"]  # rules choose with it
 
 
 def where(condition, input=None, other=None):
-    """input where condition holds, other elsewhere; with the condition alone, where that holds (as_tuple)."""
+    """input where condition holds, other elsewhere; with the condition alone, where that holds (as_tuple).
+
+    Shapes    condition (*a), input (*b), other (*c), both may be numbers -> broadcast(a, b, c)
+    Dtypes    condition bool; the others are promoted
+    Gradient  input: g where the condition holds; other: g elsewhere
+    Errors    RuntimeError for a condition that is not bool
+    Example   >>> torch.where(torch.tensor([True, False]), torch.tensor([1.0, 2.0]), 0.0)
+              tensor([1., 0.])
+    """
     if input is None and other is None:
         return f["nonzero"](condition, as_tuple=True)
     if condition.dtype is not _core.bool:
@@ -125,6 +133,13 @@ def scalar_name(dtype):
 
 
 def _method_where(self, condition, other=None):
+    """The tensor where condition holds, other elsewhere: torch.where() with the condition first.
+
+    Shapes    (*b), condition (*a), other (*c) or a number -> broadcast(a, b, c)
+    Gradient  g where the condition holds; other: g elsewhere
+    Example   >>> torch.tensor([1.0, 2.0]).where(torch.tensor([True, False]), 0.0)
+              tensor([1., 0.])
+    """
     return where(condition, self, other)
 
 
@@ -532,7 +547,14 @@ composite(  # torch has no rule for it and refuses
 
 @function
 def float_power(input, exponent):
-    """pow() in float64."""
+    """pow() in float64.
+
+    Shapes    input (*a), exponent (*b), one of them may be a number -> broadcast(a, b)
+    Dtypes    all -> float64
+    Gradient  as of pow
+    Example   >>> torch.float_power(torch.tensor([1, 2, 3]), 2)
+              tensor([1., 4., 9.], dtype=torch.float64)
+    """
     double = _core.float64
     base = input.to(double) if isinstance(input, _core.Tensor) else float(input)
     power = exponent.to(double) if isinstance(exponent, _core.Tensor) else float(exponent)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pullback import _core
+from pullback.composites.broadcasting import broadcast_shapes
 from pullback.composites.elementwise_more import in_place_form, scalar_name
-from pullback.composites.shape import broadcast_shapes, function, wrap
+from pullback.composites.shape import function, wrap
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, expose, methods, ops, public
 from pullback.trace.tracer import Tracer
@@ -106,12 +107,26 @@ def index_list(self, indices):
 
 
 def index_put(input, indices, values, accumulate=False):
-    """A copy of input with values written (or added) at the positions that the index tensors give."""
+    """A copy of input with values written (or added) at the positions that the index tensors give.
+
+    Shapes    input (*), indices of a common shape (*i), values broadcasts to (*i, the other axes) -> (*)
+    Gradient  input: g, 0 where values went (with accumulate: g); values: g taken there
+    Errors    IndexError for an index out of range
+    Example   >>> torch.index_put(torch.zeros(3), (torch.tensor([2, 0]),), torch.tensor([1.0, 2.0]))
+              tensor([2., 0., 1.])
+    """
     return f["_index_put"](input, index_list(input, indices), values, accumulate)
 
 
 def index_put_(input, indices, values, accumulate=False):
-    """index_put in place."""
+    """index_put in place.
+
+    Shapes    as of index_put -> itself
+    Gradient  as of index_put
+    Errors    IndexError for an index out of range
+    Example   >>> torch.zeros(3).index_put_((torch.tensor([2, 2]),), torch.ones(2), accumulate=True)
+              tensor([0., 0., 2.])
+    """
     return f["_index_put_"](input, index_list(input, indices), values, accumulate)
 
 
@@ -138,7 +153,15 @@ in_place_form("_index_put_mask", ops["index_put_mask_tensor"], ops["index_put_ma
 
 @function
 def take_along_dim(input, indices, dim=None):
-    """gather() whose index broadcasts with the input; without dim over the flattened input."""
+    """gather() whose index broadcasts with the input; without dim over the flattened input.
+
+    Shapes    input (*a), indices (*b) -> broadcast(a, b), but indices' size along dim
+    Gradient  g is added where the elements came from
+    Errors    RuntimeError for an index out of range, or other types of index
+    Example   >>> torch.take_along_dim(torch.tensor([[3, 1], [2, 4]]), torch.tensor([[0], [1]]), 1)
+              tensor([[3],
+                      [4]])
+    """
     if indices.dtype is not _core.int64:
         raise RuntimeError(
             "torch.take_along_dim(): dtype of indices should be Long but got " + scalar_name(indices.dtype)
@@ -170,7 +193,14 @@ def _broadcast(x, sizes):
 
 @function
 def masked_select(input, mask):
-    """The elements where the mask holds, in order, as one axis."""
+    """The elements where the mask holds, in order, as one axis.
+
+    Shapes    input (*a), mask (*b) -> (how many)
+    Gradient  g where the elements came from
+    Errors    RuntimeError for a mask that is not bool
+    Example   >>> torch.masked_select(torch.tensor([1.0, 2.0]), torch.tensor([False, True]))
+              tensor([2.])
+    """
     if mask.dtype is not _core.bool:
         raise RuntimeError("masked_select: expected BoolTensor for mask\nConvert it with .bool().")
     sizes = broadcast_shapes(input.shape, mask.shape)
@@ -180,7 +210,14 @@ def masked_select(input, mask):
 
 @function
 def nonzero(input, *, as_tuple=False):
-    """The positions of the elements that are not 0: one row each, or a tuple of a tensor for each axis."""
+    """The positions of the elements that are not 0: one row each, or a tuple of a tensor for each axis.
+
+    Shapes    input (*) of n axes -> (how many, n), int64; with as_tuple n of (how many)
+    Gradient  none: the result is int64
+    Example   >>> torch.nonzero(torch.tensor([0.0, 5.0, 7.0]))
+              tensor([[1],
+                      [2]])
+    """
     if not as_tuple:
         return _core.nonzero(input.detach())
     rows = _core.nonzero(input.detach().reshape(1) if input.dim() == 0 else input.detach())
@@ -189,12 +226,27 @@ def nonzero(input, *, as_tuple=False):
 
 @function
 def argwhere(input):
-    """The positions of the elements that are not 0, one row each."""
+    """The positions of the elements that are not 0, one row each.
+
+    Shapes    input (*) of n axes -> (how many, n), int64
+    Gradient  none: the result is int64
+    Example   >>> torch.argwhere(torch.tensor([[0.0, 5.0], [7.0, 0.0]]))
+              tensor([[0, 1],
+                      [1, 0]])
+    """
     return _core.nonzero(input.detach())
 
 
 def one_hot(input, num_classes=-1):
-    """A new last axis with 1 at the class and 0 elsewhere."""
+    """A new last axis with 1 at the class and 0 elsewhere.
+
+    Shapes    input (*) of int64 -> (*, num_classes); num_classes is the largest index + 1 unless given
+    Gradient  none: the result is int64
+    Errors    RuntimeError for a negative or too large index
+    Example   >>> torch.nn.functional.one_hot(torch.tensor([0, 2]))
+              tensor([[1, 0, 0],
+                      [0, 0, 1]])
+    """
     if input.dtype is not _core.int64:
         raise RuntimeError(
             "one_hot is only applicable to index tensor of type LongTensor.\nConvert it with .long()."
@@ -210,7 +262,14 @@ public["one_hot"] = f["one_hot"] = one_hot
 
 
 def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
-    """Each element (or slice along dim) several times in a row; with the repeats alone, the positions."""
+    """Each element (or slice along dim) several times in a row; with the repeats alone, the positions.
+
+    Shapes    input (n, *), repeats () or (n) -> (the sum of the repeats, *), for dim=0; flattened without dim
+    Gradient  summed over the repeats
+    Errors    RuntimeError for negative repeats, or another number of them
+    Example   >>> torch.repeat_interleave(torch.tensor([1, 2]), torch.tensor([2, 1]))
+              tensor([1, 1, 2])
+    """
     if repeats is None:
         return _positions(input, output_size)
     if dim is None:
@@ -264,7 +323,15 @@ public["repeat_interleave"] = methods["repeat_interleave"] = f["repeat_interleav
 
 @function
 def bincount(input, weights=None, minlength=0):
-    """How often each of 0, 1, 2, ... occurs, or the sums of the weights of its occurrences."""
+    """How often each of 0, 1, 2, ... occurs, or the sums of the weights of its occurrences.
+
+    Shapes    input (n), weights (n) -> (largest + 1), at least (minlength)
+    Dtypes    input whole numbers -> int64, or with weights a float type
+    Gradient  none
+    Errors    RuntimeError for negative numbers or more than one axis
+    Example   >>> torch.bincount(torch.tensor([0, 2, 2]))
+              tensor([1, 0, 2])
+    """
     if minlength < 0:
         raise RuntimeError("minlength should be >= 0")
     if input.dim() != 1:
@@ -321,12 +388,26 @@ def _search(sorted_sequence, values, out_int32, right, side, sorter):
 
 @function
 def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=None, sorter=None):
-    """Where each value would have to be put in so that the last axis stays sorted."""
+    """Where each value would have to be put in so that the last axis stays sorted.
+
+    Shapes    sorted_sequence (n) or (*, n), input (*, m) -> the shape of input, int64
+    Gradient  none: the result is int64
+    Errors    RuntimeError where the axes in front differ
+    Example   >>> torch.searchsorted(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([2.0, 9.0]))
+              tensor([1, 3])
+    """
     return _search(sorted_sequence, input, out_int32, right, side, sorter)
 
 
 def bucketize(input, boundaries, *, out_int32=False, right=False):
-    """Which of the intervals between the boundaries each value lies in."""
+    """Which of the intervals between the boundaries each value lies in.
+
+    Shapes    input (*), boundaries (n) -> (*), int64
+    Gradient  none: the result is int64
+    Errors    RuntimeError for boundaries with more than one axis
+    Example   >>> torch.bucketize(torch.tensor([0.5, 1.0, 9.0]), torch.tensor([1.0, 2.0]))
+              tensor([0, 0, 2])
+    """
     if boundaries.dim() != 1:
         raise RuntimeError(
             f"bucketize(): boundaries tensor must be 1 dimension, but got dim({boundaries.dim()})"
@@ -347,13 +428,25 @@ def _several(values, inverse, counts, return_inverse, return_counts):
 
 
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
-    """The different elements (or slices along dim), where each element went, and how often each occurs."""
+    """The different elements (or slices along dim), where each element went, and how often each occurs.
+
+    Shapes    input (*) -> (how many) (inverse: (*); counts: (how many)); with dim slices along it
+    Gradient  none
+    Example   >>> torch.unique(torch.tensor([3, 1, 3]), return_counts=True)
+              (tensor([1, 3]), tensor([1, 2]))
+    """
     found = _core.unique(input.detach(), -1 if dim is None else wrap(dim, input.dim()), False)
     return _several(*_shaped(input, found, dim), return_inverse, return_counts)
 
 
 def unique_consecutive(input, return_inverse=False, return_counts=False, dim=None):
-    """Runs of equal neighbours as one element each."""
+    """Runs of equal neighbours as one element each.
+
+    Shapes    input (*) -> (how many) (inverse: (*); counts: (how many)); with dim slices along it
+    Gradient  none
+    Example   >>> torch.unique_consecutive(torch.tensor([1, 1, 2, 1]))
+              tensor([1, 2, 1])
+    """
     found = _core.unique(input.detach(), -1 if dim is None else wrap(dim, input.dim()), True)
     return _several(*_shaped(input, found, dim), return_inverse, return_counts)
 

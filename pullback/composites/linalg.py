@@ -6,7 +6,8 @@ import warnings
 
 from pullback import _core
 from pullback.arguments import deliver
-from pullback.composites.shape import broadcast_shapes, function
+from pullback.composites.broadcasting import broadcast_shapes
+from pullback.composites.shape import function
 from pullback.primitives.family import composite
 from pullback.primitives.registry import public
 from pullback.trace.tracer import functions as f
@@ -42,11 +43,12 @@ def _product(sizes):
 def matmul(input, other):
     """The product of matrices, vectors, or batches of them, which broadcast.
 
-    >>> import pullback as torch
-    >>> torch.ones(2, 3) @ torch.ones(3)
-    tensor([3., 3.])
-
-    Shapes    (n, k) @ (k, m) -> (n, m);  (k) @ (k) -> ();  (*, n, k) @ (*, k, m) -> (*, n, m)
+    Shapes    (n, k) @ (k, m) -> (n, m); (k) @ (k) -> (); (*, n, k) @ (*, k, m) -> (*, n, m)
+    Dtypes    floats and integers, of one type
+    Gradient  input: g @ other.mT; other: input.mT @ g, summed over the batches that were repeated
+    Errors    ShapeError where the inner axes or the batches do not fit
+    Example   >>> torch.ones(2, 3) @ torch.ones(3)
+              tensor([3., 3.])
     """
     try:
         na, nb = input.dim(), other.dim()
@@ -151,7 +153,14 @@ function(matmul)
 
 
 def linear(input, weight, bias=None):
-    """input @ weight.T + bias."""
+    """input @ weight.T + bias.
+
+    Shapes    input (*, i), weight (o, i), bias (o) -> (*, o)
+    Gradient  input: g @ weight; weight: g.T @ input; bias: the sum of g, all over the axes in front
+    Errors    ShapeError where the sizes differ
+    Example   >>> torch.linear(torch.tensor([1.0, 2.0]), torch.tensor([[1.0, 1.0]]))
+              tensor([3.])
+    """
     if bias is None:
         return matmul(input, f["t"](weight))
     if input.dim() == 2:
@@ -184,7 +193,14 @@ composite(
 
 
 def bilinear(input1, input2, weight, bias=None):
-    """input1 @ weight[k] @ input2 for each output k, plus bias."""
+    """input1 @ weight[k] @ input2 for each output k, plus bias.
+
+    Shapes    input1 (*, i), input2 (*, j), weight (o, i, j), bias (o) -> (*, o)
+    Gradient  for all four, each linear in its operand
+    Errors    RuntimeError where the sizes differ
+    Example   >>> torch.bilinear(torch.ones(1, 2), torch.ones(1, 3), torch.ones(1, 2, 3))
+              tensor([[6.]])
+    """
     if input1.dim() != input2.dim():
         raise RuntimeError(
             f"bilinear(): input dimensions do not match: got {input1.dim()} and {input2.dim()}\n"
@@ -247,37 +263,80 @@ _addr = _with_factors("addr", "", _check_addr)
 
 @function
 def addmm(input, mat1, mat2, *, beta=1, alpha=1):
-    """beta * input + alpha * (mat1 @ mat2)."""
+    """beta * input + alpha * (mat1 @ mat2).
+
+    Shapes    input broadcasts to (n, m), mat1 (n, k), mat2 (k, m) -> (n, m)
+    Gradient  input: beta * g; mat1: alpha * g @ mat2.T; mat2: alpha * mat1.T @ g
+    Errors    ShapeError where the inner axes differ
+    Example   >>> torch.addmm(torch.ones(1, 1), torch.ones(1, 2), torch.ones(2, 1))
+              tensor([[3.]])
+    """
     return _addmm(input, mat1, mat2, beta, alpha)
 
 
 @function
 def addmv(input, mat, vec, *, beta=1, alpha=1):
-    """beta * input + alpha * (mat @ vec)."""
+    """beta * input + alpha * (mat @ vec).
+
+    Shapes    input broadcasts to (n), mat (n, k), vec (k) -> (n)
+    Gradient  input: beta * g; mat: alpha * outer(g, vec); vec: alpha * mat.T @ g
+    Errors    ShapeError where k differs
+    Example   >>> torch.addmv(torch.ones(1), torch.ones(1, 2), torch.ones(2))
+              tensor([3.])
+    """
     return _addmv(input, mat, vec, beta, alpha)
 
 
 @function
 def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
-    """beta * input + alpha * the sum of the products of two batches."""
+    """beta * input + alpha * the sum of the products of two batches.
+
+    Shapes    input broadcasts to (n, m), batch1 (b, n, k), batch2 (b, k, m) -> (n, m)
+    Gradient  input: beta * g; each pair of matrices as in addmm
+    Errors    RuntimeError where the sizes differ
+    Example   >>> torch.addbmm(torch.ones(1, 1), torch.ones(3, 1, 2), torch.ones(3, 2, 1))
+              tensor([[7.]])
+    """
     return _addbmm(input, batch1, batch2, beta, alpha)
 
 
 @function
 def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
-    """beta * input + alpha * (batch1 @ batch2)."""
+    """beta * input + alpha * (batch1 @ batch2).
+
+    Shapes    input broadcasts to (b, n, m), batch1 (b, n, k), batch2 (b, k, m) -> (b, n, m)
+    Gradient  input: beta * g; each pair of matrices as in addmm
+    Errors    RuntimeError where the sizes differ
+    Example   >>> torch.baddbmm(torch.ones(1, 1, 1), torch.ones(2, 1, 2), torch.ones(2, 2, 1)).flatten()
+              tensor([3., 3.])
+    """
     return _baddbmm(input, batch1, batch2, beta, alpha)
 
 
 @function
 def addr(input, vec1, vec2, *, beta=1, alpha=1):
-    """beta * input + alpha * outer(vec1, vec2)."""
+    """beta * input + alpha * outer(vec1, vec2).
+
+    Shapes    input broadcasts to (n, m), vec1 (n), vec2 (m) -> (n, m)
+    Gradient  input: beta * g; vec1: alpha * g @ vec2; vec2: alpha * g.T @ vec1
+    Errors    RuntimeError for what are no vectors
+    Example   >>> torch.addr(torch.ones(1, 2), torch.ones(1), torch.tensor([1.0, 2.0]))
+              tensor([[2., 3.]])
+    """
     return _addr(input, vec1, vec2, beta, alpha)
 
 
 @function
 def outer(input, vec2):
-    """All products of the elements of two vectors."""
+    """All products of the elements of two vectors.
+
+    Shapes    input (n), vec2 (m) -> (n, m)
+    Gradient  input: g @ vec2; vec2: g.T @ input
+    Errors    RuntimeError for what are no vectors
+    Example   >>> torch.outer(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]))
+              tensor([[3., 4.],
+                      [6., 8.]])
+    """
     for name, v in (("self", input), ("vec2", vec2)):
         if v.dim() != 1:
             raise _errors().ShapeError(f"outer: Expected 1-D argument {name}, but got {v.dim()}-D")
@@ -286,13 +345,27 @@ def outer(input, vec2):
 
 @function
 def ger(input, vec2):
-    """outer() by its old name."""
+    """outer() by its old name.
+
+    Shapes    input (n), vec2 (m) -> (n, m)
+    Gradient  as of outer
+    Example   >>> torch.ger(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]))
+              tensor([[3., 4.],
+                      [6., 8.]])
+    """
     return outer(input, vec2)
 
 
 @function
 def inner(input, other):
-    """Sums of products along the last axes."""
+    """Sums of products along the last axes.
+
+    Shapes    input (*a, n), other (*b, n) -> (*a, *b)
+    Gradient  input: g times other, summed over other's axes; other: the same with input
+    Errors    RuntimeError where the last axes differ
+    Example   >>> torch.inner(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]))
+              tensor(11.)
+    """
     if input.dim() == 0 or other.dim() == 0:
         return input * other
     if input.size(-1) != other.size(-1):
@@ -317,7 +390,14 @@ def _contracted(a, b, dims):
 
 
 def tensordot(a, b, dims=2):
-    """Sums of products over several axes of two tensors."""
+    """Sums of products over several axes of two tensors.
+
+    Shapes    a (*x, *s), b (*s, *y) -> (*x, *y), with s of `dims` axes or the named ones
+    Gradient  for both, each linear in its operand
+    Errors    RuntimeError where the axes differ
+    Example   >>> torch.tensordot(torch.ones(2, 3), torch.ones(3, 4), dims=1).shape
+              torch.Size([2, 4])
+    """
     along_a, along_b = _contracted(a, b, dims)
     if len(along_a) != len(along_b):
         raise RuntimeError("both dimension lists should have same length")
@@ -364,6 +444,8 @@ def _cheapest_splits(sizes):
 
 def multi_dot(tensors, *, out=None):
     """The product of a chain of matrices in the cheapest order; the first and the last may be vectors.
+    Gradient  for every matrix
+    Errors    RuntimeError for fewer than two, or for a middle one that is no matrix
 
     >>> import pullback as torch
     >>> torch.linalg.multi_dot([torch.ones(2), torch.ones(2, 3), torch.ones(3)])
@@ -396,12 +478,26 @@ f["linalg_multi_dot"] = multi_dot
 
 @function
 def chain_matmul(*matrices):
-    """The product of several matrices, in the cheapest order."""
+    """The product of several matrices, in the cheapest order.
+
+    Shapes    (a, b), (b, c), (c, d), ... -> (a, d)
+    Gradient  for every matrix
+    Errors    RuntimeError where neighbours do not fit
+    Example   >>> torch.chain_matmul(torch.ones(1, 2), torch.ones(2, 3), torch.ones(3, 1))
+              tensor([[6.]])
+    """
     return f["_clone"](matrices[0]) if len(matrices) == 1 else multi_dot(matrices)
 
 
 def linalg_cross(input, other, *, dim=-1):
-    """The cross product of vectors of length 3 along an axis."""
+    """The cross product of vectors of length 3 along an axis.
+
+    Shapes    input (*a), other (*b), both with 3 along dim -> broadcast(a, b)
+    Gradient  input: cross(other, g); other: cross(g, input)
+    Errors    ShapeError for other sizes, or different numbers of axes
+    Example   >>> torch.linalg.cross(torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0]))
+              tensor([0., 0., 1.])
+    """
     if input.dim() != other.dim():
         raise _errors().ShapeError("linalg.cross: inputs must have the same number of dimensions.")
     if input.size(dim) != 3 or other.size(dim) != 3:
@@ -418,7 +514,14 @@ f["linalg_cross"] = linalg_cross
 
 @function
 def cross(input, other, dim=None):
-    """The cross product of vectors of length 3; without dim along the first axis of that size."""
+    """The cross product of vectors of length 3; without dim along the first axis of that size.
+
+    Shapes    input (*a), other (*b), both with an axis of 3 -> broadcast(a, b)
+    Gradient  input: cross(other, g); other: cross(g, input)
+    Errors    RuntimeError where no axis, or not the given one, has size 3
+    Example   >>> torch.cross(torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 0.0]), dim=0)
+              tensor([0., 0., 1.])
+    """
     if dim is None:
         warnings.warn(
             "Using torch.cross without specifying the dim arg is deprecated.\nPlease either pass the dim "
@@ -437,7 +540,15 @@ def cross(input, other, dim=None):
 
 @function
 def matrix_power(input, n):
-    """A square matrix multiplied with itself."""
+    """A square matrix multiplied with itself.
+
+    Shapes    input (*, n, n) -> (*, n, n)
+    Gradient  through the products
+    Errors    RuntimeError for what is not square, and for a negative power
+    Example   >>> torch.matrix_power(torch.tensor([[1.0, 1.0], [0.0, 1.0]]), 3)
+              tensor([[1., 3.],
+                      [0., 1.]])
+    """
     if n < 0:
         raise RuntimeError("matrix_power: negative exponents need an inverse, which is not available")
     if n == 0:

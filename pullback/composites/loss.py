@@ -98,7 +98,13 @@ composite(
 
 
 def huber_loss(input, target, reduction=MEAN, delta=1.0):
-    """d^2 / 2 where d = abs(input - target) is at most delta, delta * (d - delta / 2) elsewhere."""
+    """d^2 / 2 where d = abs(input - target) is at most delta, delta * (d - delta / 2) elsewhere.
+
+    Shapes    input (*), target (*) -> () for reduction 1 (mean) and 2 (sum), (*) for 0 (none)
+    Gradient  input: the difference held between -delta and delta; target: minus that
+    Example   >>> torch.huber_loss(torch.tensor([0.5, 3.0]), torch.zeros(2))
+              tensor(1.3125)
+    """
     if delta <= 0:
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     return f["_huber_loss"](input, target, reduction, delta)
@@ -144,7 +150,14 @@ composite(
 
 
 def binary_cross_entropy(input, target, weight=None, reduction=MEAN):
-    """-(target * log(input) + (1 - target) * log(1 - input)), each log held above -100."""
+    """-(target * log(input) + (1 - target) * log(1 - input)), each log held above -100.
+
+    Shapes    input (*), target (*) -> () for reduction 1 (mean) and 2 (sum), (*) for 0 (none)
+    Gradient  input: g * (input - target) / (input * (1 - input)), finite at 0 and 1
+    Errors    RuntimeError for an input outside [0, 1]
+    Example   >>> torch.binary_cross_entropy(torch.tensor([0.9, 0.2]), torch.tensor([1.0, 0.0]))
+              tensor(0.1643)
+    """
     plain = input.detach()
     if not f["all"]((plain >= 0) & (plain <= 1)).item():
         raise RuntimeError(
@@ -229,7 +242,14 @@ composite(_NLL, _nll, name="nll_loss2d", node="NllLoss2DBackward0!", expose_as="
 
 
 def nll_loss(input, target, weight=None, reduction=MEAN, ignore_index=-100):
-    """-input[n, target[n]]: of (C), (N, C) or (N, C, d1, ...) with targets of the same shape without C."""
+    """-input[n, target[n]]: of (C), (N, C) or (N, C, d1, ...) with targets of the same shape without C.
+
+    Shapes    input (C), (N, C) or (N, C, d1, ...) of log-probabilities, target the same without C -> ()
+    Gradient  input: -g * weight at the target class, 0 elsewhere
+    Errors    IndexError for a class out of range
+    Example   >>> torch.nll_loss(torch.tensor([[0.5, 0.5]]).log(), torch.tensor([0]))
+              tensor(0.6931)
+    """
     rank = input.dim()
     if rank in (1, 2):
         return f["_nll_loss"](input, target, weight, reduction, ignore_index)

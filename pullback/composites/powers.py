@@ -37,12 +37,26 @@ def _raise(x, exponent, suffix):
 
 @function
 def pow(input, exponent):
-    """input to the power of exponent, element by element; one of them may be a number."""
+    """input to the power of exponent, element by element; one of them may be a number.
+
+    Shapes    input (*a), exponent (*b), one of them may be a number -> broadcast(a, b)
+    Dtypes    integers stay integers where both are; a float among them makes floats
+    Gradient  input: g * exponent * input**(exponent - 1); exponent: g * out * log(input), 0 where input is 0
+    Errors    RuntimeError for integers to a negative whole power
+    Example   >>> torch.pow(torch.tensor([1.0, 2.0, 3.0]), 2)
+              tensor([1., 4., 9.])
+    """
     return _raise(input, exponent, "") if _is_tensor(input) else f["_rpow"](input, exponent)
 
 
 def pow_(self, exponent):
-    """In-place form of pow()."""
+    """In-place form of pow().
+
+    Shapes    (*a), exponent (*b), which broadcasts to it -> itself
+    Gradient  as of pow
+    Example   >>> torch.tensor([2.0, 3.0]).pow_(2)
+              tensor([4., 9.])
+    """
     return _raise(self, exponent, "_")
 
 
@@ -53,7 +67,14 @@ methods["pow_"] = f["pow_"] = pow_
 
 @function
 def positive(input):
-    """The tensor itself."""
+    """The tensor itself.
+
+    Shapes    input (*) -> (*)
+    Dtypes    bool raises
+    Gradient  g
+    Example   >>> torch.positive(torch.tensor([-1.0, 2.0]))
+              tensor([-1.,  2.])
+    """
     if input.dtype is _core.bool:
         raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
     return input
@@ -68,12 +89,25 @@ for _name, _other in (("mul", "multiply"), ("sub", "subtract"), ("neg", "negativ
 
 
 def true_divide(input, other):
-    """input / other."""
+    """input / other.
+
+    Shapes    input (*a), other (*b) or a number -> broadcast(a, b)
+    Dtypes    integers become the default float type
+    Gradient  input: g / other; other: -g * out / other
+    Example   >>> torch.true_divide(torch.tensor([1, 2]), 4)
+              tensor([0.2500, 0.5000])
+    """
     return f["div"](input, other)
 
 
 def true_divide_(self, other):
-    """In-place form of true_divide()."""
+    """In-place form of true_divide().
+
+    Shapes    (*a), other (*b), which broadcasts to it -> itself
+    Gradient  as of true_divide
+    Example   >>> torch.tensor([2.0, 3.0]).true_divide_(2)
+              tensor([1.0000, 1.5000])
+    """
     return f["div_"](self, other)
 
 

@@ -112,7 +112,14 @@ composite(
 
 
 def linalg_vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None):
-    """(sum of |x|**ord) ** (1 / ord), along axes or of all elements."""
+    """(sum of |x|**ord) ** (1 / ord), along axes or of all elements.
+
+    Shapes    x (*) -> () without dim; with it, those axes go away (keepdim: have size 1)
+    Gradient  for ord=2 g * x / out, 0 where out is 0; ord=1 g * sign(x); ord=inf shared by the largest
+    Errors    DtypeError for elements that are no floats
+    Example   >>> torch.linalg.vector_norm(torch.tensor([3.0, 4.0]))
+              tensor(5.)
+    """
     return f["_linalg_vector_norm"](x, ord, dim, keepdim, dtype=dtype)
 
 
@@ -130,9 +137,15 @@ def _frobenius(input, dim, keepdim, dtype):
 def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     """The p-norm of all elements, or along axes; 'fro' is p = 2.
 
+    Shapes    input (*) -> () without dim; with it, those axes go away (keepdim: have size 1)
+    Gradient  for p=2 g * input / out, 0 where out is 0
+
     >>> import pullback as torch
     >>> torch.norm(torch.tensor([3.0, 4.0]))
     tensor(5.)
+
+    Example   >>> torch.norm(torch.tensor([3.0, 4.0]))
+              tensor(5.)
     """
     if p is None or p == "fro":
         return _frobenius(input, dim, keepdim, dtype)
@@ -161,12 +174,26 @@ composite("dist(Tensor input, Tensor other, float p=2.0)", _dist, doc="The p-nor
 
 
 def median(input, *args, **kwargs):
-    """The lower of the middle elements, of all or along an axis; nan if there is one."""
+    """The lower of the middle elements, of all or along an axis; nan if there is one.
+
+    Shapes    input (*) -> (); with dim two of (*) without that axis (keepdim: of size 1): values and
+              positions
+    Gradient  of all: shared by the elements that equal the median; along an axis: to the one that was taken
+    Example   >>> torch.median(torch.tensor([4.0, 1.0, 3.0, 2.0]))
+              tensor(2.)
+    """
     return _median("median", input, args, kwargs)
 
 
 def nanmedian(input, *args, **kwargs):
-    """The lower of the middle elements, of all or along an axis; nan is left out."""
+    """The lower of the middle elements, of all or along an axis; nan is left out.
+
+    Shapes    input (*) -> (); with dim two of (*) without that axis (keepdim: of size 1): values and
+              positions
+    Gradient  as of median
+    Example   >>> torch.nanmedian(torch.tensor([1.0, torch.nan, 3.0]))
+              tensor(1.)
+    """
     return _median("nanmedian", input, args, kwargs)
 
 
@@ -185,7 +212,14 @@ def _median(name, input, args, kwargs):
 
 
 def diff(input, n=1, dim=-1, prepend=None, append=None):
-    """The differences of neighbours along an axis, n times."""
+    """The differences of neighbours along an axis, n times.
+
+    Shapes    input (*, n, *) -> (*, n - 1, *), one less each time; prepend and append make the axis longer
+              before
+    Gradient  the differences of g, with the sign turned over and a zero at either end
+    Example   >>> torch.diff(torch.tensor([1.0, 4.0, 9.0]))
+              tensor([3., 5.])
+    """
     if input.dim() == 0:
         raise RuntimeError("diff expects input to be at least one-dimensional")
     if n < 0:
@@ -215,7 +249,13 @@ function(diff)
 
 
 def nanmean(input, dim=None, keepdim=False, *, dtype=None, out=None):
-    """The mean of what is not nan."""
+    """The mean of what is not nan.
+
+    Shapes    input (*) -> (); with dim without those axes (keepdim: of size 1)
+    Gradient  g / the number of what is not nan; 0 where it is
+    Example   >>> torch.nanmean(torch.tensor([1.0, torch.nan, 3.0]))
+              tensor(2.)
+    """
     if not input.dtype.is_floating_point:
         raise RuntimeError(
             "nanmean(): expected input to have floating point or complex dtype but got "
@@ -229,7 +269,13 @@ function(nanmean)
 
 
 def trapezoid(y, x=None, *, dx=1, dim=-1):
-    """The integral along an axis by the trapezoidal rule, for equal steps or for the places x."""
+    """The integral along an axis by the trapezoidal rule, for equal steps or for the places x.
+
+    Shapes    y (*, n, *), x (n) or as y -> (*, *)
+    Gradient  for y and x
+    Example   >>> torch.trapezoid(torch.tensor([1.0, 2.0, 4.0]))
+              tensor(4.5000)
+    """
     n = y.size(dim)
     later, earlier = f["_slice"](y, dim, 1, n, 1), f["_slice"](y, dim, 0, max(n - 1, 0), 1)
     if x is None:

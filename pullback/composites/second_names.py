@@ -117,6 +117,7 @@ composite("logaddexp2(Tensor input, Tensor other)", _logaddexp2)
 def ldexp(input, other):
     """input * 2**other.
 
+    Shapes    input (*a), other (*b) -> broadcast(a, b)
     Gradient  for both, for negative whole exponents too (PyTorch 2.13 gives 0 there)
     Example   >>> import pullback as torch
               >>> torch.ldexp(torch.tensor([1.0, 3.0]), torch.tensor([3, 1]))
@@ -130,6 +131,8 @@ def ldexp(input, other):
 def sum_to_size(input, *size):
     """Summed over the axes that broadcasting from `size` would have made.
 
+    Shapes    input (a, n), size (a, 1) -> (a, 1)
+    Gradient  g repeated over the axes that were summed
     Errors    RuntimeError where the size does not broadcast to the tensor's shape
     Example   >>> import pullback as torch
               >>> torch.ones(2, 3).sum_to_size(1, 3)

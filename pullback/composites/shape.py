@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-
 from pullback import _core
 from pullback.arguments import deliver, kind_name
-from pullback.errors import ShapeError
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, methods, public
 from pullback.trace.tracer import functions as f
@@ -105,7 +102,14 @@ def wrap(dim, ndim):
 
 @function
 def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
-    """Cuts a tensor into pieces of a size (the last may be shorter), or of the given sizes."""
+    """Cuts a tensor into pieces of a size (the last may be shorter), or of the given sizes.
+
+    Shapes    tensor (n, *), size k -> (k, *), (k, *), ..., (the rest, *), for dim=0: views
+    Gradient  g of each piece in its place
+    Errors    RuntimeError for a negative size, or sizes that do not sum to the axis
+    Example   >>> torch.split(torch.arange(5), 2)
+              (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+    """
     split_size_or_sections = split_size if split_size is not None else split_size_or_sections
     if not isinstance(split_size_or_sections, (list, tuple)) and not hasattr(
         split_size_or_sections, "__index__"
@@ -151,13 +155,27 @@ def as_tuple(x):
 
 @function
 def split_with_sizes(tensor, split_sizes, dim=0):
-    """Cuts a tensor into pieces of the given sizes."""
+    """Cuts a tensor into pieces of the given sizes.
+
+    Shapes    tensor (n, *), sizes (a, b) -> (a, *), (b, *), for dim=0: views
+    Gradient  g of each piece in its place
+    Errors    RuntimeError for sizes that do not sum to the axis
+    Example   >>> torch.split_with_sizes(torch.arange(5), [1, 4])
+              (tensor([0]), tensor([1, 2, 3, 4]))
+    """
     return split(tensor, list(split_sizes), dim)
 
 
 @function
 def chunk(input, chunks, dim=0):
-    """Cuts a tensor into at most this many pieces of equal size."""
+    """Cuts a tensor into at most this many pieces of equal size.
+
+    Shapes    input (n, *), chunks k -> at most k of (ceil(n / k), *), for dim=0: views
+    Gradient  g of each piece in its place
+    Errors    RuntimeError where chunks is not positive
+    Example   >>> torch.chunk(torch.arange(5), 2)
+              (tensor([0, 1, 2]), tensor([3, 4]))
+    """
     if input.dim() == 0:
         raise RuntimeError("chunk expects at least a 1-dimensional tensor")
     if chunks <= 0:
@@ -171,7 +189,14 @@ def chunk(input, chunks, dim=0):
 
 @function
 def tensor_split(input, indices_or_sections, dim=0):
-    """Cuts at the given places, or into this many nearly equal pieces."""
+    """Cuts at the given places, or into this many nearly equal pieces.
+
+    Shapes    input (n, *), k -> k of (n // k or one more, *), for dim=0: views
+    Gradient  g of each piece in its place
+    Errors    RuntimeError where the number of pieces is not positive
+    Example   >>> torch.tensor_split(torch.arange(5), 2), torch.tensor_split(torch.arange(5), (1, 3))
+              ((tensor([0, 1, 2]), tensor([3, 4])), (tensor([0]), tensor([1, 2]), tensor([3, 4])))
+    """
     dim = wrap(dim, input.dim())
     n = input.size(dim)
     if isinstance(indices_or_sections, _core.Tensor):
@@ -190,7 +215,14 @@ def tensor_split(input, indices_or_sections, dim=0):
 
 @function
 def unbind(input, dim=0):
-    """The slices along an axis, as a tuple."""
+    """The slices along an axis, as a tuple.
+
+    Shapes    input (n, *) -> n of (*), for dim=0: views
+    Gradient  g of each slice in its place
+    Errors    IndexError for a tensor without axes
+    Example   >>> torch.unbind(torch.tensor([[1, 2], [3, 4]]))
+              (tensor([1, 2]), tensor([3, 4]))
+    """
     if input.dim() == 0:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     dim = wrap(dim, input.dim())
@@ -199,7 +231,15 @@ def unbind(input, dim=0):
 
 
 def stack(tensors, dim=0, *, out=None):
-    """Puts tensors of one shape together along a new axis."""
+    """Puts tensors of one shape together along a new axis.
+
+    Shapes    n of (*) -> (n, *), for dim=0
+    Gradient  to each tensor its slice of g
+    Errors    RuntimeError for tensors of different shapes, or none
+    Example   >>> torch.stack([torch.tensor([1, 2]), torch.tensor([3, 4])])
+              tensor([[1, 2],
+                      [3, 4]])
+    """
     if not isinstance(tensors, (list, tuple)):
         raise TypeError(
             f"stack(): argument 'tensors' (position 1) must be tuple of Tensors, not {kind_name(tensors)}"
@@ -236,31 +276,58 @@ def _joined(shape_of, axis):
 
 @function
 def atleast_1d(*tensors):
-    """Tensors with at least one axis."""
-    out = tuple(t.reshape(1) if t.dim() == 0 else t for t in _flat(tensors))
+    """Tensors with at least one axis.
+
+    Shapes    () -> (1); others as they are
+    Gradient  g in the shape of the input
+    Example   >>> torch.atleast_1d(torch.tensor(1.0))
+              tensor([1.])
+    """
+    out = tuple(t.reshape(1) if t.dim() == 0 else t for t in flat(tensors))
     return out if len(out) > 1 else out[0]
 
 
 @function
 def atleast_2d(*tensors):
-    """Tensors with at least two axes."""
+    """Tensors with at least two axes.
+
+    Shapes    () -> (1, 1); (n) -> (1, n); others as they are
+    Gradient  g in the shape of the input
+    Example   >>> torch.atleast_2d(torch.tensor([1.0, 2.0]))
+              tensor([[1., 2.]])
+    """
     out = tuple(
-        t.reshape(1, 1) if t.dim() == 0 else t.unsqueeze(0) if t.dim() == 1 else t for t in _flat(tensors)
+        t.reshape(1, 1) if t.dim() == 0 else t.unsqueeze(0) if t.dim() == 1 else t for t in flat(tensors)
     )
     return out if len(out) > 1 else out[0]
 
 
-def _flat(tensors):
+def flat(tensors):
     return tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
 
 
 def vstack(tensors, *, out=None):
-    """Puts tensors on top of each other."""
+    """Puts tensors on top of each other.
+
+    Shapes    (a, *), (b, *), ... -> (a + b + ..., *); vectors count as one row
+    Gradient  to each tensor its part of g
+    Errors    ShapeError where another axis differs
+    Example   >>> torch.vstack([torch.tensor([1, 2]), torch.tensor([3, 4])])
+              tensor([[1, 2],
+                      [3, 4]])
+    """
     return f["cat"]([atleast_2d(t) for t in tensors], 0)
 
 
 def hstack(tensors, *, out=None):
-    """Puts tensors side by side."""
+    """Puts tensors side by side.
+
+    Shapes    (n, a, *), (n, b, *), ... -> (n, a + b + ..., *); vectors one after the other
+    Gradient  to each tensor its part of g
+    Errors    ShapeError where another axis differs
+    Example   >>> torch.hstack([torch.tensor([1, 2]), torch.tensor([3, 4])])
+              tensor([1, 2, 3, 4])
+    """
     tensors = [atleast_1d(t) for t in tensors]
     return f["cat"](tensors, 0 if tensors[0].dim() == 1 else 1)
 
@@ -270,7 +337,14 @@ public.update(vstack=vstack, hstack=hstack, row_stack=vstack)
 
 @function
 def narrow(input, dim, start, length):
-    """`length` slices from `start` on: a view."""
+    """`length` slices from `start` on: a view.
+
+    Shapes    input (n, *) -> (length, *), for dim=0
+    Gradient  g in those slices, 0 elsewhere
+    Errors    IndexError, RuntimeError for slices out of range
+    Example   >>> torch.narrow(torch.arange(5), 0, 1, 3)
+              tensor([1, 2, 3])
+    """
     if input.dim() == 0:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     if isinstance(start, _core.Tensor):
@@ -288,7 +362,13 @@ def narrow(input, dim, start, length):
 
 @function
 def squeeze(input, dim=None):
-    """Without its axes of size 1 (or without the given ones, where they are)."""
+    """Without its axes of size 1 (or without the given ones, where they are).
+
+    Shapes    input (a, 1, b, 1) -> (a, b): a view
+    Gradient  g with the axes put back
+    Example   >>> torch.squeeze(torch.ones(2, 1, 3)).shape
+              torch.Size([2, 3])
+    """
     if dim is None:
         return f["_squeeze_all"](input, [k for k in range(input.dim()) if input.size(k) == 1])
     several = isinstance(dim, (tuple, list))
@@ -299,7 +379,14 @@ def squeeze(input, dim=None):
 
 @function
 def flatten(input, start_dim=0, end_dim=-1):
-    """Several axes as one."""
+    """Several axes as one.
+
+    Shapes    input (a, b, c) -> (a b c), a view where the layout allows
+    Gradient  g in the shape of the input
+    Errors    RuntimeError where start_dim comes after end_dim
+    Example   >>> torch.flatten(torch.ones(2, 3, 4), 1).shape
+              torch.Size([2, 12])
+    """
     n = input.dim()
     start, end = wrap(start_dim, n), wrap(end_dim, n)
     if start > end:
@@ -317,7 +404,14 @@ def flatten(input, start_dim=0, end_dim=-1):
 
 @function
 def unflatten(input, dim, sizes):
-    """One axis as several."""
+    """One axis as several.
+
+    Shapes    input (n, a b), sizes (a, b) -> (n, a, b), for dim=1: a view
+    Gradient  g in the shape of the input
+    Errors    RuntimeError for sizes that do not multiply to the axis
+    Example   >>> torch.unflatten(torch.ones(2, 12), 1, (3, -1)).shape
+              torch.Size([2, 3, 4])
+    """
     dim = wrap(dim, input.dim())
     shape = tuple(input.shape)
     sizes = list(sizes)
@@ -340,7 +434,13 @@ def unflatten(input, dim, sizes):
 
 @function
 def ravel(input):
-    """All elements along one axis."""
+    """All elements along one axis.
+
+    Shapes    input (a, b) -> (a b), a view where the layout allows
+    Gradient  g in the shape of the input
+    Example   >>> torch.ravel(torch.tensor([[1, 2], [3, 4]]))
+              tensor([1, 2, 3, 4])
+    """
     if not isinstance(input, _core.Tensor):
         return f["reshape"](input, (-1,))
     return f["_view"](input if input.is_contiguous() else f["_contiguous"](input), (-1,))
@@ -348,7 +448,13 @@ def ravel(input):
 
 @function
 def movedim(input, source, destination):
-    """Axes moved to other places."""
+    """Axes moved to other places.
+
+    Shapes    input (a, b, c), 0, 2 -> (b, c, a): a view
+    Gradient  g with the axes put back
+    Example   >>> torch.movedim(torch.ones(2, 3, 4), 0, 2).shape
+              torch.Size([3, 4, 2])
+    """
     n = input.dim()
     source = [wrap(s, n) for s in (source if isinstance(source, (tuple, list)) else (source,))]
     destination = [
@@ -362,7 +468,13 @@ def movedim(input, source, destination):
 
 @function
 def swapaxes(input, axis0, axis1):
-    """Two axes swapped."""
+    """Two axes swapped.
+
+    Shapes    input (a, b, c), 0, 2 -> (c, b, a): a view
+    Gradient  g with the axes swapped back
+    Example   >>> torch.swapaxes(torch.ones(2, 3, 4), 0, 2).shape
+              torch.Size([4, 3, 2])
+    """
     return f["transpose"](input, axis0, axis1)
 
 
@@ -372,116 +484,44 @@ public["moveaxis"] = methods["moveaxis"] = movedim
 
 @function
 def t(input):
-    """A matrix transposed."""
+    """A matrix transposed.
+
+    Shapes    input (n, m) -> (m, n): a view; vectors as they are
+    Gradient  g transposed
+    Errors    RuntimeError for more than two axes
+    Example   >>> torch.t(torch.tensor([[1, 2], [3, 4]]))
+              tensor([[1, 3],
+                      [2, 4]])
+    """
     if input.dim() > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.dim()}D")
     return f["_t2"](input)
 
 
 @function
-def expand_as(input, other):
-    """Expanded to the shape of another tensor."""
-    return f["expand"](input, tuple(other.shape))
-
-
-@function
-def view_as(input, other):
-    """Under the shape of another tensor."""
-    return f["_view"](input, tuple(other.shape))
-
-
-@function
-def reshape_as(input, other):
-    """Reshaped to the shape of another tensor."""
-    return f["reshape"](input, tuple(other.shape))
-
-
-@function
-def broadcast_to(input, size):
-    """Expanded to a shape."""
-    return f["expand"](input, tuple(size))
-
-
-def broadcast_shapes(*shapes):
-    """The shape that results from broadcasting shapes together."""
-    from pullback.types import Size
-
-    out = []
-    for given in shapes:
-        shape = [given] if isinstance(given, int) else list(given)
-        while len(out) < len(shape):
-            out.insert(0, 1)
-        for k in range(1, len(shape) + 1):
-            if shape[-k] != 1 and shape[-k] != out[-k]:
-                if out[-k] != 1:
-                    at = next(i for i, s in enumerate(shapes) if s is given)
-                    raise ShapeError(
-                        f"Attempting to broadcast a dimension of length {shape[-k]} at {-k}! Mismatching "
-                        "argument at "
-                        f"index {at} had {given}; but expected shape should be broadcastable to {out}"
-                    )
-                out[-k] = shape[-k]
-    return Size(out)
-
-
-def _pair_shape(a, b):
-    """The common shape of two tensors, or the error that their sum would give."""
-    x, y = tuple(a.shape), tuple(b.shape)
-    for k in range(1, min(len(x), len(y)) + 1):
-        if x[-k] != y[-k] and 1 not in (x[-k], y[-k]):
-            raise ShapeError(
-                f"The size of tensor a ({x[-k]}) must match the size of tensor b ({y[-k]}) at non-singleton "
-                "dimension "
-                f"{max(len(x), len(y)) - k}"
-            )
-    return broadcast_shapes(x, y)
-
-
-def broadcast_tensors(*tensors):
-    """All tensors expanded to their common shape."""
-    tensors = _flat(tensors)
-    shape = (
-        broadcast_shapes(*(tuple(t.shape) for t in tensors)) if len(tensors) != 2 else _pair_shape(*tensors)
-    )
-    return tuple(t if tuple(t.shape) == tuple(shape) else f["expand"](t, shape) for t in tensors)
-
-
-def meshgrid(*tensors, indexing=None):
-    """Coordinate grids of several 1-dim tensors."""
-    tensors = _flat(tensors)
-    if indexing is None:
-        warnings.warn(
-            "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.",
-            UserWarning,
-            stacklevel=2,
-        )
-    elif indexing not in ("xy", "ij"):
-        raise RuntimeError(f'torch.meshgrid: indexing must be one of "xy" or "ij", but received: {indexing}')
-    swap = indexing == "xy" and len(tensors) > 1
-    if swap:
-        tensors = (tensors[1], tensors[0], *tensors[2:])
-    shape = tuple(t.numel() for t in tensors)
-    out = []
-    for k, x in enumerate(tensors):
-        view = [1] * len(shape)
-        view[k] = shape[k]
-        out.append(x.reshape(view).expand(shape))
-    if swap:
-        out = [out[1], out[0], *out[2:]]
-    return tuple(out)
-
-
-@function
 def tile(input, *dims):
-    """Repeated along its axes; leading ones are added to the shorter of the two."""
-    dims = _flat(dims)
+    """Repeated along its axes; leading ones are added to the shorter of the two.
+
+    Shapes    input (a, b), dims (r, s) -> (r a, s b)
+    Gradient  summed over the repeats
+    Example   >>> torch.tile(torch.tensor([1, 2]), (2, 2))
+              tensor([[1, 2, 1, 2],
+                      [1, 2, 1, 2]])
+    """
+    dims = flat(dims)
     dims = (1,) * (input.dim() - len(dims)) + tuple(dims)
     return f["repeat"](input, dims)
 
 
 @function
 def roll(input, shifts, dims=()):
-    """Elements moved along axes; what leaves at the end comes back at the start."""
+    """Elements moved along axes; what leaves at the end comes back at the start.
+
+    Shapes    input (*) -> (*)
+    Gradient  g moved back
+    Example   >>> torch.roll(torch.arange(4), 1)
+              tensor([3, 0, 1, 2])
+    """
     shifts = tuple(shifts) if isinstance(shifts, (tuple, list)) else (shifts,)
     dims = tuple(dims) if isinstance(dims, (tuple, list)) else (dims,)
     if not dims:
@@ -491,12 +531,19 @@ def roll(input, shifts, dims=()):
 
 @function
 def view(input, *shape, dtype=None):
-    """The same elements under another shape."""
+    """The same elements under another shape.
+
+    Shapes    (*) -> shape, with as many elements; -1 stands for what is left
+    Gradient  g in the shape of the input
+    Errors    ShapeError where the number of elements differs; RuntimeError where the layout does not allow a
+              view
+    Example   >>> torch.arange(6).view(2, -1)
+              tensor([[0, 1, 2],
+                      [3, 4, 5]])
+    """
     if dtype is not None or (len(shape) == 1 and isinstance(shape[0], _core.dtype)):
         raise NotImplementedError("view(dtype) is not supported; use .to(dtype)")
     return f["_view"](input, *shape)
 
 
 del public["view"]
-public.update(broadcast_shapes=broadcast_shapes, broadcast_tensors=broadcast_tensors, meshgrid=meshgrid)
-f["broadcast_tensors"] = broadcast_tensors

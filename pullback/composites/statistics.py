@@ -59,6 +59,7 @@ def corrcoef(input):
     """The correlations of the rows, which are variables; columns are observations.
 
     Shapes    (n, m)  ->  (n, n);  (m)  ->  ()
+    Gradient  for input
     Example   >>> import pullback as torch
               >>> torch.corrcoef(torch.tensor([[0.0, 1.0, 2.0], [2.0, 1.0, 0.0]]))
               tensor([[ 1., -1.],
@@ -189,7 +190,13 @@ def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=N
 
 @function
 def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None):
-    """quantile() of what is not nan."""
+    """quantile() of what is not nan.
+
+    Shapes    as of quantile
+    Gradient  as of quantile
+    Example   >>> torch.nanquantile(torch.tensor([1.0, torch.nan, 3.0]), 0.5)
+              tensor(2.)
+    """
     return _quantile("nanquantile", input, q, dim, keepdim, interpolation, True)
 
 
@@ -200,6 +207,8 @@ def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear", ou
 def histc(input, bins=100, min=0, max=0, *, out=None):
     """How many elements lie in each equal part of [min, max] (of the elements' own range, if both are equal).
 
+    Shapes    input (*) -> (bins)
+    Gradient  none: the result counts
     Errors    DtypeError for whole numbers; RuntimeError for no bins or an empty range
     Example   >>> import pullback as torch
               >>> torch.histc(torch.tensor([1.0, 2.0, 1.0]), bins=4, min=0, max=3)
@@ -228,6 +237,8 @@ def histc(input, bins=100, min=0, max=0, *, out=None):
 def isin(elements, test_elements, *, assume_unique=False, invert=False):
     """Whether each element is among others.
 
+    Shapes    elements (*), test_elements of any shape -> (*), bool
+    Gradient  none: the result is bool
     Example   >>> import pullback as torch
               >>> torch.isin(torch.arange(3), torch.tensor([2, 0]))
               tensor([ True, False,  True])

@@ -59,13 +59,27 @@ def _method(function):
 
 @_method
 def transpose_(self, dim0, dim1):
-    """In-place form of transpose(): the tensor itself has the axes swapped."""
+    """In-place form of transpose(): the tensor itself has the axes swapped.
+
+    Shapes    (a, b) -> (b, a)
+    Gradient  g with the axes swapped back
+    Example   >>> torch.tensor([[1.0, 2.0]]).transpose_(0, 1)
+              tensor([[1.],
+                      [2.]])
+    """
     return self._become(f["_transpose_in_place"](self, dim0, dim1))
 
 
 @_method
 def t_(self):
-    """In-place form of t()."""
+    """In-place form of t(): the matrix itself is transposed.
+
+    Shapes    (n, m) -> (m, n)
+    Gradient  g transposed
+    Example   >>> torch.tensor([[1.0, 2.0]]).t_()
+              tensor([[1.],
+                      [2.]])
+    """
     if self.dim() > 2:
         raise RuntimeError(f"t_() expects a tensor with <= 2 dimensions, but self is {self.dim()}D")
     last = self.dim() - 1
@@ -74,13 +88,25 @@ def t_(self):
 
 @_method
 def unsqueeze_(self, dim):
-    """In-place form of unsqueeze(): the tensor itself has the new axis of size 1."""
+    """In-place form of unsqueeze(): the tensor itself has the new axis of size 1.
+
+    Shapes    (n) -> (1, n) for dim=0
+    Gradient  g without the axis
+    Example   >>> torch.ones(2).unsqueeze_(0)
+              tensor([[1., 1.]])
+    """
     return self._become(f["_unsqueeze_in_place"](self, dim))
 
 
 @_method
 def squeeze_(self, dim=None):
-    """In-place form of squeeze(): the tensor itself loses its axes of size 1."""
+    """In-place form of squeeze(): the tensor itself loses its axes of size 1.
+
+    Shapes    (a, 1) -> (a)
+    Gradient  g with the axes put back
+    Example   >>> torch.ones(2, 1).squeeze_()
+              tensor([1., 1.])
+    """
     n = self.dim()
     if dim is None:
         dims = [d for d in range(n) if self.size(d) == 1]
@@ -93,7 +119,14 @@ def squeeze_(self, dim=None):
 
 @_method
 def as_strided_(self, size, stride, storage_offset=None):
-    """In-place form of as_strided()."""
+    """In-place form of as_strided().
+
+    Shapes    (*), size, stride -> itself with these
+    Gradient  g is added where the elements came from
+    Example   >>> torch.arange(6.0).as_strided_((2, 2), (3, 1))
+              tensor([[0., 1.],
+                      [3., 4.]])
+    """
     if storage_offset is None:
         storage_offset = self.storage_offset()
     view = self.as_strided(size, stride, storage_offset)  # checks the bounds

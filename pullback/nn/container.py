@@ -43,6 +43,16 @@ class Sequential(Module):
     """Calls its modules one after the other: ``Sequential(a, b)(x)`` is ``b(a(x))``.
 
     Takes modules, or one OrderedDict of named modules; slices are Sequentials that share the modules.
+
+    Errors    TypeError for what is no module
+    Example   >>> model = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
+              >>> model
+              Sequential(
+                (0): Linear(in_features=3, out_features=2, bias=True)
+                (1): ReLU()
+              )
+              >>> model(torch.ones(4, 3)).shape
+              torch.Size([4, 2])
     """
 
     def __init__(self, *args):
@@ -151,7 +161,12 @@ class Sequential(Module):
 
 
 class ModuleList(Module):
-    """A list of modules that are registered; it has no forward of its own."""
+    """A list of modules that are registered; it has no forward of its own.
+
+    Example   >>> layers = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])
+              >>> len(layers), len(list(layers.parameters()))
+              (2, 4)
+    """
 
     def __init__(self, modules=None):
         super().__init__()
@@ -235,7 +250,12 @@ class ModuleList(Module):
 
 
 class ModuleDict(Module):
-    """A dictionary of modules that are registered, in the order of insertion."""
+    """A dictionary of modules that are registered, in the order of insertion.
+
+    Example   >>> layers = nn.ModuleDict({"in": nn.Linear(2, 3), "out": nn.Linear(3, 1)})
+              >>> layers["out"](layers["in"](torch.ones(2))).shape
+              torch.Size([1])
+    """
 
     def __init__(self, modules=None):
         super().__init__()
@@ -309,7 +329,14 @@ def _as_parameter(value):
 
 
 class ParameterList(Module):
-    """A list of parameters; tensors become parameters, other values are kept as they are."""
+    """A list of parameters; tensors become parameters, other values are kept as they are.
+
+    Example   >>> nn.ParameterList([torch.ones(2), torch.zeros(3)])
+              ParameterList(
+                  (0): Parameter containing: [torch.float32 of size 2]
+                  (1): Parameter containing: [torch.float32 of size 3]
+              )
+    """
 
     def __init__(self, values=None):
         super().__init__()
@@ -366,7 +393,12 @@ class ParameterList(Module):
 
 
 class ParameterDict(Module):
-    """A dictionary of parameters; tensors become parameters, other values are kept as they are."""
+    """A dictionary of parameters; tensors become parameters, other values are kept as they are.
+
+    Example   >>> list(nn.ParameterDict({"w": torch.ones(2)}).items())
+              [('w', Parameter containing:
+              tensor([1., 1.], requires_grad=True))]
+    """
 
     def __init__(self, parameters=None):
         super().__init__()

@@ -35,6 +35,10 @@ _LINEAR = {"linear", "sigmoid", *(f"conv{t}{n}d" for t in ("", "_transpose") for
 def calculate_gain(nonlinearity, param=None):
     """The factor that keeps the variance of activations through ``nonlinearity``; ``param`` is a leaky
     slope.
+
+    Errors    ValueError for an unknown name
+    Example   >>> nn.init.calculate_gain("tanh")
+              1.6666666666666667
     """
     if nonlinearity in _LINEAR:
         return 1
@@ -68,30 +72,56 @@ def _calculate_correct_fan(tensor, mode):
 
 
 def uniform_(tensor, a=0.0, b=1.0, generator=None):
-    """Uniform values in [a, b)."""
+    """Uniform values in [a, b).
+
+    Shapes    tensor (*) -> itself; not recorded
+    Example   >>> w = nn.init.uniform_(torch.empty(1000), -1.0, 1.0)
+              >>> bool(w.min() >= -1.0 and w.max() < 1.0)
+              True
+    """
     with torch.no_grad():
         return tensor.uniform_(a, b, generator=generator)
 
 
 def normal_(tensor, mean=0.0, std=1.0, generator=None):
-    """Normal values with this mean and standard deviation."""
+    """Normal values with this mean and standard deviation.
+
+    Shapes    tensor (*) -> itself; not recorded
+    Example   >>> nn.init.normal_(torch.empty(2, 3)).shape
+              torch.Size([2, 3])
+    """
     with torch.no_grad():
         return tensor.normal_(mean, std, generator=generator)
 
 
 def constant_(tensor, val):
-    """``val`` everywhere."""
+    """``val`` everywhere.
+
+    Shapes    tensor (*) -> itself; not recorded
+    Example   >>> nn.init.constant_(torch.empty(2), 0.5)
+              tensor([0.5000, 0.5000])
+    """
     with torch.no_grad():
         return tensor.fill_(val)
 
 
 def ones_(tensor):
-    """1 everywhere."""
+    """1 everywhere.
+
+    Shapes    tensor (*) -> itself; not recorded
+    Example   >>> nn.init.ones_(torch.empty(2))
+              tensor([1., 1.])
+    """
     return constant_(tensor, 1.0)
 
 
 def zeros_(tensor):
-    """0 everywhere."""
+    """0 everywhere.
+
+    Shapes    tensor (*) -> itself; not recorded
+    Example   >>> nn.init.zeros_(torch.empty(2))
+              tensor([0., 0.])
+    """
     with torch.no_grad():
         return tensor.zero_()
 
@@ -134,7 +164,12 @@ def _accept_uniform(tensor, mean, std, a, b, generator):
 
 
 def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
-    """Normal values cut off outside [a, b], by rejection: torch's draws for the same seed."""
+    """Normal values cut off outside [a, b], by rejection: torch's draws for the same seed.
+
+    Shapes    tensor (*) -> itself; not recorded
+    Example   >>> bool(nn.init.trunc_normal_(torch.empty(1000)).abs().max() <= 2.0)
+              True
+    """
     if mean < a - 2 * std or mean > b + 2 * std:
         warnings.warn(
             "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of "
@@ -150,7 +185,14 @@ def trunc_normal_(tensor, mean=0.0, std=1.0, a=-2.0, b=2.0, generator=None):
 
 
 def eye_(tensor):
-    """The identity matrix, also for matrices that are not square."""
+    """The identity matrix, also for matrices that are not square.
+
+    Shapes    tensor (n, m) -> itself; not recorded
+    Errors    ValueError for another rank
+    Example   >>> nn.init.eye_(torch.empty(2, 3))
+              tensor([[1., 0., 0.],
+                      [0., 1., 0.]])
+    """
     if tensor.ndimension() != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
     with torch.no_grad():
@@ -159,7 +201,13 @@ def eye_(tensor):
 
 
 def dirac_(tensor, groups=1):
-    """The convolution kernel that passes its input on, for as many channels as there are."""
+    """The convolution kernel that passes its input on, for as many channels as there are.
+
+    Shapes    tensor (out, in, *kernel) with one to three axes of the kernel -> itself; not recorded
+    Errors    ValueError for another rank, or where the groups do not divide the first axis
+    Example   >>> nn.init.dirac_(torch.empty(1, 1, 3))
+              tensor([[[0., 1., 0.]]])
+    """
     dimensions = tensor.ndimension()
     if dimensions not in (3, 4, 5):
         raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
@@ -177,14 +225,27 @@ def dirac_(tensor, groups=1):
 
 
 def xavier_uniform_(tensor, gain=1.0, generator=None):
-    """Uniform values whose variance is gain^2 * 2 / (fan_in + fan_out) (Glorot & Bengio, AISTATS 2010)."""
+    """Uniform values whose variance is gain^2 * 2 / (fan_in + fan_out) (Glorot & Bengio, AISTATS 2010).
+
+    Shapes    tensor (out, in, *) -> itself; not recorded
+    Errors    ValueError for fewer than two axes
+    Example   >>> w = nn.init.xavier_uniform_(torch.empty(2, 4))
+              >>> bool(w.abs().max() <= 1.0)
+              True
+    """
     fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor)
     bound = math.sqrt(3.0) * (gain * math.sqrt(2.0 / float(fan_in + fan_out)))
     return uniform_(tensor, -bound, bound, generator)
 
 
 def xavier_normal_(tensor, gain=1.0, generator=None):
-    """Normal values whose variance is gain^2 * 2 / (fan_in + fan_out) (Glorot & Bengio, AISTATS 2010)."""
+    """Normal values whose variance is gain^2 * 2 / (fan_in + fan_out) (Glorot & Bengio, AISTATS 2010).
+
+    Shapes    tensor (out, in, *) -> itself; not recorded
+    Errors    ValueError for fewer than two axes
+    Example   >>> nn.init.xavier_normal_(torch.empty(2, 4)).shape
+              torch.Size([2, 4])
+    """
     fan_in, fan_out = _calculate_fan_in_and_fan_out(tensor)
     return normal_(tensor, 0.0, gain * math.sqrt(2.0 / float(fan_in + fan_out)), generator)
 
@@ -202,7 +263,14 @@ def _warn_if_empty(tensor):
 
 
 def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
-    """Uniform values whose variance is gain^2 / fan (He et al., ICCV 2015)."""
+    """Uniform values whose variance is gain^2 / fan (He et al., ICCV 2015).
+
+    Shapes    tensor (out, in, *) -> itself; not recorded
+    Errors    ValueError for fewer than two axes or an unknown mode
+    Example   >>> w = nn.init.kaiming_uniform_(torch.empty(2, 6), nonlinearity="relu")
+              >>> bool(w.abs().max() <= 1.0)
+              True
+    """
     if _warn_if_empty(tensor):
         return tensor
     bound = math.sqrt(3.0) * _kaiming_std(tensor, a, mode, nonlinearity)
@@ -210,14 +278,27 @@ def kaiming_uniform_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", gene
 
 
 def kaiming_normal_(tensor, a=0, mode="fan_in", nonlinearity="leaky_relu", generator=None):
-    """Normal values whose variance is gain^2 / fan (He et al., ICCV 2015)."""
+    """Normal values whose variance is gain^2 / fan (He et al., ICCV 2015).
+
+    Shapes    tensor (out, in, *) -> itself; not recorded
+    Errors    ValueError for fewer than two axes or an unknown mode
+    Example   >>> nn.init.kaiming_normal_(torch.empty(2, 6), mode="fan_out").shape
+              torch.Size([2, 6])
+    """
     if _warn_if_empty(tensor):
         return tensor
     return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
 def orthogonal_(tensor, gain=1, generator=None):
-    """A (semi-)orthogonal matrix, drawn uniformly (Saxe et al., ICLR 2014); later axes count as columns."""
+    """A (semi-)orthogonal matrix, drawn uniformly (Saxe et al., ICLR 2014); later axes count as columns.
+
+    Shapes    tensor (n, *) -> itself; not recorded
+    Errors    ValueError for fewer than two axes
+    Example   >>> w = nn.init.orthogonal_(torch.empty(2, 3))
+              >>> torch.allclose(w @ w.T, torch.eye(2), atol=1e-6)
+              True
+    """
     if tensor.ndimension() < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
     if tensor.numel() == 0:
@@ -236,7 +317,13 @@ def orthogonal_(tensor, gain=1, generator=None):
 
 
 def sparse_(tensor, sparsity, std=0.01, generator=None):
-    """Normal values with the fraction ``sparsity`` of each column set to zero (Martens, ICML 2010)."""
+    """Normal values with the fraction ``sparsity`` of each column set to zero (Martens, ICML 2010).
+
+    Shapes    tensor (n, m) -> itself; not recorded
+    Errors    ValueError for another rank
+    Example   >>> (nn.init.sparse_(torch.empty(4, 3), sparsity=0.5) == 0).sum(0)
+              tensor([2, 2, 2])
+    """
     if tensor.ndimension() != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
     rows, columns = tensor.shape

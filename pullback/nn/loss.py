@@ -40,21 +40,38 @@ class _WeightedLoss(_Loss):
 
 
 class L1Loss(_Loss):
-    """abs(input - target)."""
+    """abs(input - target).
+
+    Shapes    input (*), target (*) -> (), or (*) with reduction="none"
+    Example   >>> nn.L1Loss()(torch.tensor([1.0, -2.0]), torch.tensor([0.0, 0.0]))
+              tensor(1.5000)
+    """
 
     def forward(self, input, target):
         return F.l1_loss(input, target, reduction=self.reduction)
 
 
 class MSELoss(_Loss):
-    """(input - target)^2."""
+    """(input - target)^2.
+
+    Shapes    input (*), target (*) -> (), or (*) with reduction="none"
+    Example   >>> x = torch.tensor([1.0, 2.0], requires_grad=True)
+              >>> nn.MSELoss()(x, torch.tensor([0.0, 0.0])).backward()
+              >>> x.grad
+              tensor([1., 2.])
+    """
 
     def forward(self, input, target):
         return F.mse_loss(input, target, reduction=self.reduction)
 
 
 class SmoothL1Loss(_Loss):
-    """Quadratic below beta, linear above."""
+    """Quadratic below beta, linear above.
+
+    Shapes    input (*), target (*) -> (), or (*) with reduction="none"
+    Example   >>> nn.SmoothL1Loss(reduction="none")(torch.tensor([0.5, 3.0]), torch.tensor([0.0, 0.0]))
+              tensor([0.1250, 2.5000])
+    """
 
     def __init__(self, size_average=None, reduce=None, reduction="mean", beta=1.0):
         super().__init__(size_average, reduce, reduction)
@@ -65,7 +82,13 @@ class SmoothL1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """SmoothL1Loss times delta."""
+    """SmoothL1Loss times delta.
+
+    Shapes    input (*), target (*) -> (), or (*) with reduction="none"
+    Errors    TypeError for a delta that is no number
+    Example   >>> nn.HuberLoss(reduction="none", delta=2.0)(torch.tensor([0.5, 3.0]), torch.zeros(2))
+              tensor([0.1250, 4.0000])
+    """
 
     __constants__ = ["reduction", "delta"]
 
@@ -80,7 +103,13 @@ class HuberLoss(_Loss):
 
 
 class NLLLoss(_WeightedLoss):
-    """-input at the target class, for inputs that are log-probabilities."""
+    """-input at the target class, for inputs that are log-probabilities.
+
+    Shapes    input (C), (N, C) or (N, C, d1, ...) of log-probabilities, target the same without C -> ()
+    Example   >>> logs = torch.tensor([[0.5, 0.5], [0.1, 0.9]]).log()
+              >>> nn.NLLLoss()(logs, torch.tensor([0, 1]))
+              tensor(0.3993)
+    """
 
     __constants__ = ["ignore_index", "reduction"]
 
@@ -95,7 +124,22 @@ class NLLLoss(_WeightedLoss):
 
 
 class CrossEntropyLoss(_WeightedLoss):
-    """-log(softmax(input)) at the target class, or averaged over class probabilities."""
+    """-log(softmax(input)) at the target class, or averaged over class probabilities.
+
+    ``weight`` weighs the classes, ``ignore_index`` is a class that does not count, ``label_smoothing`` mixes
+    the target with equal probabilities.
+
+    Shapes    input (C), (N, C) or (N, C, d1, ...) of logits; target the same without C (int64), or with it
+              (probabilities) -> ()
+    Example   >>> logits = torch.tensor([[2.0, 0.0], [0.0, 3.0]], requires_grad=True)
+              >>> loss = nn.CrossEntropyLoss()(logits, torch.tensor([0, 1]))
+              >>> round(loss.item(), 4)
+              0.0878
+              >>> loss.backward()
+              >>> logits.grad
+              tensor([[-0.0596,  0.0596],
+                      [ 0.0237, -0.0237]])
+    """
 
     __constants__ = ["ignore_index", "reduction", "label_smoothing"]
 
@@ -124,14 +168,26 @@ class CrossEntropyLoss(_WeightedLoss):
 
 
 class BCELoss(_WeightedLoss):
-    """Binary cross entropy of probabilities."""
+    """Binary cross entropy of probabilities.
+
+    Shapes    input (*) in [0, 1], target (*) -> (), or (*) with reduction="none"
+    Errors    ValueError where the shapes differ
+    Example   >>> nn.BCELoss()(torch.tensor([0.9, 0.2]), torch.tensor([1.0, 0.0]))
+              tensor(0.1643)
+    """
 
     def forward(self, input, target):
         return F.binary_cross_entropy(input, target, weight=self.weight, reduction=self.reduction)
 
 
 class BCEWithLogitsLoss(_Loss):
-    """Binary cross entropy of logits."""
+    """Binary cross entropy of logits.
+
+    Shapes    input (*), target (*) -> (), or (*) with reduction="none"
+    Errors    ValueError where the shapes differ
+    Example   >>> nn.BCEWithLogitsLoss()(torch.tensor([2.0, -200.0]), torch.tensor([1.0, 1.0]))
+              tensor(100.0635)
+    """
 
     def __init__(self, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None):
         super().__init__(size_average, reduce, reduction)
@@ -145,7 +201,13 @@ class BCEWithLogitsLoss(_Loss):
 
 
 class KLDivLoss(_Loss):
-    """target * (log(target) - input), for inputs that are log-probabilities."""
+    """target * (log(target) - input), for inputs that are log-probabilities.
+
+    Shapes    input (*a), target (*b) -> (), or broadcast(a, b) with reduction="none"
+    Example   >>> logs, target = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.9, 0.1]])
+              >>> nn.KLDivLoss(reduction="batchmean")(logs, target)
+              tensor(0.3681)
+    """
 
     def __init__(self, size_average=None, reduce=None, reduction="mean", log_target=False):
         super().__init__(size_average, reduce, reduction)
@@ -156,7 +218,12 @@ class KLDivLoss(_Loss):
 
 
 class PoissonNLLLoss(_Loss):
-    """Negative log likelihood of Poisson counts."""
+    """Negative log likelihood of Poisson counts.
+
+    Shapes    log_input (*a), target (*b) -> (), or broadcast(a, b) with reduction="none"
+    Example   >>> nn.PoissonNLLLoss()(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 3.0]))
+              tensor(0.3591)
+    """
 
     __constants__ = ["log_input", "full", "eps", "reduction"]
 
@@ -175,7 +242,13 @@ class PoissonNLLLoss(_Loss):
 
 
 class GaussianNLLLoss(_Loss):
-    """Negative log likelihood of normal values with the variances ``var``."""
+    """Negative log likelihood of normal values with the variances ``var``.
+
+    Shapes    input (*), target (*), var (*) or with the last axis missing or 1 -> (), or (*) with
+              reduction="none"
+    Example   >>> nn.GaussianNLLLoss()(torch.tensor([1.0, 2.0]), torch.ones(2), torch.tensor([1.0, 4.0]))
+              tensor(0.4091)
+    """
 
     __constants__ = ["full", "eps", "reduction"]
 

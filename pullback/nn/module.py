@@ -83,6 +83,20 @@ class Module(CallMixin, StateMixin):
     Assigning a Parameter, a Buffer or another Module to an attribute registers it, so that ``parameters()``,
     ``state_dict()``, ``to()``, ``train()`` and the like reach it. A subclass calls ``super().__init__()``
     first and defines ``forward``.
+
+    Example   >>> class Scale(nn.Module):
+              ...     def __init__(self):
+              ...         super().__init__()
+              ...         self.factor = nn.Parameter(torch.tensor(2.0))
+              ...
+              ...     def forward(self, x):
+              ...         return self.factor * x
+              >>> model = Scale()
+              >>> model(torch.ones(3))
+              tensor([2., 2., 2.], grad_fn=<MulBackward0>)
+              >>> dict(model.named_parameters())
+              {'factor': Parameter containing:
+              tensor(2., requires_grad=True)}
     """
 
     dump_patches = False
@@ -127,7 +141,13 @@ class Module(CallMixin, StateMixin):
             raise KeyError(f"attribute '{name}' already exists")
 
     def register_buffer(self, name, tensor, persistent=True):
-        """Add a tensor that is not trained but belongs to the module; ``persistent``: in state_dict."""
+        """Add a tensor that is not trained but belongs to the module; ``persistent``: in state_dict.
+
+        Example   >>> layer = nn.Module()
+                  >>> layer.register_buffer("mean", torch.zeros(2))
+                  >>> layer.mean, list(layer.parameters())
+                  (tensor([0., 0.]), [])
+        """
         self._check_registration("buffer", name, "_buffers")
         if tensor is not None and not _is_tensor_like(tensor):
             raise TypeError(
@@ -280,7 +300,12 @@ class Module(CallMixin, StateMixin):
     # --- finding -------------------------------------------------------------------------------------------
 
     def get_submodule(self, target):
-        """The descendant with the dotted path ``target``; "" is the module itself."""
+        """The descendant with the dotted path ``target``; "" is the module itself.
+
+        Errors    AttributeError where there is none
+        Example   >>> nn.Sequential(nn.Sequential(nn.Linear(2, 3))).get_submodule("0.0")
+                  Linear(in_features=2, out_features=3, bias=True)
+        """
         found = self
         for name in target.split(".") if target else ():
             if not hasattr(found, name):
@@ -337,11 +362,19 @@ class Module(CallMixin, StateMixin):
                 yield (f"{path}.{name}" if path else name), member
 
     def named_parameters(self, prefix="", recurse=True, remove_duplicate=True):
-        """(dotted name, parameter) of this module and, with ``recurse``, of its descendants."""
+        """(dotted name, parameter) of this module and, with ``recurse``, of its descendants.
+
+        Example   >>> [name for name, _ in nn.Sequential(nn.Linear(2, 3)).named_parameters()]
+                  ['0.weight', '0.bias']
+        """
         yield from self._named_members(lambda m: m._parameters.items(), prefix, recurse, remove_duplicate)
 
     def parameters(self, recurse=True):
-        """The parameters, each once; what an optimizer takes."""
+        """The parameters, each once; what an optimizer takes.
+
+        Example   >>> sum(p.numel() for p in nn.Linear(2, 3).parameters())
+                  9
+        """
         for _, parameter in self.named_parameters(recurse=recurse):
             yield parameter
 
@@ -388,7 +421,12 @@ class Module(CallMixin, StateMixin):
     # --- changing all of it --------------------------------------------------------------------------------
 
     def apply(self, fn):
-        """Call ``fn`` on every descendant, then on the module itself."""
+        """Call ``fn`` on every descendant, then on the module itself.
+
+        Example   >>> model = nn.Sequential(nn.ReLU()).apply(lambda m: print(type(m).__name__))
+                  ReLU
+                  Sequential
+        """
         for module in self.children():
             module.apply(fn)
         fn(self)
@@ -420,6 +458,9 @@ class Module(CallMixin, StateMixin):
         """Convert all parameters and buffers in place: ``to(dtype)``, ``to(device)``, ``to(tensor)``.
 
         Only floating-point ones change their dtype.
+
+        Example   >>> nn.Linear(2, 3).to(torch.float64).weight.dtype
+                  torch.float64
         """
         device, dtype, non_blocking, memory_format = _parse_to(args, kwargs)
         if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
@@ -487,7 +528,11 @@ class Module(CallMixin, StateMixin):
         return self._apply(lambda t: t.share_memory_())
 
     def train(self, mode=True):
-        """Set training mode here and in all descendants (dropout and normalization depend on it)."""
+        """Set training mode here and in all descendants (dropout and normalization depend on it).
+
+        Example   >>> nn.Dropout().train().training
+                  True
+        """
         if not isinstance(mode, bool):
             raise ValueError("training mode is expected to be boolean")
         self.training = mode
@@ -496,11 +541,19 @@ class Module(CallMixin, StateMixin):
         return self
 
     def eval(self):
-        """Set evaluation mode: ``train(False)``."""
+        """Set evaluation mode: ``train(False)``.
+
+        Example   >>> nn.Dropout().eval()(torch.ones(2))
+                  tensor([1., 1.])
+        """
         return self.train(False)
 
     def requires_grad_(self, requires_grad=True):
-        """Freeze or unfreeze all parameters."""
+        """Freeze or unfreeze all parameters.
+
+        Example   >>> nn.Linear(2, 3).requires_grad_(False).weight.requires_grad
+                  False
+        """
         for parameter in self.parameters():
             parameter.requires_grad_(requires_grad)
         return self

@@ -295,6 +295,11 @@ class CallMixin:
         """Call ``hook(module, args)`` before forward; it may return new args.
 
         With ``with_kwargs`` it is ``hook(module, args, kwargs)`` and may return ``(new_args, new_kwargs)``.
+
+        Example   >>> layer = nn.Identity()
+                  >>> handle = layer.register_forward_pre_hook(lambda module, args: (args[0] + 1,))
+                  >>> layer(torch.ones(2))
+                  tensor([2., 2.])
         """
         extra = [self._forward_pre_hooks_with_kwargs] if with_kwargs else []
         return self._register_hook(self._forward_pre_hooks, hook, extra=extra, prepend=prepend)
@@ -304,13 +309,27 @@ class CallMixin:
 
         With ``with_kwargs`` it is ``hook(module, args, kwargs, output)``; with ``always_call`` it also runs
         when forward raises.
+
+        Example   >>> layer = nn.Identity()
+                  >>> handle = layer.register_forward_hook(lambda module, args, output: output * 10)
+                  >>> layer(torch.ones(2))
+                  tensor([10., 10.])
+                  >>> handle.remove()
         """
         extra = [self._forward_hooks_with_kwargs] if with_kwargs else []
         extra += [self._forward_hooks_always_called] if always_call else []
         return self._register_hook(self._forward_hooks, hook, extra=extra, prepend=prepend)
 
     def register_full_backward_pre_hook(self, hook, prepend=False):
-        """Call ``hook(module, grad_output)`` before gradients enter; it may return a new grad_output."""
+        """Call ``hook(module, grad_output)`` before gradients enter; it may return a new grad_output.
+
+        Example   >>> layer = nn.Identity()
+                  >>> handle = layer.register_full_backward_pre_hook(lambda module, grads: (grads[0] * 10,))
+                  >>> x = torch.ones(2, requires_grad=True)
+                  >>> layer(x).sum().backward()
+                  >>> x.grad
+                  tensor([10., 10.])
+        """
         return self._register_hook(self._backward_pre_hooks, hook, prepend=prepend)
 
     def register_full_backward_hook(self, hook, prepend=False):
@@ -318,6 +337,11 @@ class CallMixin:
         known.
 
         It may return gradients to be used in place of grad_input.
+
+        Example   >>> layer = nn.Identity()
+                  >>> handle = layer.register_full_backward_hook(lambda module, gs_in, gs_out: print(gs_in))
+                  >>> layer(torch.ones(2, requires_grad=True)).sum().backward()
+                  (tensor([1., 1.]),)
         """
         if self._is_full_backward_hook is False:
             raise RuntimeError(_MIXED.format("on a single Module"))

@@ -42,6 +42,12 @@ class Parameter(Tensor, metaclass=_Marked):
     """A tensor that is trained: ``requires_grad`` is True from the start and modules list it.
 
     Arithmetic on parameters gives plain tensors.
+
+    Example   >>> layer = nn.Module()
+              >>> layer.weight = nn.Parameter(torch.ones(2))
+              >>> list(layer.parameters())
+              [Parameter containing:
+              tensor([1., 1.], requires_grad=True)]
     """
 
     _mark_owner = True
@@ -83,6 +89,11 @@ _core.set_parameter_class(Parameter)  # operations take it for a plain tensor
 class Buffer(Tensor, metaclass=_BufferMeta):
     """A tensor that a module registers as a buffer when it is assigned; ``persistent`` puts it in
     state_dict.
+
+    Example   >>> layer = nn.Module()
+              >>> layer.mean = nn.Buffer(torch.zeros(2))
+              >>> layer.state_dict()
+              OrderedDict([('mean', tensor([0., 0.]))])
     """
 
     _mark_owner = True

@@ -74,6 +74,17 @@ class Adam(Optimizer):
     ``weight_decay`` adds weight_decay * p to the gradient, with ``decoupled_weight_decay`` it shrinks p
     instead; ``amsgrad`` divides by the largest v so far. ``foreach`` and ``fused`` are accepted: there is one
     implementation, and it is fused.
+
+    Errors    ValueError for negative numbers and for betas outside [0, 1)
+    Source    Kingma & Ba, ICLR 2015; amsgrad: Reddi, Kale & Kumar, ICLR 2018
+    Example   >>> p = torch.tensor([1.0], requires_grad=True)
+              >>> optimizer = torch.optim.Adam([p], lr=0.1)
+              >>> for _ in range(100):
+              ...     optimizer.zero_grad()
+              ...     ((p - 3.0) ** 2).sum().backward()
+              ...     optimizer.step()
+              >>> bool((p - 3.0).abs() < 0.2)
+              True
     """
 
     def __init__(
@@ -209,7 +220,17 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam whose weight decay shrinks the parameters instead of being added to the gradient."""
+    """Adam whose weight decay shrinks the parameters instead of being added to the gradient.
+
+    Errors    as of Adam
+    Source    Loshchilov & Hutter, ICLR 2019
+    Example   >>> p = torch.tensor([1.0], requires_grad=True)
+              >>> optimizer = torch.optim.AdamW([p], lr=0.1)
+              >>> (p * p).sum().backward()
+              >>> optimizer.step()
+              >>> p
+              tensor([0.8990], requires_grad=True)
+    """
 
     def __init__(
         self,

@@ -32,7 +32,17 @@ def adagrad(p, g, total, *, minus_lr, eps, weight_decay, decay, maximize):
 
 
 class Adagrad(Stepwise):
-    """p -= lr / (1 + (step - 1) * lr_decay) * g / (sqrt(sum of g^2) + eps)."""
+    """p -= lr / (1 + (step - 1) * lr_decay) * g / (sqrt(sum of g^2) + eps).
+
+    Errors    ValueError for negative numbers
+    Source    Duchi, Hazan & Singer, JMLR 2011
+    Example   >>> p = torch.tensor([1.0], requires_grad=True)
+              >>> optimizer = torch.optim.Adagrad([p], lr=0.1)
+              >>> (p * p).sum().backward()
+              >>> optimizer.step()
+              >>> p
+              tensor([0.9000], requires_grad=True)
+    """
 
     def __init__(
         self,
@@ -96,7 +106,17 @@ def adadelta(p, g, square_avg, acc_delta, *, minus_lr, rho, rest, eps, weight_de
 
 
 class Adadelta(Stepwise):
-    """Steps of lr * sqrt(average of earlier steps^2) / sqrt(average of g^2) * g."""
+    """Steps of lr * sqrt(average of earlier steps^2) / sqrt(average of g^2) * g.
+
+    Errors    ValueError for negative numbers and for rho outside [0, 1]
+    Source    Zeiler, 2012
+    Example   >>> p = torch.tensor([1.0], requires_grad=True)
+              >>> optimizer = torch.optim.Adadelta([p])
+              >>> (p * p).sum().backward()
+              >>> optimizer.step()
+              >>> p
+              tensor([0.9968], requires_grad=True)
+    """
 
     def __init__(
         self,
@@ -174,7 +194,17 @@ def rmsprop(
 
 
 class RMSprop(Stepwise):
-    """p -= lr * g / (sqrt(average of g^2) + eps); ``centered`` divides by the root of the variance of g."""
+    """p -= lr * g / (sqrt(average of g^2) + eps); ``centered`` divides by the root of the variance of g.
+
+    Errors    ValueError for negative numbers
+    Source    Hinton's lecture, 2012; centered: Graves, 2013
+    Example   >>> p = torch.tensor([1.0], requires_grad=True)
+              >>> optimizer = torch.optim.RMSprop([p], lr=0.01)
+              >>> (p * p).sum().backward()
+              >>> optimizer.step()
+              >>> p
+              tensor([0.9000], requires_grad=True)
+    """
 
     def __init__(
         self,

@@ -17,6 +17,18 @@ class LBFGS(Optimizer):
     vector: there is one group. Memory grows with ``history_size`` times the parameters.
 
     Errors    ValueError for several groups; RuntimeError for another line search
+    Source    Nocedal & Wright, Numerical Optimization, 2006, chapter 7
+    Example   >>> p = torch.tensor([1.0, 5.0], requires_grad=True)
+              >>> optimizer = torch.optim.LBFGS([p], line_search_fn="strong_wolfe")
+              >>> def closure():
+              ...     optimizer.zero_grad()
+              ...     loss = ((p - 3.0) ** 4).sum()
+              ...     loss.backward()
+              ...     return loss
+              >>> for _ in range(3):
+              ...     loss = optimizer.step(closure)
+              >>> bool(((p - 3.0).abs() < 0.1).all())
+              True
     """
 
     def __init__(

@@ -29,7 +29,18 @@ def _copy(value):
 
 
 class LRScheduler:
-    """Base class: a subclass gives the new rates of all groups in ``get_lr``."""
+    """Base class: a subclass gives the new rates of all groups in ``get_lr``.
+
+    Example   >>> class Halved(torch.optim.lr_scheduler.LRScheduler):
+              ...     def get_lr(self):
+              ...         return [rate / 2**self.last_epoch for rate in self.base_lrs]
+              >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+              >>> scheduler = Halved(optimizer)
+              >>> optimizer.step()
+              >>> scheduler.step()
+              >>> scheduler.get_last_lr()
+              [0.5]
+    """
 
     def __init__(self, optimizer, last_epoch=-1):
         if not isinstance(optimizer, Optimizer):
@@ -106,7 +117,15 @@ class LRScheduler:
 
 
 class LambdaLR(LRScheduler):
-    """initial_lr * lr_lambda(epoch), with one function for all groups or one for each."""
+    """initial_lr * lr_lambda(epoch), with one function for all groups or one for each.
+
+    Example   >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+              >>> scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch))
+              >>> optimizer.step()
+              >>> scheduler.step()
+              >>> scheduler.get_last_lr()
+              [0.5]
+    """
 
     def __init__(self, optimizer, lr_lambda, last_epoch=-1):
         groups = len(optimizer.param_groups)
@@ -139,7 +158,18 @@ class LambdaLR(LRScheduler):
 
 
 class StepLR(LRScheduler):
-    """Times gamma every ``step_size`` epochs."""
+    """Times gamma every ``step_size`` epochs.
+
+    Example   >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+              >>> scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
+              >>> rates = []
+              >>> for _ in range(4):
+              ...     rates += scheduler.get_last_lr()
+              ...     optimizer.step()
+              ...     scheduler.step()
+              >>> rates
+              [1.0, 1.0, 0.5, 0.5]
+    """
 
     def __init__(self, optimizer, step_size, gamma=0.1, last_epoch=-1):
         self.step_size = step_size
@@ -153,7 +183,18 @@ class StepLR(LRScheduler):
 
 
 class MultiStepLR(LRScheduler):
-    """Times gamma at each of the milestones."""
+    """Times gamma at each of the milestones.
+
+    Example   >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+              >>> scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [1, 3], gamma=0.5)
+              >>> rates = []
+              >>> for _ in range(4):
+              ...     rates += scheduler.get_last_lr()
+              ...     optimizer.step()
+              ...     scheduler.step()
+              >>> rates
+              [1.0, 0.5, 0.5, 0.25]
+    """
 
     def __init__(self, optimizer, milestones, gamma=0.1, last_epoch=-1):
         self.milestones = list(milestones)
@@ -166,7 +207,15 @@ class MultiStepLR(LRScheduler):
 
 
 class ExponentialLR(LRScheduler):
-    """Times gamma every epoch."""
+    """Times gamma every epoch.
+
+    Example   >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+              >>> scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+              >>> optimizer.step()
+              >>> scheduler.step()
+              >>> scheduler.get_last_lr()
+              [0.5]
+    """
 
     def __init__(self, optimizer, gamma, last_epoch=-1):
         self.gamma = gamma
@@ -179,7 +228,16 @@ class ExponentialLR(LRScheduler):
 
 
 class CosineAnnealingLR(LRScheduler):
-    """Half a cosine from the initial rate to ``eta_min`` in ``T_max`` epochs, and back."""
+    """Half a cosine from the initial rate to ``eta_min`` in ``T_max`` epochs, and back.
+
+    Source    Loshchilov & Hutter, ICLR 2017
+    Example   >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+              >>> scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=2)
+              >>> optimizer.step()
+              >>> scheduler.step()
+              >>> [round(rate, 3) for rate in scheduler.get_last_lr()]
+              [0.5]
+    """
 
     def __init__(self, optimizer, T_max, eta_min=0.0, last_epoch=-1):
         self.T_max = T_max

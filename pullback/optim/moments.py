@@ -20,7 +20,17 @@ def adamax(p, g, exp_avg, exp_inf, *, minus_step_size, rest1, beta2, eps, weight
 
 
 class Adamax(Stepwise):
-    """Adam with the largest (decayed) gradient so far in place of the root of the second moment."""
+    """Adam with the largest (decayed) gradient so far in place of the root of the second moment.
+
+    Errors    ValueError for negative numbers and for betas outside [0, 1)
+    Source    Kingma & Ba, ICLR 2015, section 7
+    Example   >>> p = torch.tensor([1.0], requires_grad=True)
+              >>> optimizer = torch.optim.Adamax([p], lr=0.1)
+              >>> (p * p).sum().backward()
+              >>> optimizer.step()
+              >>> p
+              tensor([0.9000], requires_grad=True)
+    """
 
     def __init__(
         self,
@@ -110,7 +120,17 @@ def nadam(p, g, exp_avg, exp_avg_sq, *, by_gradient, by_average, correction2, ep
 
 
 class NAdam(Stepwise):
-    """Adam with Nesterov's momentum, whose coefficient grows towards beta1 by ``momentum_decay``."""
+    """Adam with Nesterov's momentum, whose coefficient grows towards beta1 by ``momentum_decay``.
+
+    Errors    ValueError for negative numbers and for betas outside [0, 1)
+    Source    Dozat, 2016
+    Example   >>> p = torch.tensor([1.0], requires_grad=True)
+              >>> optimizer = torch.optim.NAdam([p], lr=0.1)
+              >>> (p * p).sum().backward()
+              >>> optimizer.step()
+              >>> p
+              tensor([0.8944], requires_grad=True)
+    """
 
     def __init__(
         self,
@@ -183,7 +203,17 @@ def radam(p, g, exp_avg, exp_avg_sq, *, lr, correction1, root2, eps, rectify, ce
 
 
 class RAdam(Stepwise):
-    """Adam that takes plain steps of the first moment until the second has seen enough gradients."""
+    """Adam that takes plain steps of the first moment until the second has seen enough gradients.
+
+    Errors    ValueError for negative numbers and for betas outside [0, 1)
+    Source    Liu et al., ICLR 2020
+    Example   >>> p = torch.tensor([1.0], requires_grad=True)
+              >>> optimizer = torch.optim.RAdam([p], lr=0.1)
+              >>> (p * p).sum().backward()
+              >>> optimizer.step()
+              >>> p
+              tensor([0.8000], requires_grad=True)
+    """
 
     def __init__(
         self,

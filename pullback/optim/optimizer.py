@@ -99,6 +99,19 @@ class Optimizer:
 
     ``params`` is an iterable of tensors, of (name, tensor) pairs, or of dictionaries with "params" and
     options; ``defaults`` are the options of groups that do not give their own.
+
+    Example   >>> class Plain(torch.optim.Optimizer):
+              ...     def step(self):
+              ...         with torch.no_grad():
+              ...             for group in self.param_groups:
+              ...                 for p in group["params"]:
+              ...                     p -= group["lr"] * p.grad
+              >>> p = torch.tensor([1.0], requires_grad=True)
+              >>> optimizer = Plain([p], {"lr": 0.1})
+              >>> (p * p).sum().backward()
+              >>> optimizer.step()
+              >>> p
+              tensor([0.8000], requires_grad=True)
     """
 
     def __init__(self, params, defaults):
@@ -152,7 +165,14 @@ class Optimizer:
         return _add(self._optimizer_step_pre_hooks, hook)
 
     def register_step_post_hook(self, hook):
-        """Call ``hook(optimizer, args, kwargs)`` after each step."""
+        """Call ``hook(optimizer, args, kwargs)`` after each step.
+
+        Example   >>> p = torch.zeros(1, requires_grad=True)
+                  >>> optimizer = torch.optim.SGD([p])
+                  >>> handle = optimizer.register_step_post_hook(lambda *_: print("stepped"))
+                  >>> optimizer.step()
+                  stepped
+        """
         return _add(self._optimizer_step_post_hooks, hook)
 
     def register_state_dict_pre_hook(self, hook, prepend=False):
@@ -172,7 +192,12 @@ class Optimizer:
         return _add(self._optimizer_load_state_dict_post_hooks, hook, prepend)
 
     def state_dict(self):
-        """{"state": {index: ...}, "param_groups": [...]}, with parameters counted over all groups."""
+        """{"state": {index: ...}, "param_groups": [...]}, with parameters counted over all groups.
+
+        Example   >>> p = torch.zeros(1, requires_grad=True)
+                  >>> torch.optim.SGD([p], lr=0.5).state_dict()["param_groups"][0]["lr"]
+                  0.5
+        """
         for hook in self._optimizer_state_dict_pre_hooks.values():
             hook(self)
         index = {}
@@ -194,7 +219,15 @@ class Optimizer:
         return result
 
     def load_state_dict(self, state_dict):
-        """Take over the options and state of an optimizer with groups of the same sizes."""
+        """Take over the options and state of an optimizer with groups of the same sizes.
+
+        Errors    ValueError for groups of other sizes
+        Example   >>> p = torch.zeros(1, requires_grad=True)
+                  >>> optimizer = torch.optim.SGD([p], lr=0.1)
+                  >>> optimizer.load_state_dict(torch.optim.SGD([p], lr=0.5).state_dict())
+                  >>> optimizer.param_groups[0]["lr"]
+                  0.5
+        """
         state_dict = state_dict.copy()
         for hook in self._optimizer_load_state_dict_pre_hooks.values():
             changed = hook(self, state_dict)
@@ -230,7 +263,14 @@ class Optimizer:
             hook(self)
 
     def zero_grad(self, set_to_none=True):
-        """Forget all gradients, or set them to zero in place with ``set_to_none=False``."""
+        """Forget all gradients, or set them to zero in place with ``set_to_none=False``.
+
+        Example   >>> p = torch.zeros(1, requires_grad=True)
+                  >>> p.sum().backward()
+                  >>> torch.optim.SGD([p]).zero_grad()
+                  >>> p.grad is None
+                  True
+        """
         for group in self.param_groups:
             if set_to_none:
                 _core.forget_gradients(group["params"])
@@ -247,7 +287,15 @@ class Optimizer:
         raise NotImplementedError
 
     def add_param_group(self, param_group):
-        """Add a dictionary with "params" and options; options that it lacks take their defaults."""
+        """Add a dictionary with "params" and options; options that it lacks take their defaults.
+
+        Errors    ValueError for a parameter that is in a group already
+        Example   >>> a, b = torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)
+                  >>> optimizer = torch.optim.SGD([a], lr=0.1)
+                  >>> optimizer.add_param_group({"params": [b], "lr": 0.5})
+                  >>> [group["lr"] for group in optimizer.param_groups]
+                  [0.1, 0.5]
+        """
         if not isinstance(param_group, dict):
             raise TypeError(f"param_group must be a dict, but got {type(param_group)}")
         _collect_params(param_group)

@@ -21,7 +21,17 @@ def rprop(p, g, prev, step_size, *, shrink, grow, smallest, largest, maximize):
 
 
 class Rprop(Stepwise):
-    """Each element has a step size of its own, which grows while its gradient keeps its sign."""
+    """Each element has a step size of its own, which grows while its gradient keeps its sign.
+
+    Errors    ValueError for a negative rate and for etas that do not enclose 1
+    Source    Riedmiller & Braun, 1993
+    Example   >>> p = torch.tensor([1.0], requires_grad=True)
+              >>> optimizer = torch.optim.Rprop([p], lr=0.1)
+              >>> (p * p).sum().backward()
+              >>> optimizer.step()
+              >>> p
+              tensor([0.9000], requires_grad=True)
+    """
 
     def __init__(
         self,
@@ -72,7 +82,17 @@ def asgd(p, g, ax, *, keep, minus_eta, mu, weight_decay, decay, maximize, averag
 
 
 class ASGD(Stepwise):
-    """SGD with a decaying rate; ``ax`` in the state is the average of the parameters since step ``t0``."""
+    """SGD with a decaying rate; ``ax`` in the state is the average of the parameters since step ``t0``.
+
+    Errors    ValueError for a negative rate or decay
+    Source    Polyak & Juditsky, 1992
+    Example   >>> p = torch.tensor([1.0], requires_grad=True)
+              >>> optimizer = torch.optim.ASGD([p], lr=0.1)
+              >>> (p * p).sum().backward()
+              >>> optimizer.step()
+              >>> p
+              tensor([0.8000], requires_grad=True)
+    """
 
     def __init__(
         self,

@@ -28,6 +28,15 @@ class SGD(Optimizer):
     """p -= lr * g, or with momentum buf = momentum * buf + (1 - dampening) * g; p -= lr * buf.
 
     ``foreach`` and ``fused`` are accepted: there is one implementation, and it is fused.
+
+    Errors    ValueError for a negative rate, momentum or decay, and for nesterov without momentum
+    Source    Sutskever et al., ICML 2013 (momentum, in torch's form)
+    Example   >>> p = torch.tensor([1.0], requires_grad=True)
+              >>> optimizer = torch.optim.SGD([p], lr=0.1)
+              >>> (p * p).sum().backward()
+              >>> optimizer.step()
+              >>> p
+              tensor([0.8000], requires_grad=True)
     """
 
     def __init__(

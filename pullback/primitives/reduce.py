@@ -271,7 +271,17 @@ composite(
 
 
 def aminmax(input, *, dim=None, keepdim=False):
-    """The smallest and the largest element, of all or along an axis."""
+    """The smallest and the largest element, of all or along an axis.
+
+    Shapes    input (*) -> two of (); with dim without that axis (keepdim: of size 1)
+    Dtypes    all kept
+    Gradient  shared evenly by the elements that are the smallest, or the largest
+    Errors    RuntimeError (IndexError with dim) where there are no elements
+    Example   >>> torch.aminmax(torch.tensor([3.0, 1.0, 2.0]))
+              torch.return_types.aminmax(
+              min=tensor(1.),
+              max=tensor(3.))
+    """
     if input.numel() == 0:
         if dim is None:
             raise RuntimeError(

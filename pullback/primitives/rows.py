@@ -45,9 +45,16 @@ kernel(
 def softmax(input, dim, dtype=None):
     """exp(x) / sum(exp(x)) along an axis.
 
+    Shapes    input (*) -> (*)
+    Dtypes    floats; with dtype converted first
+    Gradient  out * (g - sum(g * out))
+
     >>> import pullback as torch
     >>> torch.softmax(torch.zeros(2), 0)
     tensor([0.5000, 0.5000])
+
+    Example   >>> torch.softmax(torch.tensor([1000.0, 1001.0]), 0)
+              tensor([0.2689, 0.7311])
     """
     if dtype is not None and input.dtype != dtype:
         input = f["_cast"](input, dtype)
@@ -55,7 +62,14 @@ def softmax(input, dim, dtype=None):
 
 
 def log_softmax(input, dim, dtype=None):
-    """log(softmax(x)) along an axis, without underflow."""
+    """log(softmax(x)) along an axis, without underflow.
+
+    Shapes    input (*) -> (*)
+    Dtypes    floats; with dtype converted first
+    Gradient  g - softmax(input) * sum(g)
+    Example   >>> torch.log_softmax(torch.tensor([0.0, 1000.0]), 0)
+              tensor([-1000.,     0.])
+    """
     if dtype is not None and input.dtype != dtype:
         input = f["_cast"](input, dtype)
     return f["_log_softmax"](input, dim)

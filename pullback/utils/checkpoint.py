@@ -71,12 +71,21 @@ def set_checkpoint_early_stop(enable):
 
 def set_checkpoint_debug_enabled(enabled):
     """A context: whether checkpoints made inside note where each value was saved, for the text of an error;
-    None leaves it to each call."""
+    None leaves it to each call.
+
+    Example   >>> from pullback.utils.checkpoint import set_checkpoint_debug_enabled
+              >>> with set_checkpoint_debug_enabled(True):
+              ...     pass
+    """
     return _setting("debug", enabled)
 
 
 def noop_context_fn():
-    """The contexts around forward and recomputation that do nothing."""
+    """The contexts around forward and recomputation that do nothing.
+
+    Example   >>> from pullback.utils.checkpoint import noop_context_fn
+              >>> forward, again = noop_context_fn()
+    """
     return nullcontext(), nullcontext()
 
 
@@ -84,6 +93,9 @@ def detach_variable(inputs):
     """The tensors of a tuple as leaves over the same elements, each asking for a gradient if it did before.
 
     Errors    RuntimeError for anything but a tuple
+    Example   >>> from pullback.utils.checkpoint import detach_variable
+              >>> detach_variable((torch.ones(2, requires_grad=True) * 2, 3))
+              (tensor([2., 2.], requires_grad=True), 3)
     """
     if not isinstance(inputs, tuple):
         raise RuntimeError(
@@ -95,7 +107,11 @@ def detach_variable(inputs):
 
 
 def check_backward_validity(inputs):
-    """Warns where no input asks for a gradient."""
+    """Warns where no input asks for a gradient.
+
+    Example   >>> from pullback.utils.checkpoint import check_backward_validity
+              >>> check_backward_validity((torch.ones(2, requires_grad=True),))
+    """
     if not any(isinstance(x, _core.Tensor) and x.requires_grad for x in inputs):
         text = "None of the inputs have requires_grad=True. Gradients will be None"
         warnings.warn(text, stacklevel=2)
@@ -313,7 +329,13 @@ def _without_reentrant(function, args, kwargs, preserve, context_fn, determinism
 
 
 class CheckpointFunction(Function):
-    """The node of checkpoint(..., use_reentrant=True)."""
+    """The node of checkpoint(..., use_reentrant=True).
+
+    Example   >>> x = torch.ones(2, requires_grad=True)
+              >>> y = torch.utils.checkpoint.checkpoint(torch.exp, x, use_reentrant=True)
+              >>> type(y.grad_fn).__name__
+              'CheckpointFunctionBackward'
+    """
 
     @staticmethod
     def forward(ctx, run_function, preserve_rng_state, *args):

@@ -58,19 +58,41 @@ def _alpha_dropout(input, p, training, inplace, channels=False):
 
 
 def dropout(input, p=0.5, training=True, inplace=False):
-    """Zero each element with probability ``p`` and scale the others by 1 / (1 - p)."""
+    """Zero each element with probability ``p`` and scale the others by 1 / (1 - p).
+
+    Shapes    input (*) -> (*)
+    Gradient  g scaled where the element was kept, 0 elsewhere
+    Errors    ValueError for p outside [0, 1]
+    Example   >>> F.dropout(torch.ones(3), p=0.5, training=False), F.dropout(torch.ones(3), p=1.0)
+              (tensor([1., 1., 1.]), tensor([0., 0., 0.]))
+    """
     _check(p)
     return _dropout(input, p, training, inplace)
 
 
 def alpha_dropout(input, p=0.5, training=False, inplace=False):
-    """Dropout that keeps the mean and variance of selu networks (Klambauer et al., NeurIPS 2017)."""
+    """Dropout that keeps the mean and variance of selu networks.
+
+    Shapes    input (*) -> (*)
+    Gradient  g scaled where the element was kept, 0 elsewhere
+    Errors    ValueError for p outside [0, 1]
+    Source    Klambauer et al., NeurIPS 2017
+    Example   >>> F.alpha_dropout(torch.ones(3))
+              tensor([1., 1., 1.])
+    """
     _check(p)
     return _alpha_dropout(input, p, training, inplace)
 
 
 def feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
-    """alpha_dropout of whole channels."""
+    """alpha_dropout of whole channels.
+
+    Shapes    input (N, C, *) -> the same
+    Gradient  g scaled where the channel was kept, 0 elsewhere
+    Errors    ValueError for p outside [0, 1]
+    Example   >>> F.feature_alpha_dropout(torch.ones(1, 2, 3)).shape
+              torch.Size([1, 2, 3])
+    """
     _check(p)
     return _alpha_dropout(input, p, training, inplace, channels=True)
 
@@ -87,7 +109,14 @@ def _warn_dimensions(name, dimensions, plain, spatial):
 
 
 def dropout1d(input, p=0.5, training=True, inplace=False):
-    """Dropout of whole channels of an input (N, C, L) or (C, L)."""
+    """Dropout of whole channels of an input (N, C, L) or (C, L).
+
+    Shapes    input (N, C, L) or (C, L) -> the same
+    Gradient  g scaled where the channel was kept, 0 elsewhere
+    Errors    ValueError for p outside [0, 1]; RuntimeError for another rank
+    Example   >>> F.dropout1d(torch.ones(1, 2, 3), training=False).shape
+              torch.Size([1, 2, 3])
+    """
     _check(p)
     dimensions = input.dim()
     if dimensions not in (2, 3):
@@ -104,7 +133,15 @@ def dropout1d(input, p=0.5, training=True, inplace=False):
 
 
 def dropout2d(input, p=0.5, training=True, inplace=False):
-    """Dropout of whole channels of an input (N, C, H, W)."""
+    """Dropout of whole channels of an input (N, C, H, W).
+
+    Shapes    input (N, C, H, W) -> the same
+    Gradient  g scaled where the channel was kept, 0 elsewhere
+    Errors    ValueError for p outside [0, 1]
+    Example   >>> out = F.dropout2d(torch.ones(1, 8, 2, 2))
+              >>> (out == out[:, :, :1, :1]).all()
+              tensor(True)
+    """
     _check(p)
     if input.dim() not in (3, 4):
         _warn_dimensions("dropout2d", input.dim(), "dropout", 2)
@@ -121,7 +158,14 @@ def dropout2d(input, p=0.5, training=True, inplace=False):
 
 
 def dropout3d(input, p=0.5, training=True, inplace=False):
-    """Dropout of whole channels of an input (N, C, D, H, W) or (C, D, H, W)."""
+    """Dropout of whole channels of an input (N, C, D, H, W) or (C, D, H, W).
+
+    Shapes    input (N, C, D, H, W) or (C, D, H, W) -> the same
+    Gradient  g scaled where the channel was kept, 0 elsewhere
+    Errors    ValueError for p outside [0, 1]
+    Example   >>> F.dropout3d(torch.ones(1, 2, 3, 3, 3)).shape
+              torch.Size([1, 2, 3, 3, 3])
+    """
     _check(p)
     if input.dim() not in (4, 5):
         _warn_dimensions("dropout3d", input.dim(), "dropout", 3)

@@ -57,7 +57,13 @@ def _weighted(loss, weight, input, reduction, *, by_weight):
 
 
 def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
-    """(input - target)^2, reduced; with ``weight`` a weighted mean."""
+    """(input - target)^2, reduced; with ``weight`` a weighted mean.
+
+    Shapes    input (*), target (*) -> (), or (*) with reduction="none"
+    Gradient  input: 2 (input - target) g / n; target: minus that
+    Example   >>> F.mse_loss(torch.tensor([1.0, 2.0]), torch.tensor([0.0, 0.0]))
+              tensor(2.5000)
+    """
     a, b = _same_size(input, target)
     if weight is None:
         return torch.mse_loss(a, b, _reduction.code(reduction, size_average, reduce))
@@ -70,7 +76,13 @@ def _absolute(a, b, kind):
 
 
 def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None):
-    """abs(input - target), reduced; with ``weight`` a weighted mean."""
+    """abs(input - target), reduced; with ``weight`` a weighted mean.
+
+    Shapes    input (*), target (*) -> (), or (*) with reduction="none"
+    Gradient  input: sign(input - target) g / n; target: minus that
+    Example   >>> F.l1_loss(torch.tensor([1.0, -2.0]), torch.tensor([0.0, 0.0]))
+              tensor(1.5000)
+    """
     a, b = _same_size(input, target)
     if weight is None:
         return _absolute(a, b, _reduction.code(reduction, size_average, reduce))
@@ -79,7 +91,13 @@ def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", wei
 
 
 def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mean", beta=1.0):
-    """d^2 / (2 beta) where d = abs(input - target) is below beta, d - beta / 2 elsewhere."""
+    """d^2 / (2 beta) where d = abs(input - target) is below beta, d - beta / 2 elsewhere.
+
+    Shapes    input (*), target (*) -> (), or (*) with reduction="none"
+    Gradient  input: d / beta below beta, the sign of the difference elsewhere; target: minus that
+    Example   >>> F.smooth_l1_loss(torch.tensor([0.5, 3.0]), torch.tensor([0.0, 0.0]), reduction="none")
+              tensor([0.1250, 2.5000])
+    """
     a, b = _same_size(input, target)
     kind = _reduction.code(reduction, size_average, reduce)
     if beta == 0.0:
@@ -88,7 +106,13 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
 
 
 def huber_loss(input, target, reduction="mean", delta=1.0, weight=None):
-    """d^2 / 2 where d = abs(input - target) is below delta, delta * (d - delta / 2) elsewhere."""
+    """d^2 / 2 where d = abs(input - target) is below delta, delta * (d - delta / 2) elsewhere.
+
+    Shapes    input (*), target (*) -> (), or (*) with reduction="none"
+    Gradient  input: the difference held between -delta and delta; target: minus that
+    Example   >>> F.huber_loss(torch.tensor([0.5, 3.0]), torch.zeros(2), reduction="none", delta=2.0)
+              tensor([0.1250, 4.0000])
+    """
     a, b = _same_size(input, target)
     if weight is None:
         return torch.huber_loss(a, b, _reduction.code(reduction), delta)
@@ -102,6 +126,11 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
     """-input[n, target[n]], weighted by class; the mean divides by the sum of the weights that took part.
 
     Shapes    input (C), (N, C) or (N, C, d1, ...) of log-probabilities, target the same without C
+    Gradient  input: -g * weight at the target class, 0 elsewhere
+    Errors    ValueError where the batches differ; IndexError for a class out of range
+    Example   >>> logs = torch.tensor([[0.5, 0.5], [0.1, 0.9]]).log()
+              >>> F.nll_loss(logs, torch.tensor([0, 1]))
+              tensor(0.3993)
     """
     kind = _reduction.code(reduction, size_average, reduce)
     return _nll(input, target, weight, kind, ignore_index)
@@ -129,9 +158,14 @@ def cross_entropy(
 ):
     """-log(softmax(input)) at the target class, or averaged over the target's class probabilities.
 
-    Shapes    input (C), (N, C) or (N, C, d1, ...) of logits; target the same without C (int64 classes) or the
-    same
-              shape (probabilities)
+    Shapes    input (C), (N, C) or (N, C, d1, ...) of logits; target the same without C (int64 classes) or of
+              the same shape (probabilities)
+    Gradient  input: (softmax(input) - the target's probabilities) g / n
+    Errors    IndexError for a class out of range; RuntimeError for a label_smoothing outside [0, 1]
+    Example   >>> F.cross_entropy(torch.tensor([[2.0, 0.0], [0.0, 3.0]]), torch.tensor([0, 1]))
+              tensor(0.0878)
+              >>> F.cross_entropy(torch.tensor([[2.0, 0.0]]), torch.tensor([[0.5, 0.5]]))
+              tensor(1.1269)
     """
     kind = _reduction.code(reduction, size_average, reduce)
     classes_axis = 0 if input.dim() == 1 else 1
@@ -215,7 +249,14 @@ def _smoothed(logs, target, weight, kind, ignore_index, axis, label_smoothing):
 
 
 def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=None, reduction="mean"):
-    """-(target * log(input) + (1 - target) * log(1 - input)), each log held above -100."""
+    """-(target * log(input) + (1 - target) * log(1 - input)), each log held above -100.
+
+    Shapes    input (*), target (*), weight broadcasts to them -> (), or (*) with reduction="none"
+    Gradient  input: g * (input - target) / (input * (1 - input)), finite at 0 and 1
+    Errors    ValueError where the shapes differ; RuntimeError for an input outside [0, 1]
+    Example   >>> F.binary_cross_entropy(torch.tensor([0.9, 0.2]), torch.tensor([1.0, 0.0]))
+              tensor(0.1643)
+    """
     kind = _reduction.code(reduction, size_average, reduce)
     if target.size() != input.size():
         raise ValueError(
@@ -230,7 +271,14 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
 def binary_cross_entropy_with_logits(
     input, target, weight=None, size_average=None, reduce=None, reduction="mean", pos_weight=None
 ):
-    """binary_cross_entropy of sigmoid(input), without overflow; ``pos_weight`` scales target 1."""
+    """binary_cross_entropy of sigmoid(input), without overflow; ``pos_weight`` scales target 1.
+
+    Shapes    input (*), target (*), the others broadcast to them -> (), or (*) with reduction="none"
+    Gradient  input: (sigmoid(input) - target) g / n
+    Errors    ValueError where the shapes differ
+    Example   >>> F.binary_cross_entropy_with_logits(torch.tensor([2.0, -200.0]), torch.tensor([1.0, 1.0]))
+              tensor(100.0635)
+    """
     kind = _reduction.code(reduction, size_average, reduce)
     if target.size() != input.size():
         raise ValueError(f"Target size ({target.size()}) must be the same as input size ({input.size()})")
@@ -238,7 +286,14 @@ def binary_cross_entropy_with_logits(
 
 
 def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_target=False):
-    """target * (log(target) - input), with input (and, with ``log_target``, target) given as logarithms."""
+    """target * (log(target) - input), with input (and, with ``log_target``, target) given as logarithms.
+
+    Shapes    input (*a), target (*b) -> (), or broadcast(a, b) with reduction="none"
+    Gradient  input: -target * g (divided by what the reduction divides by)
+    Example   >>> logs, target = torch.tensor([[0.5, 0.5]]).log(), torch.tensor([[0.9, 0.1]])
+              >>> F.kl_div(logs, target, reduction="batchmean")
+              tensor(0.3681)
+    """
     if size_average is not None or reduce is not None:
         kind = _reduction.code(reduction, size_average, reduce)
     else:
@@ -263,7 +318,14 @@ def kl_div(input, target, size_average=None, reduce=None, reduction="mean", log_
 def poisson_nll_loss(
     input, target, log_input=True, full=False, size_average=None, eps=1e-8, reduce=None, reduction="mean"
 ):
-    """exp(input) - target * input (or input - target * log(input + eps)); ``full`` adds Stirling's term."""
+    """exp(input) - target * input (or input - target * log(input + eps)); ``full`` adds Stirling's term.
+
+    Shapes    input (*a), target (*b) -> (), or broadcast(a, b) with reduction="none"
+    Gradient  input: (exp(input) - target) g / n, without log_input (1 - target / (input + eps)) g / n
+    Errors    ValueError for an unknown reduction
+    Example   >>> F.poisson_nll_loss(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 3.0]))
+              tensor(0.3591)
+    """
     reduction = _reduction.choose(reduction, size_average, reduce)
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(reduction + " is not a valid value for reduction")
@@ -278,7 +340,14 @@ def poisson_nll_loss(
 
 
 def gaussian_nll_loss(input, target, var, full=False, eps=1e-6, reduction="mean"):
-    """(log(var) + (input - target)^2 / var) / 2 with var held above eps; ``full`` adds log(2 pi) / 2."""
+    """(log(var) + (input - target)^2 / var) / 2 with var held above eps; ``full`` adds log(2 pi) / 2.
+
+    Shapes    input (*), target (*), var (*), or (*) with the last axis missing or 1 -> (), or (*) with "none"
+    Gradient  input: (input - target) / var; var: (1 - (input - target)^2 / var) / (2 var); times g / n
+    Errors    ValueError for a negative variance, one of another size, or an unknown reduction
+    Example   >>> F.gaussian_nll_loss(torch.tensor([1.0, 2.0]), torch.ones(2), torch.tensor([1.0, 4.0]))
+              tensor(0.4091)
+    """
     if isinstance(var, float):
         negative = var < 0
         var = var * torch.ones_like(input) if not negative else var

@@ -69,7 +69,11 @@ def rms_norm(input, normalized_shape, weight=None, eps=None):
 
     `eps` is the smallest step of the type, unless given.
 
+    Shapes    input (*, normalized_shape), weight normalized_shape -> input's
+    Gradient  for input and weight
     Errors    ShapeError, RuntimeError for shapes that do not fit
+    Example   >>> F.rms_norm(torch.tensor([3.0, 4.0]), (2,))
+              tensor([0.8485, 1.1314])
     """
     shape = _check_normalized(input, normalized_shape, "")
     _check_like_normalized("weight", weight, shape)
@@ -92,6 +96,9 @@ def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05):
 
     Shapes    input (N, C, *), weight and bias (C)  ->  input's
     Errors    RuntimeError, ShapeError for channels that the groups do not divide, and other weights
+    Gradient  for input, weight and bias
+    Example   >>> F.group_norm(torch.tensor([[1.0, 3.0, 10.0, 30.0]]), 2)
+              tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
     """
     if input.dim() < 2:
         raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {input.dim()}")
@@ -139,6 +146,9 @@ def batch_norm(
     Shapes    input (N, C, *), the others (C)  ->  input's
     Gradient  for input, weight and bias
     Errors    ValueError for one value a channel; RuntimeError, ShapeError for missing or other statistics
+    Example   >>> F.batch_norm(torch.tensor([[1.0], [3.0]]), None, None, training=True)
+              tensor([[-1.0000],
+                      [ 1.0000]])
     """
     if training:
         size = input.shape
@@ -180,6 +190,9 @@ def instance_norm(
 
     Shapes    input (N, C, *), the others (C)  ->  input's
     Errors    ValueError for one value a channel; RuntimeError for missing statistics
+    Gradient  for input, weight and bias
+    Example   >>> F.instance_norm(torch.tensor([[[1.0, 3.0]]]))
+              tensor([[[-1.0000,  1.0000]]])
     """
     if not use_input_stats and (running_mean is None or running_var is None):
         raise RuntimeError(
@@ -204,6 +217,7 @@ def instance_norm(
 def normalize(input, p=2.0, dim=1, eps=1e-12, out=None):
     """x / max(norm of x, eps) along an axis.
 
+    Shapes    input (*) -> (*)
     Gradient  for input
     Example   >>> import pullback as torch
               >>> torch.nn.functional.normalize(torch.tensor([[3.0, 4.0]]))

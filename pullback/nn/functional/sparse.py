@@ -10,7 +10,15 @@ __all__ = ["embedding", "one_hot"]
 def embedding(
     input, weight, padding_idx=None, max_norm=None, norm_type=2.0, scale_grad_by_freq=False, sparse=False
 ):
-    """The rows of a table, one for each index; the row at padding_idx gets no gradient."""
+    """The rows of a table, one for each index; the row at padding_idx gets no gradient.
+
+    Shapes    input (*) of integers, weight (n, d) -> (*, d)
+    Gradient  weight: g is added into the rows that were read; divided by how often with scale_grad_by_freq
+    Errors    IndexError for an index out of range
+    Example   >>> F.embedding(torch.tensor([1, 0]), torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+              tensor([[3., 4.],
+                      [1., 2.]])
+    """
     rows = weight.size(0)
     if max_norm is not None:
         raise NotImplementedError("embedding: max_norm is not supported yet; renormalize the weight first")
@@ -25,5 +33,13 @@ def embedding(
 
 
 def one_hot(tensor, num_classes=-1):
-    """Zeros with a one at each index, along a new last axis."""
+    """Zeros with a one at each index, along a new last axis.
+
+    Shapes    tensor (*) of int64 -> (*, num_classes); num_classes is the largest index + 1 unless given
+    Gradient  none: the result is int64
+    Errors    RuntimeError for a negative or too large index
+    Example   >>> F.one_hot(torch.tensor([0, 2]))
+              tensor([[1, 0, 0],
+                      [0, 0, 1]])
+    """
     return torch.one_hot(tensor, num_classes)

@@ -58,35 +58,60 @@ class _Inplace(Module):
 
 
 class ReLU(_Inplace):
-    """max(0, x)."""
+    """max(0, x).
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.ReLU()(torch.tensor([-1.0, 2.0]))
+              tensor([0., 2.])
+    """
 
     def forward(self, input):
         return F.relu(input, self.inplace)
 
 
 class SELU(_Inplace):
-    """Self-normalizing elu."""
+    """Self-normalizing elu.
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.SELU()(torch.tensor([-1.0, 2.0]))
+              tensor([-1.1113,  2.1014])
+    """
 
     def forward(self, input):
         return F.selu(input, self.inplace)
 
 
 class SiLU(_Inplace):
-    """x * sigmoid(x)."""
+    """x * sigmoid(x).
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.SiLU()(torch.tensor([-1.0, 2.0]))
+              tensor([-0.2689,  1.7616])
+    """
 
     def forward(self, input):
         return F.silu(input, self.inplace)
 
 
 class Mish(_Inplace):
-    """x * tanh(softplus(x))."""
+    """x * tanh(softplus(x)).
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.Mish()(torch.tensor([-1.0, 2.0]))
+              tensor([-0.3034,  1.9440])
+    """
 
     def forward(self, input):
         return F.mish(input, self.inplace)
 
 
 class Hardsigmoid(_Inplace):
-    """min(max(0, x + 3), 6) / 6."""
+    """min(max(0, x + 3), 6) / 6.
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.Hardsigmoid()(torch.tensor([-4.0, 0.0, 1.0]))
+              tensor([0.0000, 0.5000, 0.6667])
+    """
 
     def forward(self, input):
         return F.hardsigmoid(input, self.inplace)
@@ -96,7 +121,12 @@ class Hardsigmoid(_Inplace):
 
 
 class Hardswish(_Inplace):
-    """x * min(max(0, x + 3), 6) / 6."""
+    """x * min(max(0, x + 3), 6) / 6.
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.Hardswish()(torch.tensor([0.0, 1.0, 4.0]))
+              tensor([0.0000, 0.6667, 4.0000])
+    """
 
     def forward(self, input):
         return F.hardswish(input, self.inplace)
@@ -106,42 +136,72 @@ class Hardswish(_Inplace):
 
 
 class Sigmoid(Module):
-    """1 / (1 + exp(-x))."""
+    """1 / (1 + exp(-x)).
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.Sigmoid()(torch.tensor([0.0, 2.0]))
+              tensor([0.5000, 0.8808])
+    """
 
     def forward(self, input):
         return torch.sigmoid(input)
 
 
 class Tanh(Module):
-    """The hyperbolic tangent."""
+    """The hyperbolic tangent.
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.Tanh()(torch.tensor([0.0, 2.0]))
+              tensor([0.0000, 0.9640])
+    """
 
     def forward(self, input):
         return torch.tanh(input)
 
 
 class LogSigmoid(Module):
-    """log(sigmoid(x))."""
+    """log(sigmoid(x)).
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.LogSigmoid()(torch.tensor([-100.0, 0.0]))
+              tensor([-100.0000,   -0.6931])
+    """
 
     def forward(self, input):
         return F.logsigmoid(input)
 
 
 class Softsign(Module):
-    """x / (1 + abs(x))."""
+    """x / (1 + abs(x)).
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.Softsign()(torch.tensor([-1.0, 3.0]))
+              tensor([-0.5000,  0.7500])
+    """
 
     def forward(self, input):
         return F.softsign(input)
 
 
 class Tanhshrink(Module):
-    """x - tanh(x)."""
+    """x - tanh(x).
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.Tanhshrink()(torch.tensor([0.0, 1.0]))
+              tensor([0.0000, 0.2384])
+    """
 
     def forward(self, input):
         return F.tanhshrink(input)
 
 
 class LeakyReLU(_Inplace):
-    """x where positive, negative_slope * x elsewhere."""
+    """x where positive, negative_slope * x elsewhere.
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.LeakyReLU(0.1)(torch.tensor([-1.0, 2.0]))
+              tensor([-0.1000,  2.0000])
+    """
 
     __constants__ = ["inplace", "negative_slope"]
 
@@ -157,7 +217,12 @@ class LeakyReLU(_Inplace):
 
 
 class ELU(_Inplace):
-    """x where positive, alpha * (exp(x) - 1) elsewhere."""
+    """x where positive, alpha * (exp(x) - 1) elsewhere.
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.ELU()(torch.tensor([-1.0, 2.0]))
+              tensor([-0.6321,  2.0000])
+    """
 
     __constants__ = ["alpha", "inplace"]
 
@@ -173,7 +238,12 @@ class ELU(_Inplace):
 
 
 class CELU(_Inplace):
-    """x where positive, alpha * (exp(x / alpha) - 1) elsewhere."""
+    """x where positive, alpha * (exp(x / alpha) - 1) elsewhere.
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.CELU(alpha=2.0)(torch.tensor([-1.0, 2.0]))
+              tensor([-0.7869,  2.0000])
+    """
 
     __constants__ = ["alpha", "inplace"]
 
@@ -189,7 +259,12 @@ class CELU(_Inplace):
 
 
 class GELU(Module):
-    """x * Phi(x); ``approximate="tanh"`` is the cheaper form."""
+    """x * Phi(x); ``approximate="tanh"`` is the cheaper form.
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.GELU()(torch.tensor([-1.0, 2.0]))
+              tensor([-0.1587,  1.9545])
+    """
 
     __constants__ = ["approximate"]
 
@@ -205,7 +280,12 @@ class GELU(Module):
 
 
 class Softplus(Module):
-    """log(1 + exp(beta * x)) / beta."""
+    """log(1 + exp(beta * x)) / beta.
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.Softplus()(torch.tensor([-1.0, 0.0, 30.0]))
+              tensor([ 0.3133,  0.6931, 30.0000])
+    """
 
     __constants__ = ["beta", "threshold"]
 
@@ -222,7 +302,12 @@ class Softplus(Module):
 
 
 class Hardtanh(_Inplace):
-    """x held between min_val and max_val."""
+    """x held between min_val and max_val.
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.Hardtanh()(torch.tensor([-2.0, 0.5, 2.0]))
+              tensor([-1.0000,  0.5000,  1.0000])
+    """
 
     __constants__ = ["min_val", "max_val", "inplace"]
 
@@ -255,7 +340,12 @@ class Hardtanh(_Inplace):
 
 
 class ReLU6(Hardtanh):
-    """min(max(0, x), 6)."""
+    """min(max(0, x), 6).
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.ReLU6()(torch.tensor([-1.0, 2.0, 8.0]))
+              tensor([0., 2., 6.])
+    """
 
     def __init__(self, inplace=False):
         super().__init__(0.0, 6.0, inplace)
@@ -276,21 +366,36 @@ class _Shrink(Module):
 
 
 class Hardshrink(_Shrink):
-    """x outside [-lambd, lambd], 0 inside."""
+    """x outside [-lambd, lambd], 0 inside.
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.Hardshrink()(torch.tensor([-1.0, 0.2, 1.0]))
+              tensor([-1.,  0.,  1.])
+    """
 
     def forward(self, input):
         return F.hardshrink(input, self.lambd)
 
 
 class Softshrink(_Shrink):
-    """x moved towards 0 by lambd, 0 inside [-lambd, lambd]."""
+    """x moved towards 0 by lambd, 0 inside [-lambd, lambd].
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.Softshrink()(torch.tensor([-1.0, 0.2, 1.0]))
+              tensor([-0.5000,  0.0000,  0.5000])
+    """
 
     def forward(self, input):
         return F.softshrink(input, self.lambd)
 
 
 class Threshold(_Inplace):
-    """x where it exceeds the threshold, ``value`` elsewhere."""
+    """x where it exceeds the threshold, ``value`` elsewhere.
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.Threshold(1.0, 0.0)(torch.tensor([-1.0, 0.5, 2.0]))
+              tensor([0., 0., 2.])
+    """
 
     __constants__ = ["threshold", "value", "inplace"]
 
@@ -307,7 +412,12 @@ class Threshold(_Inplace):
 
 
 class PReLU(Module):
-    """x where positive, weight * x elsewhere, with a weight that is trained."""
+    """x where positive, weight * x elsewhere, with a weight that is trained.
+
+    Shapes    (N, num_parameters, *) -> the same; any shape with one parameter
+    Example   >>> nn.PReLU()(torch.tensor([-1.0, 2.0]))
+              tensor([-0.2500,  2.0000], grad_fn=<PreluKernelBackward0>)
+    """
 
     __constants__ = ["num_parameters"]
 
@@ -331,7 +441,12 @@ class PReLU(Module):
 
 
 class RReLU(_Inplace):
-    """LeakyReLU with a random slope while training."""
+    """LeakyReLU with a random slope while training.
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.RReLU().eval()(torch.tensor([-1.0, 2.0]))
+              tensor([-0.2292,  2.0000])
+    """
 
     __constants__ = ["lower", "upper", "inplace"]
 
@@ -365,28 +480,48 @@ class _Along(Module):
 
 
 class Softmax(_Along):
-    """exp(x) / sum(exp(x)) along dim."""
+    """exp(x) / sum(exp(x)) along dim.
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.Softmax(dim=0)(torch.tensor([1000.0, 1001.0]))
+              tensor([0.2689, 0.7311])
+    """
 
     def forward(self, input):
         return F.softmax(input, self.dim, _stacklevel=5)
 
 
 class Softmin(_Along):
-    """softmax(-x) along dim."""
+    """softmax(-x) along dim.
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.Softmin(dim=0)(torch.tensor([0.0, 1.0]))
+              tensor([0.7311, 0.2689])
+    """
 
     def forward(self, input):
         return F.softmin(input, self.dim, _stacklevel=5)
 
 
 class LogSoftmax(_Along):
-    """log(softmax(x)) along dim."""
+    """log(softmax(x)) along dim.
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.LogSoftmax(dim=0)(torch.tensor([0.0, 1000.0]))
+              tensor([-1000.,     0.])
+    """
 
     def forward(self, input):
         return F.log_softmax(input, self.dim, _stacklevel=5)
 
 
 class GLU(_Along):
-    """a * sigmoid(b) with a and b the halves of the input along dim."""
+    """a * sigmoid(b) with a and b the halves of the input along dim.
+
+    Shapes    (*, 2 n, *) -> (*, n, *)
+    Example   >>> nn.GLU()(torch.tensor([1.0, 2.0, 0.0, 0.0]))
+              tensor([0.5000, 1.0000])
+    """
 
     def __init__(self, dim=-1):
         super().__init__(dim)
@@ -396,7 +531,13 @@ class GLU(_Along):
 
 
 class Softmax2d(Module):
-    """softmax over the channels of (N, C, H, W) or (C, H, W)."""
+    """softmax over the channels of (N, C, H, W) or (C, H, W).
+
+    Shapes    (N, C, H, W) or (C, H, W) -> the same
+    Errors    ValueError for another rank
+    Example   >>> nn.Softmax2d()(torch.zeros(2, 1, 1)).flatten()
+              tensor([0.5000, 0.5000])
+    """
 
     def forward(self, input):
         if input.dim() not in (3, 4):

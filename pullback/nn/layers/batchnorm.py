@@ -116,19 +116,37 @@ class BatchNorm1d(_BatchNorm):
 
     Shapes    (N, C) or (N, C, L)  ->  the same
     Errors    ValueError for inputs of another rank, or of one value a channel while training
+    Source    Ioffe & Szegedy, ICML 2015
+    Example   >>> layer = nn.BatchNorm1d(1)
+              >>> layer(torch.tensor([[1.0], [3.0]])).flatten()
+              tensor([-1.0000,  1.0000], grad_fn=<ViewBackward0>)
+              >>> layer.running_mean, layer.running_var
+              (tensor([0.2000]), tensor([1.1000]))
     """
 
     ranks = (2, 3)
 
 
 class BatchNorm2d(_BatchNorm):
-    """BatchNorm1d for inputs (N, C, H, W)."""
+    """BatchNorm1d for inputs (N, C, H, W).
+
+    Shapes    (N, C, H, W) -> the same
+    Errors    ValueError for inputs of another rank
+    Example   >>> nn.BatchNorm2d(3)(torch.ones(2, 3, 4, 4)).shape
+              torch.Size([2, 3, 4, 4])
+    """
 
     ranks = (4,)
 
 
 class BatchNorm3d(_BatchNorm):
-    """BatchNorm1d for inputs (N, C, D, H, W)."""
+    """BatchNorm1d for inputs (N, C, D, H, W).
+
+    Shapes    (N, C, D, H, W) -> the same
+    Errors    ValueError for inputs of another rank
+    Example   >>> nn.BatchNorm3d(3)(torch.ones(2, 3, 4, 4, 4)).shape
+              torch.Size([2, 3, 4, 4, 4])
+    """
 
     ranks = (5,)
 
@@ -171,18 +189,33 @@ class InstanceNorm1d(_InstanceNorm):
 
     Shapes    (N, C, L) or (C, L)  ->  the same
     Errors    ValueError for inputs of another rank
+    Source    Ulyanov, Vedaldi & Lempitsky, 2016
+    Example   >>> nn.InstanceNorm1d(1)(torch.tensor([[[1.0, 3.0]]]))
+              tensor([[[-1.0000,  1.0000]]])
     """
 
     ranks = (2, 3)
 
 
 class InstanceNorm2d(_InstanceNorm):
-    """InstanceNorm1d for inputs (N, C, H, W) or (C, H, W)."""
+    """InstanceNorm1d for inputs (N, C, H, W) or (C, H, W).
+
+    Shapes    (N, C, H, W) or (C, H, W) -> the same
+    Errors    ValueError for inputs of another rank
+    Example   >>> nn.InstanceNorm2d(3)(torch.ones(2, 3, 4, 4)).shape
+              torch.Size([2, 3, 4, 4])
+    """
 
     ranks = (3, 4)
 
 
 class InstanceNorm3d(_InstanceNorm):
-    """InstanceNorm1d for inputs (N, C, D, H, W) or (C, D, H, W)."""
+    """InstanceNorm1d for inputs (N, C, D, H, W) or (C, D, H, W).
+
+    Shapes    (N, C, D, H, W) or (C, D, H, W) -> the same
+    Errors    ValueError for inputs of another rank
+    Example   >>> nn.InstanceNorm3d(3)(torch.ones(2, 3, 4, 4, 4)).shape
+              torch.Size([2, 3, 4, 4, 4])
+    """
 
     ranks = (4, 5)

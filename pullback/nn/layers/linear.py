@@ -14,7 +14,12 @@ __all__ = ["Bilinear", "Identity", "Linear"]
 
 
 class Identity(Module):
-    """Gives its input back; takes any arguments, so that it can stand in for any layer."""
+    """Gives its input back; takes any arguments, so that it can stand in for any layer.
+
+    Shapes    (*) -> (*)
+    Example   >>> nn.Identity(54, unused=True)(torch.ones(2))
+              tensor([1., 1.])
+    """
 
     def __init__(self, *args, **kwargs):
         super().__init__()
@@ -28,6 +33,12 @@ class Linear(Module):
 
     Shapes    (*, in_features)  ->  (*, out_features)
     Weights   uniform in +-1/sqrt(in_features), the draws of torch for the same seed
+    Errors    ShapeError where the last axis has another size
+    Example   >>> layer = nn.Linear(3, 2)
+              >>> layer(torch.ones(4, 3)).shape
+              torch.Size([4, 2])
+              >>> [(name, p.shape) for name, p in layer.named_parameters()]
+              [('weight', torch.Size([2, 3])), ('bias', torch.Size([2]))]
     """
 
     __constants__ = ["in_features", "out_features"]
@@ -71,6 +82,9 @@ class Bilinear(Module):
     """x1 @ weight[k] @ x2 + bias[k] for each output k.
 
     Shapes    (*, in1_features), (*, in2_features)  ->  (*, out_features)
+    Errors    ValueError where in1_features is not positive
+    Example   >>> nn.Bilinear(2, 3, 4)(torch.ones(5, 2), torch.ones(5, 3)).shape
+              torch.Size([5, 4])
     """
 
     __constants__ = ["in1_features", "in2_features", "out_features"]

@@ -20,6 +20,9 @@ class LayerNorm(Module):
 
     Shapes    (*, normalized_shape)  ->  the same
     Errors    ShapeError for another shape
+    Source    Ba, Kiros & Hinton, 2016
+    Example   >>> nn.LayerNorm(2)(torch.tensor([1.0, 3.0])).detach()
+              tensor([-1.0000,  1.0000])
     """
 
     __constants__ = ["normalized_shape", "eps", "elementwise_affine"]
@@ -54,6 +57,10 @@ class RMSNorm(Module):
     """x / sqrt(mean(x^2) + eps) * weight over the last axes.
 
     Shapes    (*, normalized_shape)  ->  the same
+    Errors    ShapeError for another shape
+    Source    Zhang & Sennrich, NeurIPS 2019
+    Example   >>> nn.RMSNorm(2)(torch.tensor([3.0, 4.0])).detach()
+              tensor([0.8485, 1.1314])
     """
 
     __constants__ = ["normalized_shape", "eps", "elementwise_affine"]
@@ -84,6 +91,9 @@ class GroupNorm(Module):
 
     Shapes    (N, num_channels, *)  ->  the same
     Errors    ValueError for channels that the groups do not divide
+    Source    Wu & He, ECCV 2018
+    Example   >>> nn.GroupNorm(2, 4)(torch.tensor([[1.0, 3.0, 10.0, 30.0]])).detach()
+              tensor([[-1.0000,  1.0000, -1.0000,  1.0000]])
     """
 
     __constants__ = ["num_groups", "num_channels", "eps", "affine"]

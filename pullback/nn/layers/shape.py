@@ -8,7 +8,12 @@ __all__ = ["Flatten", "Unflatten"]
 
 
 class Flatten(Module):
-    """Joins the axes from start_dim to end_dim into one."""
+    """Joins the axes from start_dim to end_dim into one.
+
+    Shapes    (N, a, b) -> (N, a b)
+    Example   >>> nn.Flatten()(torch.ones(2, 3, 4)).shape
+              torch.Size([2, 12])
+    """
 
     __constants__ = ["start_dim", "end_dim"]
 
@@ -25,7 +30,13 @@ class Flatten(Module):
 
 
 class Unflatten(Module):
-    """Splits the axis ``dim`` into axes of these sizes."""
+    """Splits the axis ``dim`` into axes of these sizes.
+
+    Shapes    (N, a b) -> (N, a, b), for dim=1
+    Errors    TypeError for sizes that are no integers
+    Example   >>> nn.Unflatten(1, (3, 4))(torch.ones(2, 12)).shape
+              torch.Size([2, 3, 4])
+    """
 
     __constants__ = ["dim", "unflattened_size"]
 

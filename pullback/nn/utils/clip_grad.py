@@ -63,7 +63,14 @@ def _scale(gradients, max_norm, total_norm):
 
 @torch.no_grad()
 def clip_grads_with_norm_(parameters, max_norm, total_norm, foreach=None):
-    """Scales all gradients in place by max_norm / total_norm, where that is less than 1."""
+    """Scales all gradients in place by max_norm / total_norm, where that is less than 1.
+
+    Example   >>> p = torch.zeros(2, requires_grad=True)
+              >>> p.grad = torch.tensor([3.0, 4.0])
+              >>> nn.utils.clip_grads_with_norm_([p], max_norm=1.0, total_norm=torch.tensor(10.0))
+              >>> p.grad
+              tensor([0.3000, 0.4000])
+    """
     _scale(_gradients(parameters), max_norm, total_norm)
 
 
@@ -85,7 +92,14 @@ def clip_grad_norm_(parameters, max_norm, norm_type=2.0, error_if_nonfinite=Fals
 
 
 def clip_grad_norm(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False, foreach=None):
-    """clip_grad_norm_() by its old name."""
+    """clip_grad_norm_() by its old name.
+
+    Errors    FutureWarning; otherwise as clip_grad_norm_()
+    Example   >>> p = torch.zeros(2, requires_grad=True)
+              >>> p.grad = torch.tensor([3.0, 4.0])
+              >>> nn.utils.clip_grad_norm([p], 1.0)
+              tensor(5.)
+    """
     warnings.warn(
         "`torch.nn.utils.clip_grad_norm` is now deprecated in favor of `torch.nn.utils.clip_grad_norm_`.",
         FutureWarning,
@@ -96,6 +110,13 @@ def clip_grad_norm(parameters, max_norm, norm_type=2.0, error_if_nonfinite=False
 
 @torch.no_grad()
 def clip_grad_value_(parameters, clip_value, foreach=None):
-    """Puts every element of the gradients between -clip_value and clip_value, in place."""
+    """Puts every element of the gradients between -clip_value and clip_value, in place.
+
+    Example   >>> p = torch.zeros(2, requires_grad=True)
+              >>> p.grad = torch.tensor([3.0, -0.5])
+              >>> nn.utils.clip_grad_value_([p], 1.0)
+              >>> p.grad
+              tensor([ 1.0000, -0.5000])
+    """
     for g in _gradients(parameters):
         g.clamp_(-float(clip_value), float(clip_value))

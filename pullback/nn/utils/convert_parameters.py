@@ -26,6 +26,10 @@ def vector_to_parameters(vec, parameters):
     The parameters share the vector's memory afterwards.
 
     Errors    TypeError for what is no tensor
+    Example   >>> layer = nn.Linear(1, 1)
+              >>> nn.utils.vector_to_parameters(torch.tensor([2.0, 0.5]), layer.parameters())
+              >>> layer(torch.ones(1))
+              tensor([2.5000], grad_fn=<ViewBackward0>)
     """
     if not isinstance(vec, Tensor):
         raise TypeError(f"expected torch.Tensor, but got: {torch.typename(vec)}")

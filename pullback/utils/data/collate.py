@@ -17,7 +17,12 @@ _UNKNOWN = "default_collate: batch must contain tensors, numpy arrays, numbers, 
 
 
 def default_convert(data):
-    """NumPy arrays in ``data`` as tensors; the rest, at any depth, as it is."""
+    """NumPy arrays in ``data`` as tensors; the rest, at any depth, as it is.
+
+    Example   >>> import numpy as np
+              >>> torch.utils.data.default_convert({"a": np.zeros(2), "b": "text"})
+              {'a': tensor([0., 0.], dtype=torch.float64), 'b': 'text'}
+    """
     kind = type(data)
     if isinstance(data, Tensor):
         return data
@@ -144,5 +149,11 @@ _add_numpy()
 def default_collate(batch):
     """Tensors, arrays and numbers become tensors with a new first axis; dicts, lists and tuples keep their
     form.
+
+    Shapes    n items (*) -> (n, *)
+    Errors    RuntimeError for items of different shapes; TypeError for a type that it does not know
+    Example   >>> torch.utils.data.default_collate([(torch.zeros(2), 1), (torch.ones(2), 2)])
+              [tensor([[0., 0.],
+                      [1., 1.]]), tensor([1, 2])]
     """
     return collate(batch, collate_fn_map=default_collate_fn_map)

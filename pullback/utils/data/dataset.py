@@ -25,6 +25,15 @@ __all__ = [
 class Dataset:
     """A data set with ``__getitem__`` and, usually, ``__len__``; ``__getitems__`` may fetch a batch at
     once.
+
+    Example   >>> class Squares(torch.utils.data.Dataset):
+              ...     def __len__(self):
+              ...         return 4
+              ...
+              ...     def __getitem__(self, i):
+              ...         return i * i
+              >>> [batch.tolist() for batch in torch.utils.data.DataLoader(Squares(), batch_size=2)]
+              [[0, 1], [4, 9]]
     """
 
     def __class_getitem__(cls, item):
@@ -38,14 +47,27 @@ class Dataset:
 
 
 class IterableDataset(Dataset, Iterable):
-    """A data set that is only iterated over."""
+    """A data set that is only iterated over.
+
+    Example   >>> class Stream(torch.utils.data.IterableDataset):
+              ...     def __iter__(self):
+              ...         return iter(range(3))
+              >>> [batch.tolist() for batch in torch.utils.data.DataLoader(Stream(), batch_size=2)]
+              [[0, 1], [2]]
+    """
 
     def __add__(self, other):
         return ChainDataset([self, other])
 
 
 class TensorDataset(Dataset):
-    """Item i is the tuple of the tensors' rows i."""
+    """Item i is the tuple of the tensors' rows i.
+
+    Shapes    tensors (n, *), (n, *), ... -> items (*), (*), ...
+    Errors    AssertionError where the first axes differ
+    Example   >>> torch.utils.data.TensorDataset(torch.tensor([[1.0], [2.0]]), torch.tensor([0, 1]))[1]
+              (tensor([2.]), tensor(1))
+    """
 
     def __init__(self, *tensors):
         if any(tensors[0].size(0) != tensor.size(0) for tensor in tensors):
@@ -72,7 +94,12 @@ def _fetch(dataset, indices):
 
 
 class StackDataset(Dataset):
-    """Item i is the tuple, or with keywords the dictionary, of the data sets' items i."""
+    """Item i is the tuple, or with keywords the dictionary, of the data sets' items i.
+
+    Errors    ValueError for data sets of different lengths
+    Example   >>> torch.utils.data.StackDataset(x=[1, 2], y=["a", "b"])[1]
+              {'x': 2, 'y': 'b'}
+    """
 
     def __init__(self, *args, **kwargs):
         if args and kwargs:
@@ -104,7 +131,12 @@ class StackDataset(Dataset):
 
 
 class ConcatDataset(Dataset):
-    """Several data sets one after the other."""
+    """Several data sets one after the other.
+
+    Errors    AssertionError for none at all, or for one that is only iterated over
+    Example   >>> list(torch.utils.data.ConcatDataset([[1, 2], [3]]))
+              [1, 2, 3]
+    """
 
     @staticmethod
     def cumsum(sequence):
@@ -133,7 +165,14 @@ class ConcatDataset(Dataset):
 
 
 class ChainDataset(IterableDataset):
-    """Several iterable data sets one after the other."""
+    """Several iterable data sets one after the other.
+
+    Example   >>> class Count(torch.utils.data.IterableDataset):
+              ...     def __iter__(self):
+              ...         return iter(range(2))
+              >>> list(torch.utils.data.ChainDataset([Count(), Count()]))
+              [0, 1, 0, 1]
+    """
 
     def __init__(self, datasets):
         super().__init__()
@@ -154,7 +193,11 @@ class ChainDataset(IterableDataset):
 
 
 class Subset(Dataset):
-    """The items of a data set at given indices."""
+    """The items of a data set at given indices.
+
+    Example   >>> list(torch.utils.data.Subset("abc", [2, 0]))
+              ['c', 'a']
+    """
 
     def __init__(self, dataset, indices):
         kind = type(self)
@@ -205,7 +248,13 @@ def _lengths_of_fractions(fractions, total):
 
 
 def random_split(dataset, lengths, generator=None):
-    """Random subsets without overlap, of these lengths or, if they sum to at most 1, fractions."""
+    """Random subsets without overlap, of these lengths or, if they sum to at most 1, fractions.
+
+    Errors    ValueError for lengths that do not sum to the data set's
+    Example   >>> a, b = torch.utils.data.random_split(range(10), [7, 3])
+              >>> len(a), len(b), sorted([*a, *b]) == list(range(10))
+              (7, 3, True)
+    """
     total = len(dataset)
     if math.isclose(sum(lengths), 1) and sum(lengths) <= 1:
         lengths = _lengths_of_fractions(lengths, total)

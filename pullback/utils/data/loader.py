@@ -21,7 +21,11 @@ class _InfiniteConstantSampler(Sampler):
 
 
 def get_worker_info():
-    """None: batches are made in the main process."""
+    """None: batches are made in the main process.
+
+    Example   >>> torch.utils.data.get_worker_info() is None
+              True
+    """
     return None
 
 
@@ -149,6 +153,15 @@ class DataLoader:
     ``shuffle`` visits the items in torch's order for the same seed. ``batch_size=None`` gives single items.
     Batches are made in this process; ``num_workers``, ``pin_memory`` and the like are accepted and change
     nothing.
+
+    Errors    ValueError for options that exclude each other
+    Example   >>> data = torch.utils.data.TensorDataset(torch.arange(5.0), torch.arange(5) % 2)
+              >>> loader = torch.utils.data.DataLoader(data, batch_size=2)
+              >>> for x, y in loader:
+              ...     print(x, y)
+              tensor([0., 1.]) tensor([0, 1])
+              tensor([2., 3.]) tensor([0, 1])
+              tensor([4.]) tensor([0])
     """
 
     _IterableDataset_len_called = None

@@ -21,7 +21,18 @@ def _is_positive_int(value):
 
 
 class Sampler:
-    """Base class: iterating gives indices, or lists of them."""
+    """Base class: iterating gives indices, or lists of them.
+
+    Example   >>> class Backwards(torch.utils.data.Sampler):
+              ...     def __init__(self, data):
+              ...         self.data = data
+              ...
+              ...     def __iter__(self):
+              ...         return iter(range(len(self.data) - 1, -1, -1))
+              >>> loader = torch.utils.data.DataLoader([1, 2, 3], sampler=Backwards([1, 2, 3]))
+              >>> [batch.tolist() for batch in loader]
+              [[3], [2], [1]]
+    """
 
     def __class_getitem__(cls, item):
         return cls
@@ -31,7 +42,11 @@ class Sampler:
 
 
 class SequentialSampler(Sampler):
-    """0, 1, 2, ..."""
+    """0, 1, 2, ...
+
+    Example   >>> list(torch.utils.data.SequentialSampler("abc"))
+              [0, 1, 2]
+    """
 
     def __init__(self, data_source):
         self.data_source = data_source
@@ -53,7 +68,12 @@ def fresh_generator():
 
 
 class RandomSampler(Sampler):
-    """All indices in random order, or ``num_samples`` draws ``with replacement``."""
+    """All indices in random order, or ``num_samples`` draws ``with replacement``.
+
+    Errors    ValueError for a num_samples that is not positive
+    Example   >>> sorted(torch.utils.data.RandomSampler("abc"))
+              [0, 1, 2]
+    """
 
     def __init__(self, data_source, replacement=False, num_samples=None, generator=None):
         self.data_source = data_source
@@ -93,7 +113,11 @@ class RandomSampler(Sampler):
 
 
 class SubsetRandomSampler(Sampler):
-    """The given indices in random order."""
+    """The given indices in random order.
+
+    Example   >>> sorted(torch.utils.data.SubsetRandomSampler([4, 7]))
+              [4, 7]
+    """
 
     def __init__(self, indices, generator=None):
         self.indices = indices
@@ -108,7 +132,12 @@ class SubsetRandomSampler(Sampler):
 
 
 class WeightedRandomSampler(Sampler):
-    """``num_samples`` indices drawn with probabilities proportional to ``weights``."""
+    """``num_samples`` indices drawn with probabilities proportional to ``weights``.
+
+    Errors    ValueError for weights with more than one axis, or a num_samples that is not positive
+    Example   >>> list(torch.utils.data.WeightedRandomSampler([0.0, 1.0], 3))
+              [1, 1, 1]
+    """
 
     def __init__(self, weights, num_samples, replacement=True, generator=None):
         if not _is_positive_int(num_samples):
@@ -138,6 +167,10 @@ class WeightedRandomSampler(Sampler):
 class BatchSampler(Sampler):
     """Lists of ``batch_size`` indices from another sampler; a shorter last one is left out with
     ``drop_last``.
+
+    Errors    ValueError for a batch_size that is not positive
+    Example   >>> list(torch.utils.data.BatchSampler(range(5), 2, drop_last=False))
+              [[0, 1], [2, 3], [4]]
     """
 
     def __init__(self, sampler, batch_size, drop_last):
