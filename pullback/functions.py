@@ -166,15 +166,22 @@ def set_default_dtype(d):
 
 
 def set_default_tensor_type(t):
-    """The type of new tensors by its old name.
+    """The type of new float tensors, by its old class or that one's name.
 
+    Errors    TypeError for what is no float type
     Example   >>> torch.set_default_tensor_type("torch.FloatTensor")
               >>> torch.get_default_dtype()
               torch.float32
     """
-    set_default_dtype(
-        t if isinstance(t, _core.dtype) else {"torch.FloatTensor": _core.float32}.get(t, _core.float64)
-    )
+    known = (_core.float32, _core.float64, _core.int64, _core.int32, _core.uint8, _core.bool)
+    named = {f"torch.{d._legacy}": d for d in known}
+    found = named.get(t) if isinstance(t, str) else getattr(t, "dtype", None) if isinstance(t, type) else None
+    if found is None:
+        raise TypeError(
+            "invalid type object: only floating-point types are supported as the default type\n"
+            f"Got {t!r}; give torch.FloatTensor or torch.DoubleTensor."
+        )
+    set_default_dtype(found)
 
 
 def get_default_device():

@@ -394,6 +394,48 @@ CASES = [
         "during the forward pass.",
         lambda g: checkpointed(iter([g.row, g.row[:2]]), g.leaf),
     ),
+    (
+        "one axis to turn",
+        RuntimeError,
+        RuntimeError,
+        "expected total rotation dims == 2, but got dims = 1",
+        lambda g: torch.rot90(g.leaf, 1, [0]),
+    ),
+    (
+        "a plane of one axis",
+        RuntimeError,
+        RuntimeError,
+        "expected rotation dims to be different, but got dim0 = 0 and dim1 = -2",
+        lambda g: torch.rot90(torch.ones(2, 2), 1, [0, -2]),
+    ),
+    (
+        "turning a row",
+        RuntimeError,
+        RuntimeError,
+        "expected total dims >= 2, but got total dims = 1",
+        lambda g: torch.rot90(g.row, 1, [0, 1]),
+    ),
+    (
+        "nothing but a negative class",
+        RuntimeError,
+        RuntimeError,
+        "Class values must be non-negative.",
+        lambda g: torch.nn.functional.one_hot(torch.tensor([-1])),
+    ),
+    (
+        "an integer default type",
+        TypeError,
+        TypeError,
+        "only floating-point types are supported as the default type",
+        lambda g: torch.set_default_tensor_type(torch.IntTensor),
+    ),
+    (
+        "no default type",
+        TypeError,
+        TypeError,
+        "invalid type object: only floating-point types are supported as the default type",
+        lambda g: torch.set_default_tensor_type(torch.float32),
+    ),
 ]
 
 

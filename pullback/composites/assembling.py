@@ -179,12 +179,24 @@ def rot90(input, k=1, dims=(0, 1)):
 
     Shapes    input (n, m) -> (m, n) for odd k, (n, m) for even k
     Gradient  g turned back
-    Errors    ValueError for other than two axes
+    Errors    RuntimeError for other than two different axes
     Example   >>> torch.rot90(torch.tensor([[1, 2], [3, 4]]))
               tensor([[2, 4],
                       [1, 3]])
     """
-    return f["_rot90"](input, k % 4, tuple(dims))
+    dims, n = tuple(dims), input.dim()
+    if len(dims) != 2:
+        raise RuntimeError(
+            f"expected total rotation dims == 2, but got dims = {len(dims)}\nGive the plane's two axes."
+        )
+    if n < 2:
+        raise RuntimeError(f"expected total dims >= 2, but got total dims = {n}\nA plane has two axes.")
+    if all(-n <= d < n for d in dims) and dims[0] % n == dims[1] % n:
+        raise RuntimeError(
+            f"expected rotation dims to be different, but got dim0 = {dims[0]} and dim1 = {dims[1]}\n"
+            "A plane has two axes."
+        )
+    return f["_rot90"](input, k % 4, dims)
 
 
 composite(

@@ -254,7 +254,7 @@ def one_hot(input, num_classes=-1):
     if num_classes == -1:
         if not input.numel():
             raise RuntimeError("Can not infer total number of classes from empty tensor.\nGive num_classes.")
-        num_classes = int(f["max"](input).item()) + 1
+        num_classes = max(int(f["max"](input).item()), 0) + 1  # only negative ones: the core says so
     return f["_one_hot"](input, num_classes)
 
 
