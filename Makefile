@@ -4,7 +4,7 @@
 #   make demo            train the two examples; pictures and printed losses in build/demo
 #   make test            the tests, in .venv
 #   make test-sanitized  the tests again, with the native part under the address and undefined-behaviour sanitizers
-#   make bench PYTHON=/path/to/python   against the torch of that Python
+#   make bench PYTHON=/path/to/python   against the torch of that Python (BENCH_ARGS: see benchmarks/run.py)
 #   make conformance PYTHON=...         against torch's own test databases
 #   make clients         run torchviz, torchdiffeq, torchinfo and others unmodified, in an environment without torch
 #   make lint            ruff and clang-format
@@ -18,6 +18,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 CROSS_CXX ?= aarch64-linux-gnu-g++
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 VENV := .venv
 BIN := $(abspath $(VENV))/bin
@@ -103,7 +104,7 @@ $(SIDE)/stamp: $(STAMPS)/install-test
 	touch $@
 
 bench: $(SIDE)/stamp
-	PYTHONPATH=$(abspath $(SIDE)) $(PYTHON) benchmarks/run.py
+	PYTHONPATH=$(abspath $(SIDE)) $(PYTHON) benchmarks/run.py $(BENCH_ARGS)
 
 conformance: $(SIDE)/stamp
 	PYTHONPATH=$(abspath $(SIDE)) $(PYTHON) conformance/run.py --module pullback --only @conformance/ops.txt

@@ -1,12 +1,9 @@
-"""The rows of transforms.py in JAX, compiled: `python benchmarks/jax_rows.py` where jax is installed.
-
-Prints each row's first call, which compiles, apart from the median of later ones.
-"""
+"""The rows of transforms.py in JAX, compiled, in one process: run by name on request, as worker.py does."""
 
 from __future__ import annotations
 
 import itertools
-import statistics
+import sys
 import time
 
 import jax
@@ -56,20 +53,29 @@ def dense_jacobian():
     return jax.jacrev(lambda v, a: jnp.tanh(a @ v) * v), (drawn(100), drawn(100, 100))
 
 
-def timed(function, arguments):
-    begin = time.perf_counter()
-    jax.block_until_ready(function(*arguments))
-    return time.perf_counter() - begin
+# The names and the repetitions of transforms.py.
+ROWS = {
+    "Hessian, Rosenbrock of 50": (rosenbrock_hessian, 10),
+    "gradients per sample, MLP 64-64-64-1, 256": (gradients_per_sample, 5),
+    "physics-informed loss, 2-32-32-1, 256": (physics_informed, 3),
+    "Jacobian, dense 100x100": (dense_jacobian, 10),
+}
 
 
 def main():
-    print(f"jax {jax.__version__}{'':32}{'later':>12}{'first call':>14}")
-    for make in (rosenbrock_hessian, gradients_per_sample, physics_informed, dense_jacobian):
-        function, arguments = make()
-        function = jax.jit(function)
-        first = timed(function, arguments)
-        later = statistics.median(timed(function, arguments) for _ in range(200))
-        print(f"{make.__name__:44}{later * 1e6:10.1f}us{first * 1e3:12.1f}ms")
+    made = {}
+    print("ready", flush=True)
+    for line in sys.stdin:
+        name = line.strip()
+        times = ROWS[name][1]
+        if name not in made:  # what is answered first is the first call, which compiles
+            function, arguments = ROWS[name][0]()
+            made[name], times = (jax.jit(function), arguments), 1
+        function, arguments = made[name]
+        begin = time.perf_counter()
+        for _ in range(times):
+            jax.block_until_ready(function(*arguments))
+        print((time.perf_counter() - begin) / times, flush=True)
 
 
 main()
