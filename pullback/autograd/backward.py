@@ -263,7 +263,7 @@ def grad(
                 "allow_unused=True if this is the desired behavior."
             )
     if materialize_grads:
-        from pullback._api import zeros_like
+        from pullback.creation import zeros_like
 
         result = tuple(
             zeros_like(x, requires_grad=create_graph) if g is None else g

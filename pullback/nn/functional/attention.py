@@ -5,13 +5,113 @@ from __future__ import annotations
 import math
 
 from pullback import _api as torch
-from pullback.composites.attention import scaled_dot_product_attention
+from pullback import _core
 from pullback.composites.linalg import reshaped
+from pullback.errors import DtypeError
 from pullback.nn.functional.activation import softmax
 from pullback.nn.functional.dropout import dropout
 from pullback.nn.functional.linear import linear
+from pullback.trace.tracer import functions as f
 
 __all__ = ["multi_head_attention_forward", "scaled_dot_product_attention"]
+
+_NAMES = {"float32": "float", "float64": "double", "int64": "long int", "int32": "int", "bool": "bool"}
+
+
+def _name(dtype):
+    kind = str(dtype).rpartition(".")[2]
+    return _NAMES.get(kind, kind)
+
+
+def _check_operands(query, key, value, mask):
+    q, k, v = query, key, value
+    if not q.dtype == k.dtype == v.dtype:
+        raise DtypeError(
+            "Expected query, key, and value to have the same dtype, but got query.dtype: "
+            f"{_name(q.dtype)} key.dtype: {_name(k.dtype)} and value.dtype: {_name(v.dtype)} instead.\n"
+            "Convert them with .to(dtype)."
+        )
+    if min(q.dim(), k.dim(), v.dim()) < 2:
+        raise RuntimeError(
+            "Expected query, key, and value to all be  at least 2 dimensional, but got query.dim: "
+            f"{q.dim()} key.dim: {k.dim()} and value.dim: {v.dim()} instead.\n"
+            "Their shapes are (..., length, width)."
+        )
+    if mask is not None and mask.dtype != _core.bool and mask.dtype != q.dtype:
+        raise DtypeError(
+            "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
+            f"attn_mask.dtype: {_name(mask.dtype)} and  query.dtype: {_name(q.dtype)} instead.\n"
+            "A mask of bools says where to look; a mask of floats is added to the scores."
+        )
+
+
+def _causal(rows, columns, mask):
+    """What a row may look at: the columns up to its own number, and what the mask allows."""
+    seen = f["tril"](torch.ones((rows, columns), dtype=_core.bool))
+    if mask is None:
+        return seen
+    if mask.dtype == _core.bool:
+        return f["logical_and"](mask, seen)
+    return f["_where"](seen, mask, f["_full_like"](mask, -math.inf))
+
+
+def _in_steps(query, key, value, mask, dropout_p, scale):
+    """The same from single ops, each of which is recorded: where one kernel of torch's does not do."""
+    root = math.sqrt(scale)  # half of the scale on each side, as torch has it
+    scores = f["matmul"](query * root, f["transpose"](key, -2, -1) * root)
+    if mask is None:
+        weights = f["_safe_softmax"](scores, -1)
+    else:
+        if mask.dtype == _core.bool:
+            mask = f["_where"](mask, 0.0, f["_full_like"](scores, -math.inf))
+        weights = f["_safe_softmax"](scores + mask, -1)
+    if dropout_p > 0.0:
+        weights = dropout(weights, dropout_p)
+    return f["matmul"](weights, value)
+
+
+def _repeated(x, heads):
+    """Heads of keys and values shared by groups of query heads."""
+    if heads % x.size(-3):
+        raise RuntimeError(
+            "Number of heads in key and value must divide the number of heads in query \n"
+            f"The query has {heads} heads, a key or value {x.size(-3)}."
+        )
+    return f["repeat_interleave"](x, heads // x.size(-3), -3)
+
+
+def scaled_dot_product_attention(
+    query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False
+):
+    """softmax(query @ key.T * scale + mask) @ value.
+
+    Shapes    query (*, L, E), key (*, S, E), value (*, S, V), mask broadcasting to (*, L, S)  ->  (*, L, V)
+    Gradient  for query, key, value and a mask of floats; rows that may look at nothing give zeros and take
+              no gradient
+    Errors    DtypeError for mixed types and masks of whole numbers; RuntimeError for vectors
+    Example   >>> q = torch.ones(1, 2, 4)
+              >>> F.scaled_dot_product_attention(q, q, q).shape
+              torch.Size([1, 2, 4])
+    """
+    _check_operands(query, key, value, attn_mask)
+    plain = query.dim() == key.dim() == value.dim() == 4
+    if is_causal:
+        if attn_mask is not None and not plain:
+            raise RuntimeError(
+                "_scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True\n"
+                "Combine the mask with torch.ones(L, S, dtype=torch.bool).tril()."
+            )
+        attn_mask = _causal(query.size(-2), key.size(-2), attn_mask)
+    if enable_gqa:
+        key, value = _repeated(key, query.size(-3)), _repeated(value, query.size(-3))
+    scale = 1.0 / math.sqrt(query.size(-1)) if scale is None else float(scale)
+    batches = plain and query.shape[:2] == key.shape[:2] == value.shape[:2]
+    learned = attn_mask is not None and attn_mask.requires_grad
+    if batches and not learned and dropout_p == 0.0:
+        strides = query.stride()
+        order = sorted(range(4), key=lambda d: -strides[d])
+        return f["_scaled_dot_product_attention"](query, key, value, attn_mask, scale, order)
+    return _in_steps(query, key, value, attn_mask, dropout_p, scale)
 
 
 def _check_ranks(query, key, value, padding, mask, num_heads):
