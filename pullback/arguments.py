@@ -155,8 +155,8 @@ def deliver(result, out, name="operation"):
     if result.requires_grad or (out.requires_grad and _core.is_grad_enabled()):
         raise GradError(
             f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of "
-            "the "
-            "arguments requires grad.\nLeave out=... away, or call it under torch.no_grad()."
+            "the arguments requires grad.\n"
+            "Leave out=... away, or call it under torch.no_grad()."
         )
     if _rank(result.dtype) > _rank(out.dtype):
         wanted, given = (d._legacy.removesuffix("Tensor") for d in (out.dtype, result.dtype))
@@ -164,12 +164,10 @@ def deliver(result, out, name="operation"):
     if tuple(out.shape) != tuple(result.shape) and out.numel():
         warnings.warn(
             f"An output with one or more elements was resized since it had shape {list(out.shape)}, which "
-            "does not match "
-            f"the required output shape {list(result.shape)}. This behavior is deprecated, and in a future "
-            "PyTorch "
-            "release outputs will not be resized unless they have zero elements. You can explicitly reuse an "
-            "out tensor "
-            "t by resizing it, inplace, to zero elements with t.resize_(0).",
+            f"does not match the required output shape {list(result.shape)}. This behavior is deprecated, "
+            "and in a future PyTorch release outputs will not be resized unless they have zero elements. You "
+            "can explicitly reuse an out tensor t by resizing it, inplace, to zero elements with "
+            "t.resize_(0).",
             UserWarning,
             stacklevel=3,
         )

@@ -44,10 +44,8 @@ def _dtype_of_array(a):
     if d is None:
         raise TypeError(
             f"can't convert np.ndarray of type numpy.{a.dtype.type.__name__}. The only supported types are: "
-            "float64, "
-            "float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, "
-            "uint8, and "
-            "bool."
+            "float64, float32, float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, "
+            "uint16, uint8, and bool."
         )
     return d
 
@@ -291,9 +289,8 @@ def _from_array(a):
     if any(s < 0 for s in a.strides):
         raise ValueError(
             "At least one stride in the given numpy array is negative, and tensors with negative strides are "
-            "not "
-            "currently supported. (You can probably work around this by making a copy of your array  with "
-            "array.copy().) "
+            "not currently supported. (You can probably work around this by making a copy of your array  "
+            "with array.copy().) "
         )
     if any(s % a.itemsize for s in a.strides):
         raise ValueError(
@@ -309,12 +306,9 @@ def _from_array(a):
         _warned_read_only.append(True)
         warnings.warn(
             "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This "
-            "means "
-            "writing to this tensor will result in undefined behavior. You may want to copy the array to "
-            "protect its "
-            "data or make it writable before converting it to a tensor. This type of warning will be "
-            "suppressed for "
-            "the rest of this program.",
+            "means writing to this tensor will result in undefined behavior. You may want to copy the array "
+            "to protect its data or make it writable before converting it to a tensor. This type of warning "
+            "will be suppressed for the rest of this program.",
             stacklevel=3,
         )
     address = a.__array_interface__["data"][0]
@@ -361,10 +355,8 @@ def arange(
     if out is not None and out.numel() not in (0, t.numel()):
         warnings.warn(
             f"The number of elements in the out tensor of shape {list(out.shape)} is {out.numel()} which "
-            "does not match "
-            f"the computed number of elements {t.numel()}. Note that this may occur as a result of rounding "
-            "error. The "
-            f"out tensor will be resized to a tensor of shape ({t.numel()},).",
+            f"does not match the computed number of elements {t.numel()}. Note that this may occur as a "
+            f"result of rounding error. The out tensor will be resized to a tensor of shape ({t.numel()},).",
             UserWarning,
             stacklevel=2,
         )
@@ -397,8 +389,8 @@ def range(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devic
     """
     warnings.warn(
         "torch.range is deprecated and will be removed in a future release because its behavior is "
-        "inconsistent with "
-        "Python's range builtin. Instead, use torch.arange, which produces values in [start, end).",
+        "inconsistent with Python's range builtin. Instead, use torch.arange, which produces values in "
+        "[start, end).",
         UserWarning,
         stacklevel=2,
     )

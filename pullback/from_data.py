@@ -103,8 +103,7 @@ def _parse(data, dtype):
     if isinstance(data, (list, tuple)) and data and isinstance(data[0], np.ndarray):
         warnings.warn(
             "Creating a tensor from a list of numpy.ndarrays is extremely slow. Please consider converting "
-            "the list to a "
-            "single numpy.ndarray with numpy.array() before converting to a tensor.",
+            "the list to a single numpy.ndarray with numpy.array() before converting to a tensor.",
             UserWarning,
             stacklevel=4,
         )

@@ -28,9 +28,8 @@ def _items(key) -> list:
             isinstance(k, (Tensor, list, tuple, slice, np.ndarray)) or k is None or k is Ellipsis for k in key
         ):
             warnings.warn(
-                "Using a non-tuple sequence for multidimensional indexing is deprecated; use "
-                "x[tuple(seq)] instead of "
-                "x[seq].",
+                "Using a non-tuple sequence for multidimensional indexing is deprecated; use x[tuple(seq)] "
+                "instead of x[seq].",
                 stacklevel=4,
             )
             return list(key)
@@ -107,9 +106,8 @@ def _split(self, key):
     if taken > self.dim():
         if self.dim() == 0 and len(parts) == 1 and isinstance(parts[0], (int, slice)):
             raise IndexError(
-                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or "
-                "`tensor.item<T>()` in C++ to "
-                "convert a 0-dim tensor to a number"
+                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ "
+                "to convert a 0-dim tensor to a number"
             )
         raise IndexError(
             f"too many indices for tensor of dimension {self.dim()}\nThe key has {taken} of them, "

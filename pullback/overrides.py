@@ -327,11 +327,9 @@ def _namespaces():
 
 
 _NEVER = frozenset(
-    "__class__ __delattr__ __dict__ __dir__ __getattribute__ __getstate__ __init__ __init_subclass__ "
-    "__new__ __reduce__ "
-    "__setattr__ __sizeof__ __str__ __subclasshook__ __hash__ __weakref__ __torch_function__ __iter__ "
-    "__module__ "
-    "__doc__ as_subclass is_inference _make_subclass _legacy_new".split()
+    "__class__ __delattr__ __dict__ __dir__ __getattribute__ __getstate__ __init__ __init_subclass__ __new__ "
+    "__reduce__ __setattr__ __sizeof__ __str__ __subclasshook__ __hash__ __weakref__ __torch_function__ "
+    "__iter__ __module__ __doc__ as_subclass is_inference _make_subclass _legacy_new".split()
 )
 
 

@@ -282,10 +282,11 @@ def normal(
     if not like:
         raise TypeError(
             f"normal() received an invalid combination of arguments - got ({kind_name(mean)}, "
-            f"{kind_name(std)}), but "
-            "expected one of:\n * (Tensor mean, Tensor std)\n * (Tensor mean, float std = 1)\n * (float "
-            "mean, Tensor "
-            "std)\n * (float mean, float std, tuple of ints size)"
+            f"{kind_name(std)}), but expected one of:\n"
+            " * (Tensor mean, Tensor std)\n"
+            " * (Tensor mean, float std = 1)\n"
+            " * (float mean, Tensor std)\n"
+            " * (float mean, float std, tuple of ints size)"
         )
     shape = like[0].shape if len(like) == 1 else (like[0] + like[1]).shape
     t = empty(shape, dtype=like[0].dtype)
@@ -460,8 +461,8 @@ def bernoulli_(self, p=0.5, *, generator=None):
         if bool(((probabilities < 0) | (probabilities > 1)).any()):
             raise RuntimeError(
                 "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be "
-                "improved?  If so, "
-                "please report an enhancement request to PyTorch.)\nProbabilities lie between 0 and 1."
+                "improved?  If so, please report an enhancement request to PyTorch.)\n"
+                "Probabilities lie between 0 and 1."
             )
         if _has_samples(self, p):
             chance = p.expand(self.shape)

@@ -143,10 +143,8 @@ def __deepcopy__(self, memo):
     if not self.is_leaf:
         raise RuntimeError(
             "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
-            "moment.  "
-            "If you were attempting to deepcopy a module, this may be because of a "
-            "torch.nn.utils.weight_norm usage, "
-            "see https://github.com/pytorch/pytorch/pull/103001"
+            "moment.  If you were attempting to deepcopy a module, this may be because of a "
+            "torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001"
         )
     new = self.detach().clone()
     if type(self) is not Tensor:
@@ -402,8 +400,7 @@ def as_strided(self, size, stride, storage_offset=None):
         raise RuntimeError(
             f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "
             f"{self.element_size()} requiring a storage size of {last * self.element_size()} are out of "
-            "bounds for "
-            f"storage of size {self._storage_bytes()}"
+            f"bounds for storage of size {self._storage_bytes()}"
         )
     return f["_as_strided_of_base"](self, size, stride, offset - self.storage_offset(), self.stride())
 

@@ -101,8 +101,8 @@ class device:
         if name not in self._known:
             raise RuntimeError(
                 "Expected one of cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, "
-                "xla, lazy, "
-                f"vulkan, mps, meta, hpu, mtia, privateuseone device type at start of device string: {name}"
+                "xla, lazy, vulkan, mps, meta, hpu, mtia, privateuseone device type at start of device "
+                f"string: {name}"
             )
         if colon and not number.isdigit():
             raise RuntimeError(f"Invalid device string: '{type}'")

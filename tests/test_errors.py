@@ -13,17 +13,14 @@ from pullback import errors
 T = torch.tensor
 NEGATIVE_STRIDES = (
     "At least one stride in the given numpy array is negative, and tensors with negative strides are not "
-    "currently "
-    "supported. (You can probably work around this by making a copy of your array  with array.copy().) "
+    "currently supported. (You can probably work around this by making a copy of your array  with "
+    "array.copy().) "
 )
 BACKWARD_TWICE = (
     "Trying to backward through the graph a second time (or directly access saved tensors after they have "
-    "already been "
-    "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). "
-    "Specify "
-    "retain_graph=True if you need to backward through the graph a second time or if you need to access "
-    "saved tensors "
-    "after calling backward."
+    "already been freed). Saved intermediate values of the graph are freed when you call .backward() or "
+    "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or "
+    "if you need to access saved tensors after calling backward."
 )
 
 
@@ -132,9 +129,7 @@ CASES = [
         RuntimeError,
         RuntimeError,
         "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
-        "`logical_xor()` "
-        "operator "
-        "instead.",
+        "`logical_xor()` operator instead.",
         lambda g: g.flags - g.flags,
     ),
     (
@@ -201,8 +196,7 @@ CASES = [
         RuntimeError,
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         "[torch.FloatTensor [3]], which is output 0 of Add, is at version 1; expected version 0 instead. "
-        "Hint: "
-        "enable anomaly detection to find the operation that failed to compute its gradient, with "
+        "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
         "torch.autograd.set_detect_anomaly(True, check_nan=False).",
         saved_and_changed,
     ),
@@ -226,9 +220,7 @@ CASES = [
         TypeError,
         TypeError,
         "can't convert np.ndarray of type numpy.str_. The only supported types are: float64, float32, "
-        "float16, "
-        "complex64, "
-        "complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool.",
+        "float16, complex64, complex128, int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool.",
         lambda g: torch.from_numpy(np.array(["a"])),
     ),
     (
@@ -292,9 +284,7 @@ CASES = [
         errors.MemoryRefused,
         RuntimeError,
         "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried "
-        "to "
-        "allocate "
-        "4503599627370496 bytes. Error code 12 (Cannot allocate memory)",
+        "to allocate 4503599627370496 bytes. Error code 12 (Cannot allocate memory)",
         lambda g: torch.empty(2**50),
     ),
     (
@@ -352,8 +342,7 @@ CASES = [
         RuntimeError,
         RuntimeError,
         "Expected one of cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, xla, lazy, "
-        "vulkan, mps, "
-        "meta, hpu, mtia, privateuseone device type at start of device string: banana",
+        "vulkan, mps, meta, hpu, mtia, privateuseone device type at start of device string: banana",
         lambda g: torch.zeros(2, device="banana"),
     ),
     (
@@ -375,8 +364,7 @@ CASES = [
         errors.GradError,
         RuntimeError,
         "add(): functions with out=... arguments don't support automatic differentiation, but one of the "
-        "arguments requires "
-        "grad.",
+        "arguments requires grad.",
         lambda g: torch.add(g.leaf, 1, out=g.row),
     ),
     (

@@ -142,8 +142,7 @@ template <class T> void vector_product(const GemmTask<T>& g) {
 enum class Order { Tiles, Halves, Quarters };
 
 // Where torch's BLAS takes dot products instead of chains, as far as was seen: in float32, for contiguous
-// rows
-// on both sides, as nn.Linear has them, when there are few of them or they are long for their number.
+// rows on both sides, as nn.Linear has them, when there are few of them or they are long for their number.
 template <class T> Order order_of(const GemmTask<T>& g) {
   if (sizeof(T) == 8 || g.a_col != 1 || g.b_row != 1 || g.b_col == 1) return Order::Tiles;
   if (g.n <= 3 && g.m * g.n < 32) return Order::Halves;

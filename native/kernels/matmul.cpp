@@ -123,8 +123,7 @@ template <class T> void run_blas(const GemmTask<T>& g) {
 }
 
 // A grid over one product: slices of `rows` x `columns` of C. A remainder of less than 16 goes to the last
-// slice,
-// so that no slice becomes a vector, whose sums have another order.
+// slice, so that no slice becomes a vector, whose sums have another order.
 struct Grid {
   int64_t rows, columns, down, across;
   Grid(int64_t m, int64_t n, int64_t r, int64_t c)

@@ -37,8 +37,8 @@ def _outputs(x):
             raise GradError(
                 f"element {k} of tensors does not require grad and does not have a grad_fn\n"
                 "Nothing that this value depends on asks for a gradient: set requires_grad=True on the "
-                "tensors to "
-                "differentiate by, and check for detach(), .item(), .numpy() or no_grad() on the way."
+                "tensors to differentiate by, and check for detach(), .item(), .numpy() or no_grad() on the "
+                "way."
             )
     return x
 
@@ -55,8 +55,7 @@ def _check_cotangent(k, g, out):
             raise GradError(
                 "grad can be implicitly created only for scalar outputs\n"
                 f"Output {k} has shape {list(out.shape)}: reduce it first (sum or mean), or give the "
-                "gradient to "
-                "start from: y.backward(torch.ones_like(y))."
+                "gradient to start from: y.backward(torch.ones_like(y))."
             )
         return None
     if not isinstance(g, _core.Tensor):
@@ -97,13 +96,10 @@ def _warn_of_cycle():
     if not _warned_of_cycle:
         _warned_of_cycle = True
         warnings.warn(
-            "Using backward() with create_graph=True will create a reference cycle between the parameter "
-            "and its "
-            "gradient which can cause a memory leak. We recommend using autograd.grad when creating the "
-            "graph to avoid "
-            "this. If you have to use this function, make sure to reset the .grad fields of your "
-            "parameters to None "
-            "after use to break the cycle and avoid the leak.",
+            "Using backward() with create_graph=True will create a reference cycle between the parameter and "
+            "its gradient which can cause a memory leak. We recommend using autograd.grad when creating the "
+            "graph to avoid this. If you have to use this function, make sure to reset the .grad fields of "
+            "your parameters to None after use to break the cycle and avoid the leak.",
             UserWarning,
             stacklevel=3,
         )
@@ -129,8 +125,7 @@ def backward(
         if grad_tensors is not None:
             raise RuntimeError(
                 "`grad_tensors` and `grad_variables` (deprecated) arguments both passed to `backward()`. "
-                "Please only "
-                "use `grad_tensors`."
+                "Please only use `grad_tensors`."
             )
         grad_tensors = grad_variables
     if inputs is not None:
@@ -243,8 +238,7 @@ def grad(
     if not only_inputs:
         warnings.warn(
             "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate "
-            "gradient for other "
-            "parts of the graph, please use torch.autograd.backward.",
+            "gradient for other parts of the graph, please use torch.autograd.backward.",
             FutureWarning,
             stacklevel=2,
         )

@@ -102,8 +102,7 @@ def make_dual(tensor, tangent, *, level=None):
     if not _open:
         raise RuntimeError(
             "Trying to create a dual Tensor for forward AD but no level exists, make sure to "
-            "enter_dual_level() "
-            "first."
+            "enter_dual_level() first."
         )
     forward.check_dtypes(tensor, tangent)
     if levels.parts(tangent, _open[-1][1])[1] is not None:
@@ -113,9 +112,8 @@ def make_dual(tensor, tangent, *, level=None):
         )
     if levels.parts(tensor, _open[-1][1])[1] is not None:
         raise RuntimeError(
-            "Making a dual Tensor based on a Tensor that already has a forward gradient at the same level "
-            "0 is "
-            "not supported."
+            "Making a dual Tensor based on a Tensor that already has a forward gradient at the same level 0 "
+            "is not supported."
         )
     return forward.make_dual(_open[-1][1], tensor.view_as(tensor), tangent)
 

@@ -39,8 +39,7 @@ class BackwardCFunction(FunctionCtx):
         if own_backward and own_vjp:
             raise RuntimeError(
                 "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You should "
-                "only "
-                "implement one of them."
+                "only implement one of them."
             )
         return (cls.vjp if own_vjp else cls.backward)(self, *grads)
 
@@ -79,11 +78,9 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
 
     def __init__(self, *args, **kwargs):
         warnings.warn(
-            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so "
-            "you should "
-            "invoke them on the class itself. Instantiating an autograd function will raise an error in a "
-            "future "
-            "version of PyTorch.",
+            f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you "
+            "should invoke them on the class itself. Instantiating an autograd function will raise an error "
+            "in a future version of PyTorch.",
             DeprecationWarning,
             stacklevel=2,
         )
@@ -91,8 +88,7 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
     def __call__(self, *args, **kwargs):
         raise RuntimeError(
             "Legacy autograd function with non-static forward method is deprecated. Please use new-style "
-            "autograd "
-            "function with static forward method. (Example: "
+            "autograd function with static forward method. (Example: "
             "https://pytorch.org/docs/stable/autograd.html#torch.autograd.Function)"
         )
 
@@ -111,8 +107,7 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
         """Computes the inputs' gradients from those of the outputs. Overridden by subclasses."""
         raise NotImplementedError(
             "You must implement either the backward or vjp method for your custom autograd.Function to use "
-            "it with "
-            "backward mode AD."
+            "it with backward mode AD."
         )
 
     vjp = backward
@@ -209,8 +204,7 @@ def _check_marks(ctx, inputs, outputs):
         if not _same(t, outputs):
             raise RuntimeError(
                 "Some elements marked as dirty during the forward method were not returned as output. The "
-                "inputs that "
-                "are modified inplace must all be outputs of the Function."
+                "inputs that are modified inplace must all be outputs of the Function."
             )
         if not _same(t, inputs):
             warnings.warn(
@@ -250,16 +244,11 @@ def _changed(node, k, item, several):
     if several and item._base is not None:
         raise InplaceError(
             "If your Function modifies inplace an input that is a view of another Tensor, your Function "
-            "cannot return "
-            "more than one Tensor. This is not supported by the current autograd engine. You should "
-            "either make sure "
-            "the input is not a view (using .clone() for example) or make your Function only return one "
-            "Tensor "
-            "(potentially splitting it into two Functions: one doing the inplace that returns a single "
-            "Tensor and a "
-            "second one that does the other operations). You can ask on the forum "
-            "https://discuss.pytorch.org/ if you "
-            "need help to do this change."
+            "cannot return more than one Tensor. This is not supported by the current autograd engine. You "
+            "should either make sure the input is not a view (using .clone() for example) or make your "
+            "Function only return one Tensor (potentially splitting it into two Functions: one doing the "
+            "inplace that returns a single Tensor and a second one that does the other operations). You can "
+            "ask on the forum https://discuss.pytorch.org/ if you need help to do this change."
         )
     return _core.function_output(node, k, item, True, several)
 
@@ -311,9 +300,9 @@ def _checked(ctx, name, result):
     if len(result) != expected:
         raise RuntimeError(
             f"function {name} returned an incorrect number of gradients (expected {expected}, got "
-            f"{len(result)})\nIts forward took {expected} arguments: return one gradient each, None for "
-            f"those that "
-            "are no tensors."
+            f"{len(result)})\n"
+            f"Its forward took {expected} arguments: return one gradient each, None for those that are no "
+            "tensors."
         )
     out = []
     for k, (g, is_tensor) in enumerate(zip(result, ctx._is_tensor, strict=True)):
@@ -337,8 +326,7 @@ def _fitted(name, k, g, shape, dtype):
         if lead < 0 or any(n != m and n != 1 for n, m in zip(shape, tuple(g.shape)[lead:], strict=True)):
             raise RuntimeError(
                 f"Function {name} returned an invalid gradient at index {k} - got {list(g.shape)} but "
-                "expected shape "
-                f"compatible with {list(shape)}"
+                f"expected shape compatible with {list(shape)}"
             )
         g = _sum_to(g, shape, lead)
     return g if g.dtype == dtype else g.to(dtype)

@@ -92,11 +92,9 @@ def leaky_relu_(input, negative_slope=0.01):
     """
     if negative_slope < 0 and input.requires_grad and _core.is_grad_enabled():
         raise RuntimeError(
-            "In-place leakyReLu backward calculation is triggered with a negative slope which is "
-            "not supported. "
-            "This is caused by calling in-place forward function with a negative slope, please call "
-            "out-of-place "
-            "version instead."
+            "In-place leakyReLu backward calculation is triggered with a negative slope which is not "
+            "supported. This is caused by calling in-place forward function with a negative slope, please "
+            "call out-of-place version instead."
         )
     return f["_leaky_relu_"](input, negative_slope)
 
@@ -204,9 +202,8 @@ def prelu(input, weight):
         channels = input.size(1) if input.dim() > 1 else 1
         if channels != count:
             raise RuntimeError(
-                "Mismatch of parameter numbers and input channel size. Found parameter numbers = "
-                f"{count} and "
-                f"channel size = {channels}."
+                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {count} "
+                f"and channel size = {channels}."
             )
     if weight.dim() > 1:
         raise RuntimeError(

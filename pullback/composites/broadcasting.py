@@ -86,8 +86,8 @@ def broadcast_shapes(*shapes):
                     at = next(i for i, s in enumerate(shapes) if s is given)
                     raise ShapeError(
                         f"Attempting to broadcast a dimension of length {shape[-k]} at {-k}! Mismatching "
-                        "argument at "
-                        f"index {at} had {given}; but expected shape should be broadcastable to {out}"
+                        f"argument at index {at} had {given}; but expected shape should be broadcastable to "
+                        f"{out}"
                     )
                 out[-k] = shape[-k]
     return Size(out)
@@ -100,8 +100,7 @@ def _pair_shape(a, b):
         if x[-k] != y[-k] and 1 not in (x[-k], y[-k]):
             raise ShapeError(
                 f"The size of tensor a ({x[-k]}) must match the size of tensor b ({y[-k]}) at non-singleton "
-                "dimension "
-                f"{max(len(x), len(y)) - k}"
+                f"dimension {max(len(x), len(y)) - k}"
             )
     return broadcast_shapes(x, y)
 

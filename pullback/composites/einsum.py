@@ -22,9 +22,9 @@ def _parsed(equation, operands):
         extra = x.dim() - named
         if extra < 0 or (extra and "..." not in term):
             raise errors.ShapeError(
-                f"einsum(): the number of subscripts in the equation ({named}) does not match the number "
-                "of dimensions "
-                f"({x.dim()}) for operand {k}" + ("" if "..." in term else " and no ellipsis was given")
+                f"einsum(): the number of subscripts in the equation ({named}) does not match the number of "
+                f"dimensions ({x.dim()}) for operand "
+                f"{k}" + ("" if "..." in term else " and no ellipsis was given")
             )
         dots = max(dots, extra if "..." in term else 0)
         inputs.append(_labels(term, extra))
@@ -106,9 +106,8 @@ def _check_sizes(operands, inputs):
                 seen[label] = size
             elif size != 1 and size != seen[label]:
                 raise errors.ShapeError(
-                    f"einsum(): subscript {label} has size {size} for operand {k} which does not "
-                    "broadcast with previously "
-                    f"seen size {seen[label]}"
+                    f"einsum(): subscript {label} has size {size} for operand {k} which does not broadcast "
+                    f"with previously seen size {seen[label]}"
                 )
 
 

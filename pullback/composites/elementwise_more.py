@@ -331,9 +331,9 @@ expose("lerp", ops["lerp_tensor"], ops["lerp_number"], in_place=True)
 def _addcdiv(x, a, b, value):
     if not a.dtype.is_floating_point and not b.dtype.is_floating_point:
         raise RuntimeError(
-            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv "
-            "will perform a "
-            "true division of tensor1 and tensor2.\nConvert them to floats first."
+            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will "
+            "perform a true division of tensor1 and tensor2.\n"
+            "Convert them to floats first."
         )
     return (a * value) / b + x
 

@@ -87,9 +87,8 @@ def index_list(self, indices):
             for axis in range(i.dim()):
                 if at + axis >= self.dim() or i.size(axis) != self.size(at + axis):
                     raise IndexError(
-                        f"The shape of the mask {list(i.shape)} at index {axis} does not match the "
-                        "shape of the "
-                        f"indexed tensor {list(self.shape)} at index {at + axis}\n"
+                        f"The shape of the mask {list(i.shape)} at index {axis} does not match the shape of "
+                        f"the indexed tensor {list(self.shape)} at index {at + axis}\n"
                         "A mask has the sizes of the axes that it stands for."
                     )
             if i.dim() == 0:
@@ -291,8 +290,7 @@ def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     elif repeats.numel() != input.size(dim):
         raise RuntimeError(
             "repeats must have the same size as input along dim, but got repeats.size(0) = "
-            f"{repeats.numel()} and "
-            f"input.size({dim}) = {input.size(dim)}"
+            f"{repeats.numel()} and input.size({dim}) = {input.size(dim)}"
         )
     return f["index_select"](input, dim, _positions(repeats, output_size))
 
@@ -370,11 +368,9 @@ def _search(sorted_sequence, values, out_int32, right, side, sorter):
             sorted_sequence.shape[:-1]
         ):
             raise RuntimeError(
-                "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 "
-                "dimensions of boundaries "
-                "tensor and input value tensor must match, but we got boundaries tensor "
-                f"{list(sorted_sequence.shape)} "
-                f"and input value tensor {list(values.shape)}"
+                "torch.searchsorted(): boundaries tensor should be 1 dimension or the first N-1 dimensions "
+                "of boundaries tensor and input value tensor must match, but we got boundaries tensor "
+                f"{list(sorted_sequence.shape)} and input value tensor {list(values.shape)}"
             )
     common = _core.promote_types(values.dtype, sorted_sequence.dtype)
     values, sorted_sequence = (

@@ -404,9 +404,8 @@ def tensordot(a, b, dims=2):
     for i, j in zip(along_a, along_b, strict=True):
         if a.size(i) != b.size(j) and a.size(i) != 1 and b.size(j) != 1:
             raise _errors().ShapeError(
-                f"contracted dimensions need to match, but first has size {a.size(i)} in dim "
-                f"{i - a.dim()} and second has "
-                f"size {b.size(j)} in dim {j}"
+                f"contracted dimensions need to match, but first has size {a.size(i)} in dim {i - a.dim()} "
+                f"and second has size {b.size(j)} in dim {j}"
             )
         if a.size(i) != b.size(j):
             if a.size(i) == 1:
@@ -524,11 +523,9 @@ def cross(input, other, dim=None):
     """
     if dim is None:
         warnings.warn(
-            "Using torch.cross without specifying the dim arg is deprecated.\nPlease either pass the dim "
-            "explicitly or "
-            "simply use torch.linalg.cross.\nThe default value of dim will change to agree with that of "
-            "linalg.cross "
-            "in a future release.",
+            "Using torch.cross without specifying the dim arg is deprecated.\n"
+            "Please either pass the dim explicitly or simply use torch.linalg.cross.\n"
+            "The default value of dim will change to agree with that of linalg.cross in a future release.",
             UserWarning,
             stacklevel=2,
         )

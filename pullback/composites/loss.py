@@ -197,8 +197,7 @@ def _bce_logits_vjp(g, values, out):
 
 composite(
     "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=None, Tensor? "
-    "pos_weight=None, "
-    "int reduction=1)",
+    "pos_weight=None, int reduction=1)",
     _bce_logits,
     _bce_logits_vjp,
     method=False,

@@ -127,8 +127,7 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
         if sum(sizes) != n or any(s < 0 for s in sizes):
             raise RuntimeError(
                 f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at "
-                f"dimension {dim}), "
-                f"but got split_sizes={list(sizes)}"
+                f"dimension {dim}), but got split_sizes={list(sizes)}"
             )
         return as_tuple(f["_split_sizes"](tensor, sizes, dim))
     return as_tuple(f["_split_even"](tensor, even_sizes(tensor, split_size_or_sections, dim), dim))
@@ -255,8 +254,7 @@ def stack(tensors, dim=0, *, out=None):
         if tuple(t.shape) != first:
             raise RuntimeError(
                 f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and "
-                f"{list(t.shape)} at "
-                f"entry {k}"
+                f"{list(t.shape)} at entry {k}"
             )
     stacked = f["_stack"](tensors, wrap(dim, len(first) + 1))
     return stacked if out is None else deliver(stacked, out, "stack")
@@ -426,8 +424,7 @@ def unflatten(input, dim, sizes):
     if total != shape[dim]:
         raise RuntimeError(
             f"unflatten: Provided sizes {sizes} don't multiply up to the size of dim {dim} ({shape[dim]}) in "
-            "the input "
-            "tensor"
+            "the input tensor"
         )
     return f["_view"](input, (*shape[:dim], *sizes, *shape[dim + 1 :]))
 

@@ -23,10 +23,8 @@ def make_dual(level, primal, tangent):
     if tuple(primal.shape) != tuple(tangent.shape):
         raise RuntimeError(
             "Trying to set a forward gradient that has a different size than that of the original Tensor, "
-            "this "
-            f"is not supported. Tensor is of size {list(primal.shape)} while the given forward gradient is "
-            f"of "
-            f"size {list(tangent.shape)}."
+            f"this is not supported. Tensor is of size {list(primal.shape)} while the given forward gradient "
+            f"is of size {list(tangent.shape)}."
         )
     check_dtypes(primal, tangent)
     return _core.add_tangent(
@@ -90,8 +88,7 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
             if strict and levels.parts(y, level)[1] is None:
                 raise RuntimeError(
                     "jvp(f, primals, tangents, strict=True): The output of f is independent of the inputs. "
-                    "This "
-                    "is not allowed with strict=True."
+                    "This is not allowed with strict=True."
                 )
         pairs = [leave_level(y, level) for y in flat_out]
         aux = tree_map(lambda t: levels.parts(t, level)[0] if isinstance(t, _core.Tensor) else t, aux)

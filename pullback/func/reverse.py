@@ -187,15 +187,13 @@ class _Pullback:
         if spec != self.spec:
             raise RuntimeError(
                 "Expected pytree structure of cotangents to be the same as pytree structure of outputs to "
-                "the "
-                f"function. cotangents: {_text(spec)}, primal output: {_text(self.spec)}"
+                f"the function. cotangents: {_text(spec)}, primal output: {_text(self.spec)}"
             )
         for k, (g, y) in enumerate(zip(flat, self.outputs)):
             if tuple(g.shape) != tuple(y.shape):
                 raise RuntimeError(
                     f"Mismatch in shape: grad_output[{k}] has a shape of {g.shape} and output[{k}] has a "
-                    f"shape "
-                    f"of {y.shape}."
+                    f"shape of {y.shape}."
                 )
         record = _core.is_grad_enabled() if create_graph is None else create_graph
         found = pull_back(self.outputs, flat, self.roots, _engine(self.bit, record), retain_graph)

@@ -38,10 +38,8 @@ def apply(cls, level, args, kwargs):
     if has_rule and generates:
         raise RuntimeError(
             f"You tried to vmap over {cls.__name__}, but it has both generate_vmap_rule=True and an "
-            f"overriden "
-            "vmap staticmethod. Please set generate_vmap_rule=False or delete the overriden vmap "
-            "staticmethod to "
-            "avoid ambiguity. For more details, please see "
+            "overriden vmap staticmethod. Please set generate_vmap_rule=False or delete the overriden vmap "
+            "staticmethod to avoid ambiguity. For more details, please see "
             "https://pytorch.org/docs/main/notes/extending.func.html"
         )
     if has_rule:
@@ -146,9 +144,8 @@ def _generated(cls, level, values, dims, spec):
 
     if cls.setup_context is Function.setup_context:
         raise RuntimeError(
-            f"You tried to vmap over {cls.__name__}, but generate_vmap_rule=True needs a forward without "
-            f"ctx and "
-            "a setup_context staticmethod."
+            f"You tried to vmap over {cls.__name__}, but generate_vmap_rule=True needs a forward without ctx "
+            "and a setup_context staticmethod."
         )
     batch = _Batch(cls, level, dims, spec)
     out = _rule_for(cls).apply(batch, *values)

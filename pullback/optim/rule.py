@@ -26,8 +26,7 @@ __all__ = ["add_quotient", "add_scaled", "number", "update_rule"]
 
 def _run_recorded(fn, columns, scalars, flags, outputs):
     """The step in tensor operations: a tensor among the scalars (a learning rate that is differentiated)
-    keeps it
-    on the tape."""
+    keeps it on the tape."""
     rows = zip(*(itertools.repeat(None) if column is None else column for column in columns), strict=False)
     for row in rows:
         results = fn(*row, **scalars, **flags)

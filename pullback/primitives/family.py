@@ -31,11 +31,9 @@ def broadcast(t, like):
 class Elementwise(Op):
     """f(x, y, ...) element by element, with broadcasting.
 
-    `grad(g, x, y, ..., out)` returns one cotangent per operand, linear in g: g times the partial, written
-    so that
-    it is right at the edges too (`where` instead of multiplying by 0). The Jacobian is diagonal, so the
-    tangent of
-    the result is the sum of the same expressions with the operands' tangents in place of g.
+    `grad(g, x, y, ..., out)` returns one cotangent per operand, linear in g: g times the partial, written so
+    that it is right at the edges too (`where` instead of multiplying by 0). The Jacobian is diagonal, so the
+    tangent of the result is the sum of the same expressions with the operands' tangents in place of g.
     """
 
     family = "elementwise"

@@ -104,10 +104,9 @@ def _mean(x, dim, keepdim, dtype):
     if not x_type.is_floating_point:
         which = "Input" if dtype is None else "Optional"
         raise RuntimeError(
-            f"mean(): could not infer output dtype. {which} dtype must be either a floating point or "
-            "complex dtype. "
-            f"Got: {x_type._legacy.removesuffix('Tensor')}\nConvert the tensor first, for example with "
-            ".float()."
+            f"mean(): could not infer output dtype. {which} dtype must be either a floating point or complex "
+            f"dtype. Got: {x_type._legacy.removesuffix('Tensor')}\n"
+            "Convert the tensor first, for example with .float()."
         )
     return f["_sum"](typed(x, dtype), listed(dim), keepdim, None) / count(x, dim)
 

@@ -156,8 +156,7 @@ def tree_unflatten(leaves, treespec):
     if not isinstance(treespec, TreeSpec):
         raise TypeError(
             "tree_unflatten(leaves, treespec): Expected `treespec` to be instance of TreeSpec but got item "
-            "of "
-            f"type {type(treespec)}."
+            f"of type {type(treespec)}."
         )
     leaves = list(leaves)
     if len(leaves) != treespec.num_leaves:

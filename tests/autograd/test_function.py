@@ -211,8 +211,7 @@ def test_what_backward_returns():
     refuses(RuntimeError, text, run, lambda g: (g, g))
     text = (
         "Function ReturningBackward returned an invalid gradient at index 0 - got [3] but expected shape "
-        "compatible "
-        "with [2]"
+        "compatible with [2]"
     )
     refuses(RuntimeError, text, run, lambda g: torch.ones(3))
     refuses(RuntimeError, "expected Variable or None (got int)", run, lambda g: 3)
@@ -245,9 +244,8 @@ def test_gradients_of_arguments_that_are_no_tensors():
             return g, g
 
     text = (
-        "function WrongBackward returned a gradient different than None at position 2, but the "
-        "corresponding forward "
-        "input was not a Variable"
+        "function WrongBackward returned a gradient different than None at position 2, but the corresponding "
+        "forward input was not a Variable"
     )
     refuses(RuntimeError, text, Wrong.apply(leaf(1.0), 2).sum().backward)
 

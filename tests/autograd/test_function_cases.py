@@ -1,10 +1,7 @@
 """Fourteen Functions of the kinds that people write, against numerical derivatives of first and second order.
-
-They vary what is kept (an input, an output, an intermediate, no tensor at all), what goes in and out (one
-tensor,
-several, numbers, tuples, arrays) and which marks are set (dirty, non-differentiable, once-differentiable),
-and
-leave to the batching rule half of the time: `generate_vmap_rule`.
+ They vary what is kept (an input, an output, an intermediate, no tensor at all), what goes in and out (one
+tensor, several, numbers, tuples, arrays) and which marks are set (dirty, non-differentiable,
+once-differentiable), and leave to the batching rule half of the time: `generate_vmap_rule`.
 """
 
 import numpy as np

@@ -12,12 +12,9 @@ from pullback.autograd import function
 Function = torch.autograd.Function
 VIEW = (
     "Output 0 of Made is a view and is being modified inplace. This view was created inside a custom "
-    "Function (or "
-    "because an input was returned as-is) and the autograd logic to handle view+inplace would override "
-    "the custom "
-    "backward associated with the custom Function, leading to incorrect gradients. This behavior is "
-    "forbidden. You "
-    "can fix this by cloning the output of the custom Function."
+    "Function (or because an input was returned as-is) and the autograd logic to handle view+inplace would "
+    "override the custom backward associated with the custom Function, leading to incorrect gradients. This "
+    "behavior is forbidden. You can fix this by cloning the output of the custom Function."
 )
 
 
@@ -75,11 +72,9 @@ def test_dirty_tensors():
     text = "a view of a leaf Variable that requires grad is being used in an in-place operation."
     refuses(RuntimeError, text, Triple.apply, x[:1])
     many = (
-        "Output 0 of Unbind is a view and is being modified inplace. This view is the output of a "
-        "function that "
-        "returns multiple views. Such functions do not allow the output views to be modified inplace. You "
-        "should "
-        "replace the inplace operation by an out-of-place one."
+        "Output 0 of Unbind is a view and is being modified inplace. This view is the output of a function "
+        "that returns multiple views. Such functions do not allow the output views to be modified inplace. "
+        "You should replace the inplace operation by an out-of-place one."
     )
     refuses(RuntimeError, many, Triple.apply, (x * 1).unbind(0)[0])
     Two = make(lambda ctx, x: (triple(ctx, x), x * 2), lambda ctx, g, h: g * 3 + h * 6)
@@ -90,8 +85,7 @@ def test_dirty_tensors():
     Loose = marked("mark_dirty", lambda x: x)
     text = (
         "Some elements marked as dirty during the forward method were not returned as output. The inputs "
-        "that are "
-        "modified inplace must all be outputs of the Function."
+        "that are modified inplace must all be outputs of the Function."
     )
     refuses(RuntimeError, text, Loose.apply, x * 1)
 
@@ -180,8 +174,7 @@ def test_backward_and_vjp():
     assert x.grad.tolist() == [9]
     text = (
         "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You should only "
-        "implement one "
-        "of them."
+        "implement one of them."
     )
     refuses(RuntimeError, text, make(lambda ctx, x: x * 2, passing, vjp=vjp).apply(x).backward)
     assert Function.vjp is Function.backward

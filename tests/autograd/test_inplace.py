@@ -12,10 +12,8 @@ HINT = (
 NO_GRAD_VIEW = "A view was created in no_grad mode and is being modified inplace with grad mode enabled."
 MANY = (
     " is a view and is being modified inplace. This view is the output of a function that returns multiple "
-    "views. Such "
-    "functions do not allow the output views to be modified inplace. You should replace the inplace "
-    "operation by an "
-    "out-of-place one."
+    "views. Such functions do not allow the output views to be modified inplace. You should replace the "
+    "inplace operation by an out-of-place one."
 )
 
 
@@ -178,15 +176,13 @@ def test_one_of_several_views():
 def test_overlap():
     text = (
         "unsupported operation: more than one element of the written-to tensor refers to a single memory "
-        "location. "
-        "Please clone() the tensor before performing the operation."
+        "location. Please clone() the tensor before performing the operation."
     )
     refuses(text, torch.zeros(1).expand(3).add_, 1)
     b = torch.zeros(3)
     text = (
         "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
-        "single memory "
-        "location. Please clone() the tensor before performing the operation."
+        "single memory location. Please clone() the tensor before performing the operation."
     )
     refuses(text, b[1:].add_, b[:2])
     refuses(

@@ -40,12 +40,9 @@ def test_grad_of_a_non_leaf_warns():
         assert y.grad is None
     assert str(seen[0].message).startswith(
         "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute "
-        "won't be "
-        "populated during autograd.backward(). If you indeed want the .grad field to be populated for a "
-        "non-leaf "
-        "Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, "
-        "make sure "
-        "you access the leaf Tensor instead."
+        "won't be populated during autograd.backward(). If you indeed want the .grad field to be populated "
+        "for a non-leaf Tensor, use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor "
+        "by mistake, make sure you access the leaf Tensor instead."
     )
     y.retain_grad()
     y.sum().backward()
@@ -98,8 +95,7 @@ def test_assigning_grad():
     refuses(TypeError, text, setattr, x, "grad", 3)
     text = (
         "attempting to assign a gradient of size '[1]' to a tensor of size '[2]'. Please ensure that the "
-        "gradient and "
-        "the tensor are the same size"
+        "gradient and the tensor are the same size"
     )
     refuses(RuntimeError, text, setattr, x, "grad", torch.tensor([1.0]))
     text = "attempting to assign a gradient with dtype 'double' to a tensor with grad_dtype 'Float'."

@@ -203,11 +203,11 @@ class Subset(Dataset):
         kind = type(self)
         if kind.__getitem__ is not Subset.__getitem__ and kind.__getitems__ is Subset.__getitems__:
             raise NotImplementedError(
-                f"{kind.__name__} overrides __getitem__ but not __getitems__. When subclassing "
-                "Subset and overriding "
-                "__getitem__, you must also override __getitems__ to ensure DataLoader works "
-                "correctly with your "
-                "custom logic. A simple implementation:\n\ndef __getitems__(self, indices):\n"
+                f"{kind.__name__} overrides __getitem__ but not __getitems__. When subclassing Subset and "
+                "overriding __getitem__, you must also override __getitems__ to ensure DataLoader works "
+                "correctly with your custom logic. A simple implementation:\n"
+                "\n"
+                "def __getitems__(self, indices):\n"
                 "    return [self.__getitem__(idx) for idx in indices]"
             )
         self.dataset = dataset
