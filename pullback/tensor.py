@@ -130,8 +130,8 @@ def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=
               >>> x.grad
               tensor([ 2., 40.])
     """
-    if gradient is None and inputs is None and not retain_graph and not create_graph:
-        return self._backward_plain()
+    if gradient is None and inputs is None and not create_graph:
+        return self._backward_plain(retain_graph)
     from pullback.autograd.backward import backward as run
 
     run(self, gradient, retain_graph, create_graph, inputs=inputs)

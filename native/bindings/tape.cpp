@@ -190,8 +190,8 @@ PyObject* run_backward_py(PyObject* tensors, PyObject* gradients, PyObject* inpu
 
 namespace {
 
-// backward() of a scalar without arguments, the usual case, without a Python frame.
-PyObject* backward_plain(PyObject* self, PyObject*) {
+// backward() of a scalar, the usual case, without a Python frame. Its one argument: whether to keep the graph.
+PyObject* backward_plain(PyObject* self, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
     const Meta& m = *var_of(self).array.meta;
     if (m.numel != 1 && var_of(self).node) {
@@ -200,6 +200,7 @@ PyObject* backward_plain(PyObject* self, PyObject*) {
            "y.backward(torch.ones_like(y)).");
     }
     BackwardRequest request;
+    request.mode.keep_graph = n > 0 && PyObject_IsTrue(args[0]);
     PythonObserver observer;
     request.observer = &observer;
     request.roots.push_back(root_of(self, Py_None));
@@ -251,7 +252,7 @@ PyMethodDef tape_methods[] = {
     {"_gradient_edge", gradient_edge, METH_NOARGS, "(node, output number), or None."},
     {"_take_history", take_history, METH_O, "Becomes the result that another tensor stands for."},
     {"_check_writable", check_writable, METH_NOARGS, "Torch's refusals of an in-place change."},
-    {"_backward_plain", backward_plain, METH_NOARGS, "backward() without arguments."},
+    {"_backward_plain", method(backward_plain), METH_FASTCALL, "backward(), perhaps with the graph kept."},
     {nullptr, nullptr, 0, nullptr},
 };
 
