@@ -37,7 +37,8 @@ template <bool kFar> inline Wide<float> exp_falling(Wide<float> x) {
   p = wide_fma(p, r, spread(0x1.5554dcp-3f));
   p = wide_fma(p, r, spread(0.5f));
   const Wide<float> y = 1.f + wide_fma(p, r * r, r);
-  if constexpr (!kFar) return y * (Wide<float>)(((WideInt)shifted << 23) + (127 << 23));
+  // Lanes behind the end of a row may hold anything: their sums wrap around.
+  if constexpr (!kFar) return y * (Wide<float>)(((WideWord)shifted << 23) + (127u << 23));
   const WideInt whole = (WideInt)shifted - 0x4b400000, half = whole >> 1;
   return y * (Wide<float>)((half + 127) << 23) * (Wide<float>)((whole - half + 127) << 23);
 }

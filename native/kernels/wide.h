@@ -20,6 +20,7 @@ template <> struct WideOf<double> {
 };
 template <class T> using Wide = typename WideOf<T>::type;
 using WideInt [[gnu::vector_size(32)]] = int32_t;
+using WideWord [[gnu::vector_size(32)]] = uint32_t;
 
 template <class T> inline constexpr int64_t kWide = 32 / sizeof(T);
 

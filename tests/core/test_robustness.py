@@ -1,6 +1,7 @@
 """Limits and life spans of the core: what once crashed, leaked into other tensors or gave wrong gradients."""
 
 import gc
+import math
 import subprocess
 import sys
 import threading
@@ -199,3 +200,12 @@ def test_views_of_a_base_that_does_not_lie_in_order(transposed):
     assert torch.allclose(through_view, expected)
     second = torch.autograd.grad((through_view**2).sum(), x)[0]
     assert torch.allclose(second, torch.autograd.grad((expected**2).sum(), x)[0])
+
+
+@pytest.mark.parametrize("high", [100.0, 232.0, 1e4, -1e4])
+def test_rows_that_end_within_a_vector(high):
+    """What stands behind the end of a row is far from its largest element."""
+    for n in (1, 3, 7, 9, 15, 17, 33):
+        x = torch.full((3, n), high)
+        assert torch.softmax(x, 1).sub(1 / n).abs().max() < 1e-6
+        assert torch.logsumexp(x, 1).sub(high + math.log(n)).abs().max() <= abs(high) * 1e-6
