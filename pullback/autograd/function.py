@@ -11,6 +11,7 @@ from pullback.autograd.function_context import FunctionCtx
 from pullback.autograd.grad_mode import enable_grad, no_grad
 from pullback.autograd.saved import Packed
 from pullback.errors import GradError, InplaceError
+from pullback.utils._pytree import tree_leaves
 
 __all__ = [
     "BackwardCFunction",
@@ -157,6 +158,24 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
             else:
                 output = cls.forward(ctx, *args, **kwargs)
         return _record(cls, ctx, tensors, output, recording), ctx
+
+    @classmethod
+    def _context(cls, args, kwargs, output):
+        """The ctx that the jvp of a call under transformations reads; the call itself gave `output`."""
+        ctx = cls._backward_cls()
+        inputs = (*args, *kwargs.values())
+        ctx.needs_input_grad = tuple(isinstance(a, _core.Tensor) and a.requires_grad for a in inputs)
+        with no_grad():
+            if cls.setup_context is not Function.setup_context:
+                args = _bound(cls.forward, args, kwargs)
+                cls.setup_context(ctx, args, output)
+                again = output
+            else:
+                again = cls.forward(ctx, *args, **kwargs)
+        made = dict(zip(map(id, tree_leaves(again)), tree_leaves(output), strict=True))
+        ctx._kept_for_jvp = tuple(made.get(id(t), t) for t in ctx.saved_for_forward or ())
+        ctx.to_save = ctx.dirty_tensors = ctx.non_differentiable = ctx.saved_for_forward = None
+        return ctx
 
 
 @functools.lru_cache(maxsize=1024)

@@ -18,14 +18,19 @@ def check_dtypes(primal, tangent):
             raise ValueError(f"Expected {what} to be floating point or complex, but got: {t.dtype}")
 
 
-def make_dual(level, primal, tangent):
-    """A tensor with a tangent, after torch's checks."""
+def check_size(primal, tangent):
+    """Raises torch's RuntimeError for a tangent of another shape."""
     if tuple(primal.shape) != tuple(tangent.shape):
         raise RuntimeError(
             "Trying to set a forward gradient that has a different size than that of the original Tensor, "
             f"this is not supported. Tensor is of size {list(primal.shape)} while the given forward gradient "
             f"is of size {list(tangent.shape)}."
         )
+
+
+def make_dual(level, primal, tangent):
+    """A tensor with a tangent, after torch's checks."""
+    check_size(primal, tangent)
     check_dtypes(primal, tangent)
     return _core.add_tangent(
         level, primal, tangent if tangent.dtype == primal.dtype else tangent.to(primal.dtype)

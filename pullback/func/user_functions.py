@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pullback import _core
 from pullback.func import levels
+from pullback.func.forward import check_size
 from pullback.func.vmap import note, randomness
 from pullback.trace.tracer import functions as f
 from pullback.utils._pytree import broadcast_to_and_flatten, tree_flatten, tree_map, tree_unflatten
@@ -102,6 +103,7 @@ class _Batch:
     def __init__(self, cls, level, dims, spec):
         self.cls, self.size, self.dims, self.spec = cls, level.size, dims, spec
         self.kept, self.kept_many, self.out_spec, self.out_many, self.context = (), (), None, (), None
+        self.for_jvp, self.for_jvp_many = (), ()
 
     def forward(self, values):
         cls = self.cls
@@ -113,21 +115,29 @@ class _Batch:
             out = cls.forward(*args)
             cls.setup_context(self.context, args, out)
             flat, self.out_spec = tree_flatten(out)
-            kept = self.context.to_save or ()
-            self.kept_many = [isinstance(x, _core.Tensor) and levels.has_level(x, level) for x in kept]
-            self.kept = [levels.remove(x, level) if m else x for x, m in zip(kept, self.kept_many)]
-            self.out_many = [isinstance(y, _core.Tensor) and levels.has_level(y, level) for y in flat]
-            return tuple(levels.remove(y, level) if m else y for y, m in zip(flat, self.out_many))
+            # An argument or a result that is kept stays one object: by that its place on the tape is known.
+            below = {id(g): x for g, x in zip(given, values)}
+            results, self.out_many = _taken(flat, level, below)
+            self.kept, self.kept_many = _taken(self.context.to_save or (), level, below)
+            self.for_jvp, self.for_jvp_many = _taken(self.context.saved_for_forward or (), level, below)
+            return tuple(results)
+
+    def jvp(self, kept, tangents):
+        with levels.level(True, self.size) as level:
+            self.context._kept_for_jvp = tuple(_given(kept, self.for_jvp_many, level))
+            pushed = self.context.push_forward(_given(tangents, [d is not None for d in self.dims], level))
+            pushed = pushed if isinstance(pushed, tuple) else (pushed,)
+            return tuple(
+                levels.remove(levels.include(t, level), level) if m and isinstance(t, _core.Tensor) else t
+                for t, m in zip(pushed, self.out_many)
+            )
 
     def backward(self, kept, grads):
         with levels.level(True, self.size) as level:
             context = self.context
-            saved = [_core.add_batch(level, x) if m else x for x, m in zip(kept, self.kept_many)]
+            saved = _given(kept, self.kept_many, level)
             context._entries = tuple((x, None, 0 if x is None else x._version) for x in saved)
-            given = [
-                _core.add_batch(level, g) if m and isinstance(g, _core.Tensor) else g
-                for g, m in zip(grads, self.out_many)
-            ]
+            given = _given(grads, self.out_many, level)
             found = self.cls.backward(context, *given)
             found = found if isinstance(found, tuple) else (found,)
             return tuple(self.gradient(g, d, level) for g, d in zip(found, self.dims))
@@ -137,6 +147,22 @@ class _Batch:
             return None
         many = levels.remove(levels.include(g, level), level)
         return many if dim is not None else many.sum(0)
+
+
+def _taken(values, level, below):
+    """Values without the level's layer, and which of them had it; `below`: those that were taken before."""
+    many = [isinstance(x, _core.Tensor) and levels.has_level(x, level) for x in values]
+    for x, m in zip(values, many):
+        if m and id(x) not in below:
+            below[id(x)] = levels.remove(x, level)
+    return [below[id(x)] if m else x for x, m in zip(values, many)], many
+
+
+def _given(values, many, level):
+    """The inverse of _taken, under a level of the same size."""
+    return [
+        _core.add_batch(level, x) if m and isinstance(x, _core.Tensor) else x for x, m in zip(values, many)
+    ]
 
 
 def _generated(cls, level, values, dims, spec):
@@ -167,12 +193,18 @@ def _rule_for(cls):
             out = batch.forward(values)
             ctx.batch = batch
             ctx.save_for_backward(*batch.kept)
+            ctx.save_for_forward(*batch.for_jvp)
             return out
+
+        def jvp(ctx, _, *tangents):
+            return ctx.batch.jvp(ctx.saved_tensors, tangents)
 
         def backward(ctx, *grads):
             return (None, *ctx.batch.backward(ctx.saved_tensors, grads))
 
-        members = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+        members = {name: staticmethod(rule) for name, rule in (("forward", forward), ("backward", backward))}
+        if cls.jvp is not Function.jvp:
+            members["jvp"] = staticmethod(jvp)
         _rules[cls] = type(cls.__name__, (Function,), members)
     return _rules[cls]
 
@@ -181,31 +213,53 @@ def _rule_for(cls):
 
 
 def _push_forward(cls, level, args, kwargs):
+    """The values by apply(), whatever lies under the level; the tangents by jvp()."""
+
     def value(x):
         return levels.parts(x, level)[0] if isinstance(x, _core.Tensor) else x
 
     def tangent(x):
         return levels.parts(x, level)[1] if isinstance(x, _core.Tensor) else None
 
-    out, ctx = cls._apply(tree_map(value, args), tree_map(value, kwargs))
+    values, named = tree_map(value, args), tree_map(value, kwargs)
+    if newest_level(tree_flatten((values, named))[0]) is None:
+        out, ctx = cls._apply(values, named)
+    else:
+        out = cls.apply(*values, **named)
+        ctx = cls._context(values, named, out)
     given = [tangent(x) for x in (*args, *kwargs.values())]
     if ctx.materialize_grads:
         given = [
             value(x).new_zeros(x.shape) if t is None and _takes_tangent(x) else t
             for t, x in zip(given, (*args, *kwargs.values()))
         ]
-    pushed = ctx.push_forward(given)
     flat, spec = tree_flatten(out)
-    pushed = pushed if isinstance(pushed, tuple) else (pushed,)
-    if len(pushed) != len(flat):
-        raise RuntimeError(
-            f"The jvp function of {cls.__name__} returned an incorrect number of gradients (expected "
-            f"{len(flat)}, got {len(pushed)})"
-        )
+    pushed = _checked(ctx.push_forward(given), flat, level)
     joined = [
         y if t is None or not _takes_tangent(y) else levels.join(y, t, level) for y, t in zip(flat, pushed)
     ]
     return tree_unflatten(joined, spec)
+
+
+def _checked(pushed, outputs, level):
+    """What a jvp() returned: a tangent or None for each output."""
+    pushed = pushed if isinstance(pushed, tuple) else (pushed,)
+    if len(pushed) != len(outputs):
+        raise RuntimeError(
+            "Function's jvp returned an invalid number of forward gradients (expected "
+            f"{len(outputs)} but got {len(pushed)})\nReturn one for each output of forward."
+        )
+    for k, (t, y) in enumerate(zip(pushed, outputs)):
+        if t is None:
+            continue
+        if not isinstance(t, _core.Tensor):
+            raise RuntimeError(
+                f"expected Variable or None (got {type(t).__name__}) for grad output {k}.\nA jvp returns a "
+                "tensor for each output, None where it does not depend on the inputs."
+            )
+        if _takes_tangent(y):
+            check_size(y, t)
+    return pushed
 
 
 def _takes_tangent(x):

@@ -3,7 +3,8 @@
 import pytest
 
 import pullback as torch
-from pullback.func import grad, hessian, jvp, not_vectorised, vmap
+from pullback.func import grad, hessian, jacfwd, jacrev, jvp, not_vectorised, vmap
+from pullback.utils._pytree import tree_leaves
 
 
 class Cube(torch.autograd.Function):
@@ -140,3 +141,96 @@ def test_a_rule_must_give_out_dims():
 
     with pytest.raises(RuntimeError, match=r"must return a tuple of \(output, out_dims\)"):
         vmap(Bare.apply, (0, None))(rows(), rows()[0])
+
+
+class Powers(torch.autograd.Function):
+    """(x^3, x^2), with two values kept for the tangents: an argument and a result."""
+
+    @staticmethod
+    def forward(x):
+        return x**3, x * x
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs, output[1])
+        ctx.save_for_forward(*inputs, output[1])
+
+    @staticmethod
+    def backward(ctx, g, h):
+        x, square = ctx.saved_tensors
+        return 3 * square * g + 2 * x * h
+
+    @staticmethod
+    def jvp(ctx, t):
+        x, square = ctx.saved_tensors
+        return 3 * square * t, 2 * x * t
+
+
+class GeneratedPowers(Powers):
+    generate_vmap_rule = True
+
+
+class RuledPowers(Powers):
+    @staticmethod
+    def vmap(info, in_dims, x):
+        return RuledPowers.apply(x), (0, 0)
+
+
+NESTINGS = {
+    "hessian": lambda f, x: hessian(lambda x: mixed(f, x))(x),
+    "reverse over reverse": lambda f, x: jacrev(jacrev(lambda x: mixed(f, x)))(x),
+    "forward over forward": lambda f, x: jacfwd(jacfwd(lambda x: mixed(f, x)))(x),
+    "reverse over forward": lambda f, x: jacrev(jacfwd(lambda x: mixed(f, x)))(x),
+    "third order": lambda f, x: jacfwd(jacrev(jacfwd(lambda x: mixed(f, x))))(x),
+    "jvp of grad": lambda f, x: jvp(grad(lambda x: mixed(f, x)), (x,), (x,))[1],
+    "jvp of vmap": lambda f, x: jvp(vmap(f), (x,), (x * x,)),
+    "hessian of vmap": lambda f, x: hessian(lambda x: vmap(lambda y: mixed(f, y))(x[None]).sum())(x),
+    "vmap of hessian": lambda f, x: vmap(hessian(lambda x: mixed(f, x)))(torch.stack([x, -x, 2 * x])),
+    "vmap of reverse over reverse": lambda f, x: vmap(jacrev(jacrev(lambda x: mixed(f, x))))(x[None]),
+    "vmap of grad of jvp": lambda f, x: vmap(
+        grad(lambda x: jvp(lambda y: mixed(f, y), (x,), (torch.ones_like(x),))[1])
+    )(torch.stack([x, -x])),
+}
+
+
+def mixed(f, x):
+    cube, square = f(x)
+    return (cube * square.sum()).sum() + (square**2).sum()
+
+
+@pytest.mark.parametrize("nesting", NESTINGS)
+@pytest.mark.parametrize("cls", [Powers, GeneratedPowers, RuledPowers])
+def test_any_nesting_is_as_for_the_operations_themselves(cls, nesting):
+    x = torch.tensor([0.7, -1.3], dtype=torch.float64)
+    found = NESTINGS[nesting](cls.apply, x)
+    wanted = NESTINGS[nesting](lambda x: (x**3, x * x), x)
+    for a, b in zip(tree_leaves(found), tree_leaves(wanted), strict=True):
+        assert torch.allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("pushed", "text"),
+    [
+        (
+            lambda t: (t, t),
+            r"Function's jvp returned an invalid number of forward gradients \(expected 1 but got 2\)",
+        ),
+        (lambda t: 3, r"expected Variable or None \(got int\) for grad output 0"),
+        (lambda t: [t], r"expected Variable or None \(got list\) for grad output 0"),
+        (lambda t: t[:1], r"different size than .* Tensor is of size \[2\] while .* is of size \[1\]"),
+        (lambda t: t.sum(), r"different size than .* Tensor is of size \[2\] while .* is of size \[\]"),
+    ],
+)
+def test_what_a_jvp_returns_is_checked(pushed, text):
+    class Bad(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 1
+
+        @staticmethod
+        def jvp(ctx, t):
+            return pushed(t)
+
+    with pytest.raises(RuntimeError, match=text):
+        jvp(Bad.apply, (torch.ones(2),), (torch.ones(2),))
+    assert jvp(torch.sin, (torch.zeros(2),), (torch.ones(2),))[1].tolist() == [1, 1]  # every level is closed
