@@ -383,6 +383,20 @@ CASES = [
         lambda g: checkpointed(iter([g.row, g.row[:2]]), g.leaf),
     ),
     (
+        "a negative size to expand to",
+        RuntimeError,
+        RuntimeError,
+        "numel: integer multiplication overflow",
+        lambda g: torch.zeros(1).expand(-2),
+    ),
+    (
+        "a grid without axes",
+        RuntimeError,
+        RuntimeError,
+        "meshgrid expects a non-empty TensorList",
+        lambda g: torch.meshgrid(indexing="ij"),
+    ),
+    (
         "one axis to turn",
         RuntimeError,
         RuntimeError,

@@ -191,8 +191,10 @@ void init_python_hooks(nb::module_& m) {
   m.def("set_dispatcher", [](nb::object f) { set_dispatcher(f.ptr()); });
   m.def("set_edge_positions", [](nb::object f) { set_edge_positions(f.ptr()); });
   m.def("op_function", op_function, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg());
-  m.def("basic_index",
-        [](nb::handle self, nb::handle key) { return steal_checked(basic_index(self.ptr(), key.ptr())); });
+  m.def(
+      "basic_index",
+      [](nb::handle self, nb::handle key) { return steal_checked(basic_index(self.ptr(), key.ptr())); },
+      nb::arg("self"), nb::arg("key").none());
 }
 
 }  // namespace

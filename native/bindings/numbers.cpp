@@ -59,6 +59,15 @@ PyObject* by_name(const char* name, PyObject* a, PyObject* b) {
   return b ? PyObject_CallFunctionObjArgs(f, a, b, nullptr) : PyObject_CallOneArg(f, a);
 }
 
+bool is_numpy_array(PyObject* o) {
+  static PyObject* type = nullptr;
+  if (!type) {
+    Owned numpy = own(PyImport_ImportModule("numpy"));
+    type = check(PyObject_GetAttrString(numpy.get(), "ndarray"));
+  }
+  return PyObject_TypeCheck(o, reinterpret_cast<PyTypeObject*>(type));
+}
+
 bool argument(PyObject* o, Argument& a, TensorObject*& first, bool& odd) {
   if (is_plain(o)) {
     a.var = &var_of(o);
@@ -143,7 +152,7 @@ PyObject* div(PyObject* a, PyObject* b) {
   if (is_tensor(a)) return binary(op_div, a, b);
   return guarded([&]() -> PyObject* {  // number / tensor: reciprocal times number, as torch does
     Scalar s;
-    if (!scalar_from(a, s)) Py_RETURN_NOTIMPLEMENTED;
+    if (!scalar_from(a, s) && !is_numpy_array(a)) Py_RETURN_NOTIMPLEMENTED;
     if (asks(b)) {
       PyObject* args[2] = {b, a};
       return ask_slot("__rtruediv__", args, 2);
@@ -206,13 +215,21 @@ PyObject* iremainder(PyObject* a, PyObject* b) { return binary_in_place(op_remai
 PyObject* iand(PyObject* a, PyObject* b) { return binary_in_place(op_and, a, b); }
 PyObject* ior(PyObject* a, PyObject* b) { return binary_in_place(op_or, a, b); }
 PyObject* ixor(PyObject* a, PyObject* b) { return binary_in_place(op_xor, a, b); }
+PyObject* ilshift(PyObject* a, PyObject* b) { return binary_in_place(op_lshift, a, b); }
+PyObject* irshift(PyObject* a, PyObject* b) { return binary_in_place(op_rshift, a, b); }
 PyObject* ipower(PyObject* a, PyObject* b, PyObject*) {
   return guarded([&] { return by_name("pow_", a, b); });
 }
 
 PyObject* compare(PyObject* a, PyObject* b, int how) {
   static OpSlot* slots[] = {&op_lt, &op_le, &op_eq, &op_ne, &op_gt, &op_ge};
-  return binary(*slots[how], a, b);
+  if (how != Py_EQ || is_tensor(b)) return binary(*slots[how], a, b);
+  return guarded([&]() -> PyObject* {  // of all comparisons, torch takes arrays here only
+    if (!is_numpy_array(b)) return binary(op_eq, a, b);
+    Owned module = own(PyImport_ImportModule("pullback.from_data"));
+    Owned other = own(PyObject_CallMethod(module.get(), "tensor", "O", b));
+    return binary(op_eq, a, other.get());
+  });
 }
 
 Array single_element(PyObject* o, const char* what) {
@@ -301,6 +318,8 @@ void fill_number_slots(std::vector<PyType_Slot>& s) {
                      slot(Py_nb_inplace_and, iand),
                      slot(Py_nb_inplace_or, ior),
                      slot(Py_nb_inplace_xor, ixor),
+                     slot(Py_nb_inplace_lshift, ilshift),
+                     slot(Py_nb_inplace_rshift, irshift),
                      slot(Py_nb_bool, truth),
                      slot(Py_nb_int, to_int),
                      slot(Py_nb_float, to_float),

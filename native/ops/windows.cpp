@@ -29,7 +29,12 @@ Window expand_window(const Meta& in, std::span<const int64_t> requested) {
     const int64_t have = a < shift ? 1 : in.size(a - shift);
     w.shape[a] = wanted == -1 ? have : wanted;
     w.strides[a] = w.shape[a] == have && a >= shift ? in.stride(a - shift) : 0;
-    if (w.shape[a] == have || have == 1) continue;
+    if (w.shape[a] == have) continue;
+    if (have == 1 && wanted >= 0) continue;
+    if (have == 1) {
+      fail(ErrorKind::Runtime, "numel: integer multiplication overflow\nThe requested size ", wanted,
+           " of axis ", a, " is negative; -1 keeps the size that is there.");
+    }
     fail(ErrorKind::Shape, "The expanded size of the tensor (", wanted, ") must match the existing size (",
          have, ") at non-singleton dimension ", a, ".  Target sizes: ", shape_text(requested),
          ".  Tensor sizes: ", shape_text(in.shape()), "\nOnly axes of size 1 can be expanded.");

@@ -228,6 +228,8 @@ Plan& find_plan(const Application& a, uint64_t need) {
   }
   p->ints.assign(a.ints.begin(), a.ints.end());
   bind_forward(*p, a);
+  if (p->forward->results().empty())
+    fail(ErrorKind::Runtime, a.op->name, ": nothing would come of these arguments");
   for (size_t k = 0; k < p->forward->results().size(); ++k)
     p->out.emplace_back(const_cast<Meta*>(p->forward->result_meta(static_cast<int>(k))));
   find_direct(*p);

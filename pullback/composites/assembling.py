@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from pullback.composites.shape import as_tuple, even_sizes, flat, function, hstack, pieces, tensor_split
+from pullback.composites.shape import (
+    as_tuple,
+    even_sizes,
+    flat,
+    function,
+    hstack,
+    pieces,
+    split_with_sizes,
+    tensor_split,
+)
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, public
 from pullback.trace.tracer import functions as f
@@ -282,6 +291,8 @@ def unsafe_split_with_sizes(input, split_sizes, dim=0):
     Example   >>> torch.unsafe_split_with_sizes(torch.arange(5), [1, 4])
               (tensor([0]), tensor([1, 2, 3, 4]))
     """
+    if not len(split_sizes):
+        return split_with_sizes(input, split_sizes, dim)
     return as_tuple(f["_unsafe_split_sizes"](input, list(split_sizes), dim))
 
 

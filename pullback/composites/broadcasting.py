@@ -126,12 +126,14 @@ def meshgrid(*tensors, indexing=None):
 
     Shapes    (a), (b), ... -> all (a, b, ...); (b, a, ...) with indexing="xy": views
     Gradient  summed over the repeated axes
-    Errors    RuntimeError for another indexing
+    Errors    RuntimeError for another indexing, or no tensors
     Example   >>> torch.meshgrid(torch.arange(2), torch.arange(3), indexing="ij")[1]
               tensor([[0, 1, 2],
                       [0, 1, 2]])
     """
     tensors = flat(tensors)
+    if not tensors:
+        raise RuntimeError("meshgrid expects a non-empty TensorList\nGive one tensor for each axis.")
     if indexing is None:
         warnings.warn(
             "torch.meshgrid: in an upcoming release, it will be required to pass the indexing argument.",

@@ -129,7 +129,7 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
                 f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at "
                 f"dimension {dim}), but got split_sizes={list(sizes)}"
             )
-        return as_tuple(f["_split_sizes"](tensor, sizes, dim))
+        return as_tuple(f["_split_sizes"](tensor, sizes, dim)) if sizes else ()
     return as_tuple(f["_split_even"](tensor, even_sizes(tensor, split_size_or_sections, dim), dim))
 
 
@@ -282,7 +282,7 @@ def atleast_1d(*tensors):
               tensor([1.])
     """
     out = tuple(t.reshape(1) if t.dim() == 0 else t for t in flat(tensors))
-    return out if len(out) > 1 else out[0]
+    return out[0] if len(out) == 1 else out
 
 
 @function
@@ -297,7 +297,7 @@ def atleast_2d(*tensors):
     out = tuple(
         t.reshape(1, 1) if t.dim() == 0 else t.unsqueeze(0) if t.dim() == 1 else t for t in flat(tensors)
     )
-    return out if len(out) > 1 else out[0]
+    return out[0] if len(out) == 1 else out
 
 
 def flat(tensors):

@@ -1,0 +1,63 @@
+"""Operators with NumPy arrays beside tensors, in-place shifts, and calls that give no tensor at all."""
+
+import numpy as np
+import pytest
+
+import pullback as torch
+
+
+def test_equality_with_an_array_is_of_elements():
+    t, a = torch.tensor([1.0, 2.0, 3.0]), np.array([1, 5, 3.0], "f4")
+    for found in (t == a, a == t, t.requires_grad_() == a):
+        assert isinstance(found, torch.Tensor) and found.tolist() == [True, False, True]
+    assert (torch.tensor([1, 2]) == np.array(2.0)).tolist() == [False, True]
+    with pytest.raises(RuntimeError, match="The size of tensor a"):
+        t == np.ones(2)  # noqa: B015
+    assert (t == "a") is False and (t == [1, 2, 3]) is False
+
+
+def test_an_array_divided_by_a_tensor():
+    t = torch.tensor([1.0, 2.0, 4.0])
+    assert (np.array([1, 5, 3.0], "f4") / t).tolist() == [1.0, 2.5, 0.75]
+    assert (np.array(2.0) / t).dtype is torch.float64
+    with pytest.raises(TypeError):
+        [1, 2, 3] / t
+
+
+def test_shifts_in_place():
+    i = torch.tensor([1, 2, 3])
+    same, first = i, i[:2]
+    i <<= 2
+    i >>= 1
+    first <<= torch.tensor([0, 1])
+    assert same is i and i.tolist() == [2, 8, 6]
+    small = torch.tensor([1, 2], dtype=torch.uint8)
+    with pytest.raises(RuntimeError):
+        small <<= torch.ones(2, 3, dtype=torch.int64)
+    assert small.tolist() == [1, 2]
+
+
+def test_assigning_under_a_new_axis():
+    x = torch.arange(6).reshape(2, 3)
+    x[None] = torch.tensor([[1, 2, 3], [4, 5, 6]])
+    x[None] += 1
+    x[None, None, 0] = 7
+    assert x.tolist() == [[7, 7, 7], [5, 6, 7]]
+    x[None] = 1
+    assert x.sum() == 6
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_nothing_to_give(grad):
+    row, empty = torch.zeros(0, requires_grad=grad), torch.zeros(2, 0, requires_grad=grad)
+    for found in (
+        row.split([]),
+        empty.split([], 1),
+        torch.split_with_sizes(row, []),
+        torch.unsafe_split_with_sizes(row, []),
+        row.unbind(0),
+        torch.atleast_1d(),
+        torch.atleast_3d(),
+        torch.broadcast_tensors(),
+    ):
+        assert found == ()
