@@ -35,7 +35,7 @@ def atleast_3d(*tensors):
         return t.unsqueeze(-1) if t.dim() == 2 else t
 
     out = tuple(three(t) for t in flat(tensors))
-    return out if len(out) > 1 else out[0]
+    return out[0] if len(out) == 1 else out
 
 
 def dstack(tensors, *, out=None):
