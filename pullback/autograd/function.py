@@ -11,7 +11,6 @@ from pullback.autograd.function_context import FunctionCtx
 from pullback.autograd.grad_mode import enable_grad, no_grad
 from pullback.autograd.saved import Packed
 from pullback.errors import GradError, InplaceError
-from pullback.utils._pytree import tree_leaves
 
 __all__ = [
     "BackwardCFunction",
@@ -162,6 +161,8 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
     @classmethod
     def _context(cls, args, kwargs, output):
         """The ctx that the jvp of a call under transformations reads; the call itself gave `output`."""
+        from pullback.utils._pytree import tree_leaves  # imported with the transformations
+
         ctx = cls._backward_cls()
         inputs = (*args, *kwargs.values())
         ctx.needs_input_grad = tuple(isinstance(a, _core.Tensor) and a.requires_grad for a in inputs)
