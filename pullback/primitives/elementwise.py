@@ -57,6 +57,7 @@ elementwise(
     typing="float",
     expose_as="-",
     cheap=True,
+    made_again=True,  # torch divides again, so that the quotient may be changed
     samples=interval(0.3, 3),
     tex=r"\frac{x}{y}",
 )

@@ -340,3 +340,37 @@ def test_higher_orders_through_changes():
     assert g.tolist() == [192, 8940, 13122]
     assert h.tolist() == pytest.approx([10446336, 624378240, 886777200], rel=1e-4)
     assert k.tolist() == pytest.approx([7.9122e7, 3.5418e9, 5.0419e9], rel=1e-4)
+
+
+F = torch.nn.functional
+
+
+@pytest.mark.parametrize(
+    ("make", "gradient_of_twice"),
+    [
+        (lambda x: x / (x + 1), [0.5, 2 / 9]),
+        (lambda x: torch.true_divide(x, x + 1), [0.5, 2 / 9]),
+        (lambda x: torch.div(x, x + 1, rounding_mode=None), [0.5, 2 / 9]),
+        (lambda x: (x * 1).div_(x + 1), [0.5, 2 / 9]),
+        (lambda x: F.softsign(x), [0.5, 2 / 9]),
+        (lambda x: F.normalize(x, dim=0), [0.35777, -0.17889]),
+    ],
+)
+def test_a_quotient_may_be_changed(make, gradient_of_twice):
+    x = leaf(1.0, 2.0)
+    y = make(x)
+    y.mul_(2)
+    assert gradient(x, y) == pytest.approx(gradient_of_twice, abs=1e-5)
+    y = make(x)
+    y.mul_(2)
+    (g,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    (expected,) = torch.autograd.grad((2 * make(x)).sum(), x, create_graph=True)
+    g.mul_(2)  # a quotient too
+    assert gradient(x, g) == pytest.approx([2 * h for h in gradient(x, expected)], abs=1e-6)
+
+
+def test_what_a_quotient_keeps():
+    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    node = (x / y).grad_fn
+    assert node._saved_self.tolist() == [1, 2] and node._saved_other.tolist() == [3, 4]
+    assert (x / y.detach()).grad_fn._saved_self is None
