@@ -219,7 +219,7 @@ class Trace:
             for k, o in enumerate(self.outputs):
                 mask |= shared_bit(k) if o.dtype.is_floating_point else 0
             _, gradients = self.derive(mask)
-            # With all outputs of an instruction that takes part: the order of elements that sort() drops, too.
+            # All outputs of an instruction that takes part: the order of elements that msort() drops, too.
             sources = {t.source for t in _reachable(self.outputs) if t.source is not None}
             forward = {o for i in sources for o in i.outputs}
             stop = known | {t for t in forward if t.source.op.dear}

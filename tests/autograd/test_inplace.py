@@ -374,3 +374,31 @@ def test_what_a_quotient_keeps():
     node = (x / y).grad_fn
     assert node._saved_self.tolist() == [1, 2] and node._saved_other.tolist() == [3, 4]
     assert (x / y.detach()).grad_fn._saved_self is None
+
+
+def test_what_else_may_be_changed():
+    x = leaf(3.0, 1.0, 2.0)
+    y = x * 1
+    z = torch.msort(y)
+    y.detach().mul_(2)  # the order is kept, not the elements
+    assert gradient(x, z[1:]) == [1, 0, 1]
+    filled = torch.fill(y, torch.tensor(2.0))
+    assert filled.mul_(2).tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize("mask", [None, torch.tensor([[True, False], [True, True]])])
+def test_attention_of_values_of_another_width_keeps_scaled_operands(mask):
+    def attend(q, k):
+        return F.scaled_dot_product_attention(q, k, torch.arange(6.0).reshape(1, 1, 2, 3), mask)
+
+    x = torch.arange(4.0).reshape(1, 1, 2, 2).requires_grad_()
+    (expected,) = torch.autograd.grad(attend(x, x + 1).sum(), x)
+    q, k = x * 1, x + 1
+    out = attend(q, k)
+    with torch.no_grad():
+        q.zero_()
+        k.zero_()
+        if mask is not None:
+            mask.logical_not_()
+    (g,) = torch.autograd.grad(out.sum(), x)
+    assert g.tolist() == expected.tolist()

@@ -63,7 +63,7 @@ def _in_steps(query, key, value, mask, dropout_p, scale):
         weights = f["_safe_softmax"](scores, -1)
     else:
         if mask.dtype == _core.bool:
-            mask = f["_where"](mask, 0.0, f["_full_like"](scores, -math.inf))
+            mask = f["_where"](mask, 0.0, f["_full_like"](scores.detach(), -math.inf))
         weights = f["_safe_softmax"](scores + mask, -1)
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p)
@@ -106,6 +106,7 @@ def scaled_dot_product_attention(
         key, value = _repeated(key, query.size(-3)), _repeated(value, query.size(-3))
     scale = 1.0 / math.sqrt(query.size(-1)) if scale is None else float(scale)
     batches = plain and query.shape[:2] == key.shape[:2] == value.shape[:2]
+    batches = batches and query.size(-1) == value.size(-1)  # else torch goes in steps, and keeps their values
     learned = attn_mask is not None and attn_mask.requires_grad
     if batches and not learned and dropout_p == 0.0:
         strides = query.stride()
