@@ -386,6 +386,15 @@ def test_what_else_may_be_changed():
     assert filled.mul_(2).tolist() == [4, 4, 4]
 
 
+def test_a_mask_of_attention_may_be_changed():
+    x = torch.arange(4.0).reshape(1, 1, 2, 2).requires_grad_()
+    mask = torch.tensor([[True, False], [True, True]])
+    (expected,) = torch.autograd.grad(F.scaled_dot_product_attention(x, x, x, mask).sum(), x)
+    out = F.scaled_dot_product_attention(x, x, x, mask)
+    mask.logical_not_()
+    assert gradient(x, out) == expected.tolist()
+
+
 @pytest.mark.parametrize("mask", [None, torch.tensor([[True, False], [True, True]])])
 def test_attention_of_values_of_another_width_keeps_scaled_operands(mask):
     def attend(q, k):
