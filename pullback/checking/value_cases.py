@@ -329,6 +329,15 @@ def _drawn(d):
         case(name, d.normal(3, 4), *args)
 
 
+def _attention(d):
+    """Values as wide as queries, which torch has a kernel for."""
+    q, k, v = d.normal(2, 1, 3, 2), d.normal(2, 1, 4, 2), d.normal(2, 1, 4, 2)
+    case("nn.functional.scaled_dot_product_attention", q, k, v)
+    case("nn.functional.scaled_dot_product_attention", q, k, v, Fixed(d.normal(3, 4)))
+    case("nn.functional.scaled_dot_product_attention", q, k, v, d.mask(3, 4))
+    case("nn.functional.scaled_dot_product_attention", q, k, v, is_causal=True)
+
+
 for _make in (
     _elementwise,
     _reductions,
@@ -340,5 +349,6 @@ for _make in (
     _layers,
     _other_forms,
     _drawn,
+    _attention,
 ):
     _make(Draw(_make.__name__))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pullback import _core
-from pullback.primitives.elementwise import interval
+from pullback.primitives.elementwise import interval, where
 from pullback.primitives.family import composite, elementwise
 from pullback.primitives.registry import ANY, expose, ops
 from pullback.trace.tracer import BOOL, FLOAT, Tracer
@@ -134,9 +134,16 @@ elementwise(
     samples=interval(0.2, 2),
     expose_as="_pow_number",
 )
+
+
+def _at_zero(base, y):
+    """Where 0 is raised to a power that is 0 or more: constant, but for the step at 0."""
+    return (f["_full_like"](y, base) == 0) & (y >= 0)
+
+
 elementwise(
     "pow(Scalar input, Tensor exponent)",
-    lambda g, x, y, out: (None, g * (out * f["_log_of"](x, y))),
+    lambda g, x, y, out: (None, where(_at_zero(x, y), 0.0, g * (out * f["_log_of"](x, y)))),
     name="rpow",
     kernel="pow",
     node="PowBackward2!",

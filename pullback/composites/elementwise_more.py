@@ -47,6 +47,10 @@ def _fill_tensor(x, value):
     return _copy(x, value, None)
 
 
+def _filled(x, value):
+    return f["_contiguous"](_fill_tensor(x, value))  # elements of its own, which may be changed
+
+
 composite(
     "copy(Tensor input, Tensor src, any non_blocking=False)",
     _copy,
@@ -67,7 +71,7 @@ _fills = [
     )
     for suffix, first in (("", 0), ("_in_place", 2))
     for n, kind, rule in (
-        (first + 1, "Tensor", _fill_tensor),
+        (first + 1, "Tensor", _fill_tensor if suffix else _filled),
         (first, "Scalar", lambda x, value: f["_full_like"](x, value)),
     )
 ]

@@ -224,17 +224,17 @@ def cat(b, i, tensors, dim):
     return b.record(i.op, [b.in_front(t) for t in tensors], _shift(dim, rank))
 
 
-def _apart(sizes, strides, *more):
-    """How far apart samples lie that keep clear of each other."""
-    apart = 1
-    for s, step in (*zip(sizes, strides), *more):
+def _apart(sizes, strides, window, offset):
+    """How far apart samples lie that keep clear of each other, with a window that may begin before them."""
+    apart = 1 + (abs(offset) if isinstance(offset, int) else offset.maximum(-offset))
+    for s, step in (*zip(sizes, strides), *window):
         apart = s * step + apart
     return apart
 
 
 @rule("as_strided_backward")
 def as_strided_backward(b, i, g, base_sizes, base_strides, size, stride, offset):
-    apart = _apart(base_sizes, base_strides, *zip(size, stride), (offset, 1))
+    apart = _apart(base_sizes, base_strides, zip(size, stride), offset)
     base = (b.size, *base_sizes), (apart, *base_strides)
     return b.record(i.op, b.in_front(g), *base, (b.size, *size), (apart, *stride), offset)
 
@@ -243,7 +243,7 @@ def as_strided_backward(b, i, g, base_sizes, base_strides, size, stride, offset)
 def as_strided_take(b, i, x, base_strides, size, stride, offset):
     x = b.in_front(x)
     base_sizes = [x.size(k) for k in range(1, x.ndim)]
-    apart = _apart(base_sizes, base_strides, *zip(size, stride), (offset, 1))
+    apart = _apart(base_sizes, base_strides, zip(size, stride), offset)
     return b.record(i.op, x, (apart, *base_strides), (b.size, *size), (apart, *stride), offset)
 
 

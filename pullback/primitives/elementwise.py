@@ -25,6 +25,10 @@ def where(condition, x, y):
     return f["where"](condition, x, y)
 
 
+def flat(*_):
+    """The rule of a step function: no cotangent passes, whatever it is (0 times a nan would be one)."""
+
+
 # ---- arithmetic ----
 
 elementwise(
@@ -57,6 +61,7 @@ elementwise(
     typing="float",
     expose_as="-",
     cheap=True,
+    made_again=True,  # torch divides again, so that the quotient may be changed
     samples=interval(0.3, 3),
     tex=r"\frac{x}{y}",
 )
@@ -89,7 +94,7 @@ elementwise(
 )
 elementwise(
     "sign(Tensor input)",
-    lambda g, x, out: g * 0.0,
+    flat,
     cheap=True,
     in_place=True,
     dtypes=ANY,
@@ -97,7 +102,7 @@ elementwise(
 )
 elementwise(
     "sgn(Tensor input)",
-    lambda g, x, out: g * 0.0,
+    flat,
     cheap=True,
     in_place=True,
     dtypes=ANY,
@@ -272,7 +277,7 @@ elementwise(
 )
 elementwise(
     "relu(Tensor input)",
-    lambda g, x, out: where(out > 0, g, 0.0),
+    lambda g, x, out: where(out <= 0, 0.0, g),  # passes where it is a nan
     cheap=True,
     in_place=True,
     samples=interval(-3, 3, away=(0,)),
@@ -386,11 +391,11 @@ elementwise(
 # ---- rounding and remainders: flat almost everywhere ----
 
 for _name in ("floor", "ceil", "round", "trunc"):
-    elementwise(f"{_name}(Tensor input)", lambda g, x, out: g * 0.0, cheap=True, in_place=True)
+    elementwise(f"{_name}(Tensor input)", flat, cheap=True, in_place=True)
 elementwise("frac(Tensor input)", lambda g, x, out: g, cheap=True, in_place=True)
 elementwise(
     "remainder(Operand input, Operand other)",
-    lambda g, x, y, out: (g, -g * f["floor"](x / y)),
+    lambda g, x, y, out: (g, -g * f["floor_divide"](x, y)),
     node="RemainderBackward1!",
     number_node="RemainderBackward0",
     divides=True,
@@ -408,7 +413,7 @@ elementwise(
 )
 elementwise(  # torch has no rule for it and refuses; a step function's derivative is 0
     "floor_divide(Operand input, Operand other)",
-    lambda g, x, y, out: (g * 0.0, g * 0.0),
+    lambda g, x, y, out: (None, None),
     node="torch::autograd::NotImplemented!",
     number_node="torch::autograd::NotImplemented",
     divides=True,

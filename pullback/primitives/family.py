@@ -38,9 +38,10 @@ class Elementwise(Op):
 
     family = "elementwise"
 
-    def __init__(self, signature, grad=None, *, cheap=False, **options):
+    def __init__(self, signature, grad=None, *, cheap=False, made_again=False, **options):
         self.grad = grad
         self.dear = not cheap
+        self.made_again = made_again
         super().__init__(signature, differentiable=grad is not None, **options)
 
     def by_operand(self, g, i):

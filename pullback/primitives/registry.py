@@ -20,6 +20,7 @@ class Op:
     family = "composite"
     visible = 1
     shape_only = False  # reads no elements of its operands, so that nothing is kept for it
+    made_again = False  # its result is not kept, even where a derivative names it
     dear = True  # dear to compute again: rather saved for the way back than recomputed
 
     def __init__(

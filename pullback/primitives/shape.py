@@ -56,9 +56,7 @@ view(
 )
 view(
     "as_strided_of_base(Tensor input, size[] size, size[] stride, size offset, size[] base_stride=[])",
-    lambda g, x, size, stride, offset, base: f["_as_strided_backward"](
-        g, x.shape, base or _strides(x), size, stride, offset
-    ),
+    lambda g, x, size, stride, offset, base: _from_memory(g, x, base, size, stride, offset),
     node="AsStridedBackward0!",
     expose_as="_as_strided_of_base",
 )
@@ -77,6 +75,29 @@ def _strides(x):
         out.append(step)
         step = s * step
     return tuple(reversed(out))
+
+
+def _from_memory(g, x, base, size, stride, offset):
+    """The gradient of each place in memory, shared by the elements of x that lie there."""
+    if not base:
+        return f["_as_strided_backward"](g, x.shape, _strides(x), size, stride, offset)
+    out = f["_as_strided_backward"](g, x.shape, base, size, stride, offset)
+    if not _may_overlap(x.shape, base):
+        return out
+    return out / f["_as_strided_backward"](f["_full_like"](out, 1), x.shape, base, x.shape, base, 0)
+
+
+def _may_overlap(sizes, strides):
+    """Whether elements may lie at one place, as torch judges: a step no longer than what is below it."""
+    axes = [(step, n) for n, step in zip(sizes, strides, strict=True) if n != 1]
+    if any(n == 0 for _, n in axes):
+        return False
+    reach = 0
+    for step, n in sorted(axes, key=lambda axis: axis[0]):
+        if step <= reach:
+            return True
+        reach = (n - 1) * step + reach
+    return False
 
 
 # ---- the transposes of views that leave elements out ----
@@ -104,7 +125,8 @@ linear(
 linear(
     "as_strided_backward(Tensor grad, size[] base_sizes, size[] base_strides, size[] size, size[] stride, "
     "size offset)",
-    lambda g, x, bs, bst, size, stride, offset: f["_as_strided_take"](g, bst, size, stride, offset),
+    # The same with the places of both exchanged: what lies at one place is added up on either side.
+    lambda g, x, bs, bst, size, stride, offset: f["_as_strided_backward"](g, size, stride, bs, bst, -offset),
     expose_as="_as_strided_backward",
 )
 linear(

@@ -129,6 +129,15 @@ class Trace:
     def outputs(self):
         return self.visible_outputs + self.hidden
 
+    def keepable(self, o):
+        """Whether a backward may be given this output; else it makes it again from what made it.
+
+        A rule names its output by asking for it, or because a part of the rule happens to be the same
+        expression, as (x / y) / y in that of division; only in composites' rules is it the former always."""
+        if is_constant(o):
+            return False
+        return self.given_by_hand or o.source is None or not o.source.op.made_again
+
     def lower(self, outputs, inputs, guards=()):
         return Lowering(inputs, self.scalars, self.n_ints).finish(outputs, guards)
 
@@ -205,13 +214,15 @@ class Trace:
     def find_saves(self):
         """Chooses what the node keeps: inputs, outputs, and hidden outputs that are dear to compute again."""
         while True:
-            known = set(self.inputs) | set(self.outputs)
+            known = set(self.inputs) | {o for o in self.outputs if self.keepable(o)}
             mask = 0
             for k, o in enumerate(self.outputs):
                 mask |= shared_bit(k) if o.dtype.is_floating_point else 0
             _, gradients = self.derive(mask)
-            forward = set(_reachable(self.outputs))
-            stop = known | {t for t in forward if t.source is not None and t.source.op.dear}
+            # All outputs of an instruction that takes part: the order of elements that msort() drops, too.
+            sources = {t.source for t in _reachable(self.outputs) if t.source is not None}
+            forward = {o for i in sources for o in i.outputs}
+            stop = known | {t for t in forward if t.source.op.dear}
             reads = element_reads(gradients, stop)
             fresh = [t for t in reads if t not in known]
             if not fresh:
@@ -235,7 +246,7 @@ class Trace:
             self.programs[mask] = (cotangents, gradients)
         cotangents, gradients = self.programs[mask]
         given = set(self.inputs)
-        outputs = [None if o in given or is_constant(o) else o for o in self.outputs]
+        outputs = [None if o in given or not self.keepable(o) else o for o in self.outputs]
         return self.lower(gradients, cotangents + self.inputs + outputs)
 
     def backward_op(self, mask):
@@ -273,7 +284,7 @@ class BackwardTrace(Trace):
         given = cotangents + outer.inputs
         new = dict(zip(given, self.inputs))
         for old, tracer in zip(outer.outputs, self.inputs[len(given) :]):
-            if old not in new and not is_constant(old):
+            if old not in new and outer.keepable(old):
                 new[old] = tracer
         return Replay(self, new).run(gradients)
 

@@ -231,6 +231,38 @@ def saved_by_division(m, x, change):
     return z
 
 
+def dividend(m, x, change):
+    y = x * 1
+    z = y / (x + 1)
+    change(y)
+    return z
+
+
+def divisor(m, x, change):
+    y = x * 1
+    z = (x + 1) / y
+    change(y)
+    return z
+
+
+def quotient(m, x, change):
+    z = x / (x + 1)
+    change(z)
+    return z
+
+
+def part_of_quotient(m, x, change):
+    z = x / (x + 1)
+    change(z[1:])
+    return z
+
+
+def divided_in_place(m, x, change):
+    z = (x * 1).div_(x + 1)
+    change(z)
+    return z
+
+
 def saved_sum(m, x, change):
     y = x * 1
     z = y.sum()

@@ -340,3 +340,74 @@ def test_higher_orders_through_changes():
     assert g.tolist() == [192, 8940, 13122]
     assert h.tolist() == pytest.approx([10446336, 624378240, 886777200], rel=1e-4)
     assert k.tolist() == pytest.approx([7.9122e7, 3.5418e9, 5.0419e9], rel=1e-4)
+
+
+F = torch.nn.functional
+
+
+@pytest.mark.parametrize(
+    ("make", "gradient_of_twice"),
+    [
+        (lambda x: x / (x + 1), [0.5, 2 / 9]),
+        (lambda x: torch.true_divide(x, x + 1), [0.5, 2 / 9]),
+        (lambda x: torch.div(x, x + 1, rounding_mode=None), [0.5, 2 / 9]),
+        (lambda x: (x * 1).div_(x + 1), [0.5, 2 / 9]),
+        (lambda x: F.softsign(x), [0.5, 2 / 9]),
+        (lambda x: F.normalize(x, dim=0), [0.35777, -0.17889]),
+    ],
+)
+def test_a_quotient_may_be_changed(make, gradient_of_twice):
+    x = leaf(1.0, 2.0)
+    y = make(x)
+    y.mul_(2)
+    assert gradient(x, y) == pytest.approx(gradient_of_twice, abs=1e-5)
+    y = make(x)
+    y.mul_(2)
+    (g,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    (expected,) = torch.autograd.grad((2 * make(x)).sum(), x, create_graph=True)
+    g.mul_(2)  # a quotient too
+    assert gradient(x, g) == pytest.approx([2 * h for h in gradient(x, expected)], abs=1e-6)
+
+
+def test_what_a_quotient_keeps():
+    x, y = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    node = (x / y).grad_fn
+    assert node._saved_self.tolist() == [1, 2] and node._saved_other.tolist() == [3, 4]
+    assert (x / y.detach()).grad_fn._saved_self is None
+
+
+def test_what_else_may_be_changed():
+    x = leaf(3.0, 1.0, 2.0)
+    y = x * 1
+    z = torch.msort(y)
+    y.detach().mul_(2)  # the order is kept, not the elements
+    assert gradient(x, z[1:]) == [1, 0, 1]
+    filled = torch.fill(y, torch.tensor(2.0))
+    assert filled.mul_(2).tolist() == [4, 4, 4]
+
+
+def test_a_mask_of_attention_may_be_changed():
+    x = torch.arange(4.0).reshape(1, 1, 2, 2).requires_grad_()
+    mask = torch.tensor([[True, False], [True, True]])
+    (expected,) = torch.autograd.grad(F.scaled_dot_product_attention(x, x, x, mask).sum(), x)
+    out = F.scaled_dot_product_attention(x, x, x, mask)
+    mask.logical_not_()
+    assert gradient(x, out) == expected.tolist()
+
+
+@pytest.mark.parametrize("mask", [None, torch.tensor([[True, False], [True, True]])])
+def test_attention_of_values_of_another_width_keeps_scaled_operands(mask):
+    def attend(q, k):
+        return F.scaled_dot_product_attention(q, k, torch.arange(6.0).reshape(1, 1, 2, 3), mask)
+
+    x = torch.arange(4.0).reshape(1, 1, 2, 2).requires_grad_()
+    (expected,) = torch.autograd.grad(attend(x, x + 1).sum(), x)
+    q, k = x * 1, x + 1
+    out = attend(q, k)
+    with torch.no_grad():
+        q.zero_()
+        k.zero_()
+        if mask is not None:
+            mask.logical_not_()
+    (g,) = torch.autograd.grad(out.sum(), x)
+    assert g.tolist() == expected.tolist()

@@ -55,6 +55,11 @@ def _causal(rows, columns, mask):
     return f["_where"](seen, mask, f["_full_like"](mask, -math.inf))
 
 
+def _added(mask, like):
+    """A mask of truth values as one that is added, of the type of another tensor."""
+    return f["_where"](mask, 0.0, torch.full((), -math.inf, dtype=like.dtype))
+
+
 def _in_steps(query, key, value, mask, dropout_p, scale):
     """The same from single ops, each of which is recorded: where one kernel of torch's does not do."""
     root = math.sqrt(scale)  # half of the scale on each side, as torch has it
@@ -63,7 +68,7 @@ def _in_steps(query, key, value, mask, dropout_p, scale):
         weights = f["_safe_softmax"](scores, -1)
     else:
         if mask.dtype == _core.bool:
-            mask = f["_where"](mask, 0.0, f["_full_like"](scores, -math.inf))
+            mask = _added(mask, scores)
         weights = f["_safe_softmax"](scores + mask, -1)
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p)
@@ -106,8 +111,11 @@ def scaled_dot_product_attention(
         key, value = _repeated(key, query.size(-3)), _repeated(value, query.size(-3))
     scale = 1.0 / math.sqrt(query.size(-1)) if scale is None else float(scale)
     batches = plain and query.shape[:2] == key.shape[:2] == value.shape[:2]
+    batches = batches and query.size(-1) == value.size(-1)  # else torch goes in steps, and keeps their values
     learned = attn_mask is not None and attn_mask.requires_grad
     if batches and not learned and dropout_p == 0.0:
+        if attn_mask is not None and attn_mask.dtype == _core.bool and not is_causal:
+            attn_mask = _added(attn_mask, query)  # kept in place of the caller's, which may be changed
         strides = query.stride()
         order = sorted(range(4), key=lambda d: -strides[d])
         return f["_scaled_dot_product_attention"](query, key, value, attn_mask, scale, order)
