@@ -443,10 +443,14 @@ void run_post_hooks(Node& n, const PyNodeExtras& e, std::span<Var> cotangents, s
 
 void set_edge_positions(PyObject* callable) { Py_XSETREF(edge_positions, Py_NewRef(callable)); }
 
-void PythonObserver::before(Node& n, std::span<Var> cotangents) {
+void PythonObserver::arrived(Node& n, std::span<Var> cotangents) {
   auto& e = static_cast<PyNodeExtras&>(*n.extras);
   run_tensor_hooks(e, cotangents);
   retain_gradients(e, cotangents);
+}
+
+void PythonObserver::before(Node& n, std::span<Var> cotangents) {
+  auto& e = static_cast<PyNodeExtras&>(*n.extras);
   const std::span<Var> seen =
       cotangents.first(std::min<size_t>(cotangents.size(), n.differentiable_outputs()));
   for (const Owned& hook : callables(e.pre_hooks)) {

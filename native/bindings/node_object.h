@@ -38,6 +38,7 @@ void clear_node(Node& n);
 // Runs hooks and retained gradients on the way back.
 class PythonObserver final : public EngineObserver {
  public:
+  void arrived(Node& n, std::span<Var> cotangents) override;
   void before(Node& n, std::span<Var> cotangents) override;
   void after(Node& n, std::span<Var> cotangents, std::span<Var> gradients) override;
   PyObject* notes();  // borrowed: a dict that lives as long as this run, for what hooks keep about it

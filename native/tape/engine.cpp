@@ -251,24 +251,25 @@ class Run {
     Small<Var, 2> cotangents(seen ? std::max<size_t>(arrived, n.differentiable_outputs()) : arrived);
     cotangents[0] = std::move(task.first);
     for (size_t k = 1; k < arrived; ++k) cotangents[k] = std::move(task.others[k - 1]);
-    bool any = n.runs_undefined() || any_defined(cotangents.span());
-    const bool leaf = n.is_leaf();
-    // As in torch: what is asked for of an inner node is the gradient before its hooks, of a leaf after them.
-    if (!leaf) capture(task, cotangents.span());
-    // Not where only a sibling was asked for: the gradient came along, but is not part of this run.
-    if (any && seen) {
-      request_.observer->before(n, cotangents.span());
-      any = n.runs_undefined() || any_defined(cotangents.span());
+    const auto some = [&] { return n.runs_undefined() || any_defined(cotangents.span()); };
+    const bool running = runs(task, n);
+    // As in torch: of a node that runs the gradient that arrived is handed out, of one that is only waited for what
+    // the tensor's hooks make of it. The node's own hooks belong to its running.
+    if (running) capture(task, cotangents.span());
+    if (seen && some()) request_.observer->arrived(n, cotangents.span());
+    if (!running) {
+      capture(task, cotangents.span());
+      return false;
     }
-    if (leaf) capture(task, cotangents.span());
-    const bool asked = request_.accumulate_into_targets_only && task.first_target >= 0;
-    if (!any || !task.wanted || (leaf && request_.targets && !asked)) return false;
-    // A target above which nothing else is wanted has done its part.
-    if (request_.targets && !leaf && !leads_on(n)) return false;
+    if (seen && some()) request_.observer->before(n, cotangents.span());
+    if (!some()) return false;
     n.run(cotangents.span(), gradients, request_.mode);
     if (g_watched & (kWatchNan | kWatchNonfinite)) [[unlikely]]
       look_at(n, cotangents.span(), gradients);
-    if (request_.observer && n.extras) request_.observer->after(n, cotangents.span(), gradients);
+    if (request_.observer && n.extras) {
+      forget_unwanted(n, gradients);
+      request_.observer->after(n, cotangents.span(), gradients);
+    }
     if (!request_.mode.keep_graph) n.release_saved();
     return true;
   }
@@ -302,6 +303,21 @@ class Run {
     std::vector<Ref<Node>> roots;
     for (const Root& r : request_.roots) roots.push_back(r.node);
     judge_gradients(n, cotangents, gradients, roots);
+  }
+
+  // With targets only what leads to one runs. The targets of backward(inputs=...) do themselves: leaves accumulate.
+  bool runs(const Task& task, Node& n) {
+    if (!task.wanted) return false;
+    if (!request_.targets || (request_.accumulate_into_targets_only && task.first_target >= 0)) return true;
+    return leads_on(n);
+  }
+
+  // Gradients that came along although nobody asked for them are not shown to hooks.
+  void forget_unwanted(Node& n, std::span<Var> gradients) {
+    if (!request_.targets) return;
+    for (size_t i = 0; i < gradients.size(); ++i)
+      if (Node* next = n.edge(i).node.get(); next && !map_.tasks[map_.find(next)].wanted)
+        gradients[i] = Var();
   }
 
   bool leads_on(Node& n) {

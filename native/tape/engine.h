@@ -16,7 +16,9 @@ struct Root {
 class EngineObserver {
  public:
   virtual ~EngineObserver() = default;
-  // Before a node runs: tensor hooks of its outputs, then the node's own pre-hooks.
+  // Its gradients are there, whether it runs or is only waited for: hooks of its outputs, gradients to retain.
+  virtual void arrived(Node& n, std::span<Var> cotangents) = 0;
+  // Before it runs: the node's own pre-hooks.
   virtual void before(Node& n, std::span<Var> cotangents) = 0;
   // After it ran: the node's hooks.
   virtual void after(Node& n, std::span<Var> cotangents, std::span<Var> gradients) = 0;

@@ -57,6 +57,40 @@ def test_hooks_and_grad():
     assert torch.autograd.grad((x * x).sum(), x)[0].tolist() == [10, 20]
 
 
+def test_hooks_of_a_node_belong_to_its_running():
+    x = leaf(1.0)
+    y = x * 2
+    log = []
+    for t, node in ((x, torch.autograd.graph.get_gradient_edge(x).node), (y, y.grad_fn)):
+        t.register_hook(lambda g: g * 3)
+        node.register_prehook(lambda g: (log.append("before"), (g[0] * 5,))[1])
+        node.register_hook(lambda i, o: log.append([g if g is None else g.item() for g in i]))
+    y.retain_grad()
+    grad = torch.autograd.grad
+
+    # What is only waited for gets what the tensor's hooks make of it; only what runs has the node's hooks.
+    assert grad(y.sum(), y, retain_graph=True)[0].item() == 3 and y.grad.item() == 3 and log == []
+    assert grad(y.sum(), x, retain_graph=True)[0].item() == 90 and log == ["before", [30, None]]
+    log.clear()
+    above, below = grad(y.sum(), [y, x], retain_graph=True)  # y's node runs now: what arrived is handed out
+    assert (above.item(), below.item()) == (1, 90) and len(log) == 2
+    log.clear()
+    y.sum().backward(inputs=[y], retain_graph=True)  # runs, and goes nowhere
+    assert log == ["before", [None, None]] and x.grad is None
+    log.clear()
+    y.sum().backward(inputs=[x], retain_graph=True)
+    assert log == ["before", [30, None], "before", []] and x.grad.item() == 450
+
+
+def test_hooks_do_not_see_gradients_that_nobody_asked_for():
+    a, b, log = leaf(2.0), leaf(3.0), []
+    c = a * b
+    c.grad_fn.register_hook(lambda i, o: log.append([g if g is None else g.item() for g in i]))
+    assert torch.autograd.grad(c.sum(), b, retain_graph=True)[0].item() == 2 and log == [[None, 2]]
+    c.sum().backward()
+    assert log[1:] == [[3, 2]]
+
+
 def test_wrong_results():
     x = leaf(1.0, 2.0)
 
