@@ -10,7 +10,7 @@ import numpy as np
 from pullback import _core, conversion, creation, from_data, random
 from pullback.arguments import device_of, dtype_of, finish, number, sized, sizes_of
 from pullback.conversion import clone, contiguous, is_contiguous, to, to_dtype, type_, type_as
-from pullback.functions import allclose, equal, isclose
+from pullback.functions import adjoint, allclose, equal, isclose
 from pullback.storage import _typed_storage, _untyped_storage
 from pullback.trace.tracer import functions as f
 from pullback.types import CPU, check_device, strided
@@ -405,24 +405,6 @@ def as_strided(self, size, stride, storage_offset=None):
     return f["_as_strided_of_base"](self, size, stride, offset - self.storage_offset(), self.stride())
 
 
-def _matrix_transpose(self):
-    """The matrix transposed: there are no complex elements to conjugate.
-
-    Shapes    (n, m) -> (m, n)
-    Gradient  g transposed
-    Errors    RuntimeError for a tensor that is no matrix
-    Example   >>> torch.tensor([[1.0, 2.0]]).H
-              tensor([[1.],
-                      [2.]])
-    """
-    if self.dim() not in (0, 2):
-        raise RuntimeError(
-            f"tensor.H is only supported on matrices (2-D tensors). Got {self.dim()}-D tensor.\n"
-            "For batches of matrices use .mH."
-        )
-    return self if self.dim() == 0 else self.transpose(0, 1)
-
-
 def conj(self):
     """The tensor itself: its elements are real.
 
@@ -527,6 +509,7 @@ def _install():
         __dir__,
         __reversed__,
         __contains__,
+        adjoint,
         is_floating_point,
         is_complex,
         is_same_size,
@@ -576,8 +559,6 @@ def _install():
     Tensor.layout = _constant(lambda self: strided, "How it is stored.", "layout", "torch.strided")
     Tensor.is_cuda = Tensor.is_sparse = Tensor.is_quantized = Tensor.is_meta = Tensor.is_mps = False
     Tensor.is_cpu = True
-    Tensor.H = property(_matrix_transpose)
-    Tensor.mH = Tensor.mT
     Tensor.real = _constant(lambda self: self, "The tensor itself.", "real", "tensor([1., 1.])")
     no_names = lambda self: (None,) * self.dim()  # noqa: E731
     Tensor.names = _constant(no_names, "Axes have no names.", "names", "(None,)")

@@ -184,12 +184,37 @@ int put_data(PyObject* self, PyObject* value, void*) {
   });
 }
 
-PyObject* get_mT(PyObject* self, void*) {
+// What torch calls H, mT, mH and adjoint() in its messages, and what it tells of them where there are no axes.
+struct Transposing {
+  const char *name, *error_name, *advice;
+  bool one_matrix = false;  // no batches of them
+  bool warned = false;      // torch warns once in a program
+};
+Transposing H{"Tensor.H", "tensor.H", "Consider using x.conj().", true};
+Transposing mT{"Tensor.mT", "tensor.mT", "This function is the identity in these cases."};
+Transposing mH{"Tensor.mH", "tensor.mH", "Consider using x.conj()."};
+Transposing of_adjoint{"adjoint()", "tensor.adjoint()", "Consider using x.conj()."};
+
+[[noreturn]] void refuse_axes(const Transposing& it, int n) {
+  const bool batch = it.one_matrix && n > 2;
+  fail(ErrorKind::Runtime, it.error_name, " is only supported on matrices ",
+       it.one_matrix ? "(2-D tensors)" : "or batches of matrices", ". Got ", n, "-D tensor.",
+       batch ? " For batches of matrices, consider using tensor.mH" : "",
+       batch ? "" : "\nA vector has one axis: unsqueeze() gives it another.");
+}
+
+PyObject* transpose_matrices(PyObject* self, void* names) {
   return guarded([&]() -> PyObject* {
+    auto& it = *static_cast<Transposing*>(names);
     static const Op* transpose = find_op("transpose");
-    if (meta(self).ndim < 2)
-      fail(ErrorKind::Runtime, "tensor.mT is only supported on matrices or batches of matrices. Got ",
-           int{meta(self).ndim}, "-D tensor.");
+    const int n = meta(self).ndim;
+    if (n == 0) {
+      const std::string warning = concat(it.name, " is deprecated on 0-D tensors. ", it.advice);
+      if (!std::exchange(it.warned, true) && PyErr_WarnEx(PyExc_UserWarning, warning.c_str(), 1) < 0)
+        throw PythonError();
+      return Py_NewRef(self);
+    }
+    if (n == 1 || (it.one_matrix && n != 2)) refuse_axes(it, n);
     const Argument args[1] = {{&var_of(self), {}}};
     const int64_t ints[2] = {-2, -1};
     return call_op(transpose, args, ints, 0, as_tensor(self));
@@ -207,8 +232,8 @@ PyObject* get_T(PyObject* self, void*) {
               "and it "
               "will throw an error in a future release. Consider `x.mT` to transpose batches of matrices or "
               "`x.permute(*torch.arange(x.ndim - 1, -1, -1))` to reverse the dimensions of a tensor.";
-    static bool warned = false;  // torch warns once in a program
-    if (n != 2 && !std::exchange(warned, true) && PyErr_WarnEx(PyExc_UserWarning, warning, 1) < 0)
+    static bool warned[2] = {};  // torch warns once in a program, of each
+    if (n != 2 && !std::exchange(warned[n == 0], true) && PyErr_WarnEx(PyExc_UserWarning, warning, 1) < 0)
       throw PythonError();
     std::vector<int64_t> ints{n};
     for (int i = n - 1; i >= 0; --i) ints.push_back(i);
@@ -305,7 +330,7 @@ PyGetSetDef tensor_getset[] = {
      "          >>> x\n"
      "          tensor([2., 2.], requires_grad=True)\n",
      nullptr},
-    {"mT", get_mT, nullptr,
+    {"mT", transpose_matrices, nullptr,
      "The last two axes swapped.\n"
      "\n"
      "Shapes    (*, n, m) -> (*, m, n): a view\n"
@@ -313,7 +338,27 @@ PyGetSetDef tensor_getset[] = {
      "Example   >>> torch.tensor([[1.0, 2.0]]).mT\n"
      "          tensor([[1.],\n"
      "                  [2.]])\n",
-     nullptr},
+     &mT},
+    {"mH", transpose_matrices, nullptr,
+     "The last two axes swapped: there are no complex elements to conjugate.\n"
+     "\n"
+     "Shapes    (*, n, m) -> (*, m, n): a view\n"
+     "Gradient  g with the axes swapped back\n"
+     "Example   >>> torch.tensor([[1.0, 2.0]]).mH\n"
+     "          tensor([[1.],\n"
+     "                  [2.]])\n",
+     &mH},
+    {"H", transpose_matrices, nullptr,
+     "The matrix transposed: there are no complex elements to conjugate.\n"
+     "\n"
+     "Shapes    (n, m) -> (m, n): a view\n"
+     "Gradient  g transposed\n"
+     "Errors    RuntimeError for a tensor that is no matrix\n"
+     "Example   >>> torch.tensor([[1.0, 2.0]]).H\n"
+     "          tensor([[1.],\n"
+     "                  [2.]])\n",
+     &H},
+    {"_adjoint", transpose_matrices, nullptr, "adjoint().", &of_adjoint},
     {"T", get_T, nullptr,
      "All axes in reverse order.\n"
      "\n"
