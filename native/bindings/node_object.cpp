@@ -1,5 +1,6 @@
 #include "bindings/node_object.h"
 
+#include <algorithm>
 #include <unordered_map>
 
 #include "bindings/function_node.h"
@@ -122,6 +123,17 @@ PyObject* sequence_nr(PyObject* o, PyObject*) {
   return PyLong_FromUnsignedLongLong(as_node(o)->node->sequence);
 }
 
+// (shape, dtype) of one of the node's outputs.
+PyObject* place(PyObject* o, PyObject* nr) {
+  return guarded([&]() -> PyObject* {
+    const Node& n = *as_node(o)->node;
+    const Meta* m = n.output_meta(output_of(n, nr));
+    if (!m) fail(ErrorKind::Runtime, n.name(), " has lost its tensor: no gradient can start here");
+    Owned shape = own(size_object(m->shape()));
+    return Py_BuildValue("(OO)", shape.get(), dtype_object(m->dtype));
+  });
+}
+
 PyObject* context(PyObject* o, PyObject*) {
   PyObject* ctx = context_of(*as_node(o)->node);
   return Py_NewRef(ctx ? ctx : Py_None);
@@ -229,6 +241,7 @@ PyObject* pack_saved(PyObject* o, PyObject* args) {
 PyMethodDef methods[] = {
     {"name", name, METH_NOARGS, "The node's name."},
     {"_sequence_nr", sequence_nr, METH_NOARGS, "Creation number in its thread."},
+    {"_place", place, METH_O, "(shape, dtype) of one of its outputs."},
     {"_token", token, METH_NOARGS, "Stands for the node without holding it."},
     {"_hooks", hook_dict, METH_O, "The dict of hooks, 'pre' or 'post'."},
     {"_application", application, METH_NOARGS,
@@ -362,9 +375,20 @@ PyObject* node_object(const Ref<Node>& node) {
 }
 
 Ref<Node> node_from_object(PyObject* o) {
-  if (!PyObject_TypeCheck(o, base_type))
-    fail(ErrorKind::Type, "expected a node, but got ", Py_TYPE(o)->tp_name);
+  if (!PyObject_TypeCheck(o, base_type)) {
+    fail(ErrorKind::Runtime, "GradientEdge's first object must be an autograd.graph.Node but got ",
+         Py_TYPE(o)->tp_name, "\nGet edges from torch.autograd.graph.get_gradient_edge().");
+  }
   return Ref<Node>(as_node(o)->node);
+}
+
+uint32_t output_of(const Node& n, PyObject* nr) {
+  const unsigned long k = PyLong_AsUnsignedLong(nr);
+  if (PyErr_Occurred()) throw PythonError();
+  if (k >= n.outputs())
+    fail(ErrorKind::Index, n.name(), " has no output ", k, "\nIts outputs are numbered from 0 to ",
+         n.outputs() - 1, ".");
+  return static_cast<uint32_t>(k);
 }
 
 namespace {
@@ -472,6 +496,58 @@ PyObject* PythonObserver::notes() {
   return notes_.get();
 }
 
+namespace {
+
+// The cotangents that a caller gives, in torch's words where they are not what the node takes.
+std::vector<Var> cotangents_of(const Node& n, PyObject* args, PyObject* kwargs) {
+  if (kwargs && PyDict_GET_SIZE(kwargs)) fail(ErrorKind::Type, "keyword arguments are not supported");
+  const Py_ssize_t count = PyTuple_GET_SIZE(args), wanted = n.differentiable_outputs();
+  if (count != wanted) {
+    fail(ErrorKind::Type, "expected ", wanted, " arguments, got ", count, " instead\n", n.name(),
+         " takes the gradient of each of its outputs; None stands for zeros.");
+  }
+  std::vector<Var> out(static_cast<size_t>(count));
+  for (Py_ssize_t k = 0; k < count; ++k) {
+    PyObject* g = PyTuple_GET_ITEM(args, k);
+    if (g == Py_None) continue;
+    if (!is_tensor(g)) fail(ErrorKind::Type, "argument ", k, " is not a Variable\nGive a tensor, or None.");
+    out[k] = var_of(g);
+    const Meta* m = n.output_meta(static_cast<uint32_t>(k));
+    const auto given = out[k].array.meta->shape();
+    if (m && !std::ranges::equal(given, m->shape())) {
+      fail(ErrorKind::Shape, "Mismatch in shape: grad_output[", k, "] has a shape of torch.Size(",
+           shape_text(given), ") and output[", k, "] has a shape of torch.Size(", shape_text(m->shape()),
+           ").");
+    }
+  }
+  return out;
+}
+
+// grad_fn(gradient, ...): this step of the way back alone, without hooks. What the node keeps stays.
+PyObject* call(PyObject* o, PyObject* args, PyObject* kwargs) {
+  return guarded([&]() -> PyObject* {
+    const Ref<Node> n(as_node(o)->node);
+    if (context_of(*n)) {
+      fail(ErrorKind::Type, "'", Py_TYPE(o)->tp_name, "' object is not callable\nIts backward is called by ",
+           "torch.autograd.grad(outputs, inputs, grad_outputs).");
+    }
+    std::vector<Var> cotangents = cotangents_of(*n, args, kwargs);
+    std::vector<Var> gradients(n->edge_count());
+    if (std::ranges::any_of(cotangents, [](const Var& g) { return !!g.array.storage; })) {
+      const BackwardMode mode{true, recording()};
+      const GradMode same(mode.create_graph);
+      n->run(cotangents, gradients, mode);
+      if (n->is_leaf()) run_accumulate_hooks(static_cast<LeafNode&>(*n), extras_of(*n));
+    }
+    std::vector<Var> shown;
+    for (const Py_ssize_t at : positions_of(*n)) shown.push_back(at < 0 ? Var() : std::move(gradients[at]));
+    if (shown.size() == 1) return gradient_object(shown[0]);
+    return gradients_tuple(shown).release();
+  });
+}
+
+}  // namespace
+
 void init_node_type(PyObject* module) {
   static const char* about =
       "A step of the graph: what made a tensor, and where its gradients go on.\n"
@@ -484,6 +560,7 @@ void init_node_type(PyObject* module) {
       {Py_tp_dealloc, reinterpret_cast<void*>(dealloc)},
       {Py_tp_new, reinterpret_cast<void*>(refuse_new)},
       {Py_tp_repr, reinterpret_cast<void*>(repr)},
+      {Py_tp_call, reinterpret_cast<void*>(call)},
       {Py_tp_methods, methods},
       {Py_tp_getset, getset},
       {0, nullptr},

@@ -9,7 +9,8 @@ namespace pb::py {
 
 // New reference; the same object as long as one is held.
 PyObject* node_object(const Ref<Node>& node);
-Ref<Node> node_from_object(PyObject* o);   // throws TypeError
+Ref<Node> node_from_object(PyObject* o);   // throws RuntimeError
+uint32_t output_of(const Node& n, PyObject* nr);  // the number of one of its outputs; throws IndexError
 void init_node_type(PyObject* module);
 
 struct Retained {

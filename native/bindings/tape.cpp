@@ -111,8 +111,8 @@ Var place_of(PyObject* o) {
   if (!PyTuple_Check(o)) return var_of(o);
   Var v;
   v.node = node_from_object(PyTuple_GetItem(o, 0));
-  v.nr = static_cast<uint32_t>(PyLong_AsUnsignedLong(PyTuple_GetItem(o, 1)));
-  if (PyErr_Occurred()) throw PythonError();
+  v.nr = output_of(*v.node, PyTuple_GetItem(o, 1));
+  if (const Meta* m = v.node->output_meta(v.nr)) v.array.meta = Ref<Meta>(const_cast<Meta*>(m));
   return v;
 }
 
@@ -137,8 +137,8 @@ Root root_of(PyObject* tensor, PyObject* gradient) {
 // gradient, comes first where there is one.
 void refuse_nan(PyObject* tensor, Py_ssize_t k) {
   if (!(g_watched & kWatchNan)) return;
-  const Var& v = var_of(tensor);
-  if (!has_nan(v.array)) return;
+  const Var v = place_of(tensor);
+  if (!v.array.storage || !has_nan(v.array)) return;  // an edge has no elements
   if (v.node) g_watcher->failed(*v.node);
   fail(ErrorKind::Runtime, "Output ", k, " given to backward is nan",
        v.node ? concat(" (it comes from ", v.node->name(), ")") : std::string(),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Mapping
 
 from pullback import _core
 from pullback.errors import GradError, ShapeError
@@ -25,6 +27,22 @@ def _is_edge(x):
     return isinstance(x, tuple) and hasattr(x, "node") and hasattr(x, "output_nr")
 
 
+def _inputs(x, caller):
+    """What to differentiate by, and its names if it came in a dict."""
+    if type(x) is dict:
+        x, names = tuple(x.values()), tuple(x)
+    elif isinstance(x, Mapping):
+        raise TypeError(
+            f"`inputs` argument to `{caller}()` must be a dict, not {type(x).__name__}. Other Mapping types "
+            "are not supported.\nMake it one: dict(inputs)."
+        )
+    else:
+        x, names = (x,) if _is_edge(x) else _tuple(x), None
+    if not x:
+        raise RuntimeError(f"`inputs` argument to `{caller}()` cannot be empty.")
+    return x, names
+
+
 def _outputs(x):
     x = (x,) if _is_edge(x) else _tuple(x)
     for t in x:
@@ -43,29 +61,29 @@ def _outputs(x):
     return x
 
 
+def _place(out):
+    """Shape and dtype of what a gradient belongs to."""
+    return out.node._place(out.output_nr) if _is_edge(out) else (out.shape, out.dtype)
+
+
 def _check_cotangent(k, g, out):
-    if _is_edge(out):
-        if g is None:
-            raise GradError(
-                "grad can be implicitly created only for scalar outputs\nGive the edge's gradient."
-            )
-        return g
+    shape, dtype = _place(out)
     if g is None:
-        if out.numel() != 1:
+        if math.prod(shape) != 1:
             raise GradError(
                 "grad can be implicitly created only for scalar outputs\n"
-                f"Output {k} has shape {list(out.shape)}: reduce it first (sum or mean), or give the "
+                f"Output {k} has shape {list(shape)}: reduce it first (sum or mean), or give the "
                 "gradient to start from: y.backward(torch.ones_like(y))."
             )
         return None
     if not isinstance(g, _core.Tensor):
         raise TypeError(f"gradients can be either Tensors or None, but got {type(g).__name__}")
-    if tuple(g.shape) != tuple(out.shape):
+    if tuple(g.shape) != tuple(shape):
         raise ShapeError(
             f"Mismatch in shape: grad_output[{k}] has a shape of {g.shape} and output[{k}] has a shape of "
-            f"{out.shape}."
+            f"{shape}."
         )
-    return g if g.dtype == out.dtype else g.to(out.dtype)
+    return g if g.dtype == dtype else g.to(dtype)
 
 
 def _cotangents(outputs, gradients):
@@ -129,9 +147,7 @@ def backward(
             )
         grad_tensors = grad_variables
     if inputs is not None:
-        inputs = _tuple(inputs)
-        if len(inputs) == 0:
-            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+        inputs, _ = _inputs(inputs, "backward")
     tensors = _outputs(tensors)
     cotangents = _cotangents(tensors, grad_tensors)
     if inputs is not None:
@@ -139,7 +155,8 @@ def backward(
             if isinstance(t, _core.Tensor) and not t.requires_grad:
                 raise GradError("can't retain_grad on Tensor that has requires_grad=False")
         for t in _targets(inputs):
-            t.retain_grad()
+            if not _is_edge(t):  # the gradient of an inner edge is kept only where its tensor asked for that
+                t.retain_grad()
     if create_graph:
         _warn_of_cycle()
     keep = create_graph if retain_graph is None else retain_graph
@@ -148,12 +165,13 @@ def backward(
 
 def _check_rows(outputs, grad_outputs):
     for k, (g, out) in enumerate(zip(grad_outputs, outputs, strict=False)):
-        if g is not None and (not g.dim() or tuple(g.shape[1:]) != tuple(out.shape)):
+        shape, _ = _place(out)
+        if g is not None and (not g.dim() or tuple(g.shape[1:]) != tuple(shape)):
             raise ShapeError(
                 "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the "
                 "batch dimension. The sizes of the remaining dimensions are expected to match the shape of "
                 "corresponding output, but a mismatch was detected: "
-                f"grad_output[{k}] has a shape of {g.shape} and output[{k}] has a shape of {out.shape}. If "
+                f"grad_output[{k}] has a shape of {g.shape} and output[{k}] has a shape of {shape}. If "
                 "you only want some tensors in `grad_output` to be considered batched, consider using vmap."
             )
 
@@ -218,7 +236,7 @@ def grad(
     is_grads_batched=False,
     materialize_grads=False,
 ):
-    """The gradients of `outputs` with respect to `inputs`, as a tuple.
+    """The gradients of `outputs` with respect to `inputs`: a tuple, or a dict where `inputs` is one.
 
     Shapes    one gradient an input, of its shape; with is_grads_batched=True grad_outputs have a further
               first axis, and so have the gradients: all rows run at once, as under vmap
@@ -242,9 +260,7 @@ def grad(
             FutureWarning,
             stacklevel=2,
         )
-    inputs = (inputs,) if _is_edge(inputs) else _tuple(inputs)
-    if not inputs:
-        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    inputs, names = _inputs(inputs, "grad")
     if is_grads_batched and any(g is not None for g in _tuple(grad_outputs)):
         result = _batched(outputs, inputs, grad_outputs, create_graph, allow_unused)
     else:
@@ -259,8 +275,13 @@ def grad(
     if materialize_grads:
         from pullback.creation import zeros_like
 
+        if any(g is None and _is_edge(x) for g, x in zip(result, inputs, strict=True)):
+            raise RuntimeError(
+                "materialize_grads cannot be used when the given input is a GradientEdge\n"
+                "Give the tensor itself: the zeros are made like it."
+            )
         result = tuple(
             zeros_like(x, requires_grad=create_graph) if g is None else g
             for g, x in zip(result, inputs, strict=True)
         )
-    return result
+    return result if names is None else dict(zip(names, result, strict=True))

@@ -40,6 +40,7 @@ class GradientEdge(NamedTuple):
 
     node: Node
     output_nr: int
+    ownership_token: Node | None = None  # torch's: here the node itself keeps its graph
 
 
 def get_gradient_edge(tensor):

@@ -1,6 +1,8 @@
 """backward(), grad() and accumulation: values and texts are PyTorch's."""
 
+import collections
 import sys
+import types
 import warnings
 
 import pytest
@@ -272,3 +274,26 @@ def test_conversions_carry_gradients_back_in_their_own_type():
     x = torch.ones(2, requires_grad=True, dtype=torch.float64)
     (x.float() * 2).sum().backward()
     assert x.grad.dtype == torch.float64 and x.grad.tolist() == [2, 2]
+
+
+def test_inputs_by_name():
+    x, z = torch.tensor([1.0, 2.0], requires_grad=True), torch.tensor([3.0], requires_grad=True)
+    named = {"x": x, "z": z}
+    square = lambda: (x * x).sum()  # noqa: E731
+    found = torch.autograd.grad(square(), named, allow_unused=True)
+    assert list(found) == ["x", "z"] and found["x"].tolist() == [2, 4] and found["z"] is None
+    assert torch.autograd.grad(square(), named, materialize_grads=True)["z"].tolist() == [0]
+    rows = torch.autograd.grad(x * x, {"x": x}, torch.eye(2), is_grads_batched=True)
+    assert rows["x"].tolist() == [[2, 0], [0, 4]]
+    square().backward(inputs={"x": x})
+    assert x.grad.tolist() == [2, 4]
+    for kind in (collections.OrderedDict, types.MappingProxyType):
+        for call, name in ((torch.autograd.grad, "grad"), (torch.autograd.backward, "backward")):
+            with pytest.raises(TypeError) as e:
+                call(square(), inputs=kind(named))
+            assert str(e.value).split("\n")[0] == (
+                f"`inputs` argument to `{name}()` must be a dict, not {kind.__name__}. Other Mapping types "
+                "are not supported."
+            )
+    with pytest.raises(RuntimeError, match=r"^`inputs` argument to `grad\(\)` cannot be empty"):
+        torch.autograd.grad(square(), {})

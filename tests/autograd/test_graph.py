@@ -4,6 +4,7 @@ import pytest
 
 import pullback as torch
 
+get_gradient_edge = torch.autograd.graph.get_gradient_edge
 LEAF = "torch::autograd::AccumulateGrad"
 
 
@@ -125,3 +126,133 @@ def test_saved_values():
     ):
         _ = node.grad_fn._saved_self
     assert x.grad.tolist() == [2, 4] and x.requires_grad
+
+
+def leaf(*values):
+    return torch.tensor(list(values), requires_grad=True)
+
+
+def loss_of(x):
+    y = x * 3
+    return y, (y * y).sum()
+
+
+@pytest.mark.parametrize("inputs", [lambda e: e, lambda e: [e], lambda e: {"x": e}])
+def test_backward_to_an_edge_of_a_leaf(inputs):
+    x = leaf(1.0, 2.0)
+    edge = get_gradient_edge(x)
+    torch.autograd.backward(loss_of(x)[1], inputs=inputs(edge))
+    loss_of(x)[1].backward(inputs=inputs(edge))
+    assert x.grad.tolist() == [36, 72]
+
+
+def test_backward_to_an_edge_inside_keeps_nothing_of_itself():
+    x = leaf(1.0, 2.0)
+    y, loss = loss_of(x)
+    torch.autograd.backward(loss, inputs=get_gradient_edge(y))
+    assert x.grad is None and not y.retains_grad
+    y, loss = loss_of(x)
+    y.retain_grad()
+    torch.autograd.backward(loss, inputs=[get_gradient_edge(y)])
+    assert x.grad is None and y.grad.tolist() == [6, 12]
+
+
+def test_backward_from_an_edge():
+    x = leaf(1.0, 2.0)
+    y, loss = loss_of(x)
+    end, inner = get_gradient_edge(loss), get_gradient_edge(y)
+    torch.autograd.backward(end, retain_graph=True)  # of one element: the gradient is 1
+    torch.autograd.backward([end], [torch.tensor(2.0)], retain_graph=True)
+    assert x.grad.tolist() == [54, 108]
+    with pytest.warns(UserWarning, match="Anomaly"), torch.autograd.detect_anomaly():
+        assert torch.autograd.grad(end, x, retain_graph=True)[0].tolist() == [18, 36]
+    rows = torch.autograd.grad(inner, x, torch.eye(2), is_grads_batched=True)
+    assert rows[0].tolist() == [[3, 0], [0, 3]]
+    with pytest.raises(RuntimeError, match=r"^grad can be implicitly created only for scalar outputs"):
+        torch.autograd.grad(inner, x)
+    with pytest.raises(
+        RuntimeError, match=r"^Mismatch in shape: grad_output\[0\] has a shape of torch.Size\(\[3"
+    ):
+        torch.autograd.grad(inner, x, torch.ones(3))
+    with pytest.raises(
+        RuntimeError, match=r"^materialize_grads cannot be used when the given input is a Grad"
+    ):
+        torch.autograd.grad(leaf(1.0).sum(), get_gradient_edge(x), materialize_grads=True)
+
+
+def test_fields_of_edges():
+    edge = get_gradient_edge(leaf(1.0))
+    assert edge._fields == ("node", "output_nr", "ownership_token") and edge.ownership_token is None
+    assert torch.autograd.graph.GradientEdge(edge.node, 0) == edge
+    y, loss = loss_of(leaf(1.0))
+    with pytest.raises(
+        RuntimeError, match=r"^GradientEdge's first object must be an autograd.graph.Node but got N"
+    ):
+        torch.autograd.grad(loss, torch.autograd.graph.GradientEdge(None, 0))
+    with pytest.raises(IndexError, match=r"^MulBackward0 has no output 3"):  # torch reads what lies there
+        torch.autograd.grad(torch.autograd.graph.GradientEdge(y.grad_fn, 3), y, torch.ones(1))
+
+
+def test_a_node_can_be_called():
+    a, b, one = leaf(2.0), leaf(3.0), torch.ones(1)
+    node = (a * b).grad_fn
+    first, second = node(one)
+    assert (first.item(), second.item()) == (3, 2) and first.requires_grad
+    with torch.no_grad():
+        assert [(g.item(), g.requires_grad) for g in node(one)] == [(3, False), (2, False)]  # still kept
+    (again,) = torch.autograd.grad(node(a)[1], a)
+    assert again.item() == 4 and node(None) == (None, None)
+    assert (a * 5).grad_fn(one)[1] is None and a.sum().grad_fn(torch.tensor(1.0)).tolist() == [1]
+    parts = leaf(1.0, 2.0).split(1)
+    assert parts[0].grad_fn(one, None).tolist() == [1, 0]
+
+    called = []
+    y = a * b
+    y.register_hook(called.append)
+    y.grad_fn.register_prehook(called.append)
+    y.grad_fn(one)
+    assert not called  # hooks belong to a run of the engine
+    a.register_post_accumulate_grad_hook(called.append)
+    adds = get_gradient_edge(a).node
+    assert adds(one) == adds(one) == () and a.grad.tolist() == [2] and len(called) == 2
+
+    y.sum().backward()
+    with pytest.raises(RuntimeError, match=r"^Trying to backward through the graph a second time"):
+        y.grad_fn(one)
+
+
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * 2
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "kind", "text"),
+    [
+        ((), {}, TypeError, "expected 1 arguments, got 0 instead"),
+        ((None, None), {}, TypeError, "expected 1 arguments, got 2 instead"),
+        ((1.0,), {}, TypeError, "argument 0 is not a Variable"),
+        ((), {"g": None}, TypeError, "keyword arguments are not supported"),
+        (
+            (torch.ones(3),),
+            {},
+            RuntimeError,
+            "Mismatch in shape: grad_output[0] has a shape of torch.Size([3]) and output[0] has a shape of "
+            "torch.Size([1]).",
+        ),
+    ],
+)
+def test_wrong_calls_of_a_node(args, kwargs, kind, text):
+    with pytest.raises(kind) as e:
+        (leaf(1.0) * 2).grad_fn(*args, **kwargs)
+    assert str(e.value).split("\n")[0] == text
+
+
+def test_nodes_of_functions_are_not_called():
+    with pytest.raises(TypeError, match=r"^'DoubledBackward' object is not callable"):
+        Doubled.apply(leaf(1.0)).grad_fn(torch.ones(1))
