@@ -56,7 +56,8 @@ PyObject* name(PyObject* o, PyObject*) {
 }
 
 PyObject* edge_object(Edge& e) {
-  Owned next(e.node ? node_object(e.node) : Py_NewRef(Py_None));
+  const bool leads_on = e.node && !leads_nowhere(e.node.get());
+  Owned next(leads_on ? node_object(e.node) : Py_NewRef(Py_None));
   return check(Py_BuildValue("(OI)", next.get(), e.nr));
 }
 

@@ -33,6 +33,7 @@ PyObject* detach_in_place(PyObject* self, PyObject*) {
     leave_leaf(t);
     t->var.node = nullptr;
     t->var.nr = 0;
+    if (t->views) ++t->rebases;  // those that need a gradient because it did no longer do
     t->retains_grad = false;
     return Py_NewRef(self);
   });
@@ -73,6 +74,7 @@ PyObject* hook_dict(PyObject* self, PyObject* which) {
       return Py_NewRef(e->tensor_hooks[v.nr].get());
     }
     if (!v.node) fail(ErrorKind::Grad, "cannot register a hook on a tensor that doesn't require gradient");
+    if (leads_nowhere(v.node.get())) return PyODict_New();  // no gradient ever comes
     PyNodeExtras& e = extras_of(*v.node);
     Owned& d = kind == "accumulate" ? e.accumulate_hooks : e.tensor_hooks[v.nr];
     if (!d) d = own(PyODict_New());
@@ -83,7 +85,7 @@ PyObject* hook_dict(PyObject* self, PyObject* which) {
 PyObject* gradient_edge(PyObject* self, PyObject*) {
   return guarded([&]() -> PyObject* {
     const Var& v = var_of(self);
-    if (!v.node) Py_RETURN_NONE;
+    if (!v.node || leads_nowhere(v.node.get())) Py_RETURN_NONE;
     Owned node = own(node_object(v.node));
     return Py_BuildValue("(OI)", node.get(), v.nr);
   });
@@ -108,8 +110,12 @@ PyObject* check_writable(PyObject* self, PyObject*) {
 
 // Where a tensor lies on the tape, or the place that a GradientEdge (node, output number) names.
 Var place_of(PyObject* o) {
-  if (!PyTuple_Check(o)) return var_of(o);
   Var v;
+  if (!PyTuple_Check(o)) {
+    v = var_of(o);
+    if (leads_nowhere(v.node.get())) v.node = nullptr;
+    return v;
+  }
   v.node = node_from_object(PyTuple_GetItem(o, 0));
   v.nr = output_of(*v.node, PyTuple_GetItem(o, 1));
   if (const Meta* m = v.node->output_meta(v.nr)) v.array.meta = Ref<Meta>(const_cast<Meta*>(m));

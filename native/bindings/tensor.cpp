@@ -72,7 +72,7 @@ int clear(PyObject* self) {
 void finalize(PyObject* self) {
   TensorObject* t = as_tensor(self);
   LeafNode* leaf = own_leaf(t);
-  if (leaf && leaf->refs() > 1) leaf->keep_alive();
+  if (leaf && leaf->accumulates && leaf->refs() > 1) leaf->keep_alive();
 }
 
 void dealloc(PyObject* self) {
@@ -157,6 +157,7 @@ bool is_leaf(TensorObject* t) {
 void leave_leaf(TensorObject* t) {
   LeafNode* leaf = own_leaf(t);
   if (!leaf) return;
+  if (!leaf->accumulates) return leaf->tensor_died();  // nothing to find again
   leaf->give_back();
   if (leaf->refs() > 1) t->parked = leaf;
 }
@@ -192,10 +193,27 @@ void set_requires_grad_below(Var& v, bool on) {
 
 }  // namespace
 
+// A view needs a gradient if its base does, as in torch: also one that was made where nothing is recorded.
+void lean_on_base(TensorObject* view) {
+  const Var& base = view->base->var;
+  Var& v = view->var;
+  if (base.layer || v.layer || (v.node && !leads_nowhere(v.node.get()))) return;
+  if (static_cast<bool>(base.node) == static_cast<bool>(v.node) || !is_float(v.array.meta->dtype)) return;
+  leave_leaf(view);
+  v.node = Ref<Node>(base.node ? new LeafNode(view, false) : nullptr);
+  v.nr = 0;
+  if (base.node) v.node->scopes = base.node->scopes;
+}
+
 void set_requires_grad(TensorObject* t, bool on) {
   const Var& v = var_of(t);
   if (v.layer) return set_requires_grad_below(const_cast<Var&>(innermost(v)), on);
+  if (LeafNode* leaf = own_leaf(t); leaf && t->base && innermost(t->base->var).node) {
+    leaf->accumulates = on;  // it needs a gradient either way
+    return;
+  }
   if (has_flag(v, on)) return;
+  if (t->views) ++t->rebases;  // which need a gradient from now on, or no more
   if (on && v.array.storage && v.array.storage->inference && !inference_mode()) {
     fail(ErrorKind::Grad,
          "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.\n",
@@ -231,6 +249,7 @@ void mark_view(TensorObject* view, TensorObject* base) {
   view->function_view = base->function_view;
   const Storage* memory = root->var.array.storage.get();
   view->inference_view = base->inference_view || (memory && inference_mode() && !memory->inference);
+  if (view->no_grad_view && root->var.node) lean_on_base(view);
 }
 
 namespace {
@@ -265,8 +284,12 @@ std::string ambiguous(const char* mode) {
          "A view was created in inference mode and is being modified inplace in normal mode.", why);
   }
   const Var& v = innermost(t->var);
-  if (!v.node) fail(ErrorKind::Inplace, "A view was created in no_grad mode and ", without_node, why);
-  fail(ErrorKind::Inplace, "Output ", v.nr, " of ", short_name(v.node->name()), " is a view and ", what, why);
+  if (!v.node || v.node->is_leaf())
+    fail(ErrorKind::Inplace, "A view was created in no_grad mode and ", without_node, why);
+  const bool unrecorded = t->no_grad_view && !t->multi_view && !t->function_view;
+  fail(ErrorKind::Inplace, "Output ", v.nr, " of ", short_name(v.node->name()), " is a view ",
+       unrecorded ? "of a view which was created in no_grad mode and " : "and ",
+       unrecorded ? without_node : what, why);
 }
 
 }  // namespace
@@ -287,7 +310,9 @@ void move_to_node(TensorObject* t, Ref<Node> node, uint32_t nr) {
   t->var.nr = nr;
 }
 
-void refresh(TensorObject* t) {
+namespace {
+
+void follow_base(TensorObject* t) {
   if (innermost(t->base->var).node && is_restricted_view(t)) {
     refuse_view(t, "its base or another view of its base has been modified inplace.",
                 "its base or another view of its base has been modified inplace with grad mode enabled.");
@@ -302,6 +327,19 @@ void refresh(TensorObject* t) {
   if (!base->var.node) return;
   move_to_node(t, record_view(base->var, t->var.array), 0);
 }
+
+}  // namespace
+
+void refresh(TensorObject* t) {
+  const Node* of_base = innermost(t->base->var).node.get();
+  if (!t->base->var.layer && !t->var.layer &&
+      (!of_base || of_base->is_leaf())) {  // only its flag has changed
+    t->seen_rebases = t->base->rebases;
+    return lean_on_base(t);
+  }
+  follow_base(t);
+}
+
 
 void check_not_inference(const Array& a) {
   if (!a.storage || !a.storage->inference || inference_mode()) return;
@@ -320,14 +358,14 @@ void check_in_place(TensorObject* t, bool records) {
   if (is_restricted_view(t) && (records || node || of_base)) {
     refuse_view(t, "is being modified inplace.", "is being modified inplace with grad mode enabled.");
   }
-  if (node && node->is_leaf()) {
-    fail(ErrorKind::Inplace, "a leaf Variable that requires grad is being used in an in-place operation.\n",
-         "Change it under torch.no_grad(), or change a clone of it.");
-  }
   if (of_base && of_base->is_leaf()) {
     fail(ErrorKind::Inplace,
          "a view of a leaf Variable that requires grad is being used in an in-place operation.\n",
          "Change it under torch.no_grad(), or change a view of a clone.");
+  }
+  if (node && node->is_leaf()) {
+    fail(ErrorKind::Inplace, "a leaf Variable that requires grad is being used in an in-place operation.\n",
+         "Change it under torch.no_grad(), or change a clone of it.");
   }
 }
 
@@ -364,7 +402,7 @@ void become_view(TensorObject* t, const Var& view) {
     }
     move_to_node(t, view.node, view.nr);
   } else if (t->base && !t->no_grad_view && !t->multi_view) {
-    refresh(t);  // changed without recording: its place in the base is another
+    follow_base(t);  // changed without recording: its place in the base is another
   }
 }
 
@@ -437,6 +475,7 @@ class Turn {
 }  // namespace
 
 void LeafNode::run(std::span<Var> cotangents, std::span<Var>, const BackwardMode& mode) {
+  if (!accumulates) return;
   // Hooks that run afterwards are shown the gradient that arrived.
   Var g = extras ? cotangents[0] : std::move(cotangents[0]);
   const Turn turn(busy_);

@@ -76,7 +76,7 @@ void move_to_node(TensorObject* t, Ref<Node> node, uint32_t nr);
 // The node that adds into a leaf's grad. The leaf owns it; while a graph outlives the leaf, it owns the leaf.
 class LeafNode final : public Node {
  public:
-  explicit LeafNode(TensorObject* t) : variable_(t) {
+  explicit LeafNode(TensorObject* t, bool accumulates = true) : accumulates(accumulates), variable_(t) {
     sequence = kLeafSequence;
     scopes = 1;
   }
@@ -96,11 +96,18 @@ class LeafNode final : public Node {
   void tensor_died() { variable_ = nullptr; }
   bool belongs_to(const TensorObject* t) const { return variable_ == t; }
 
+  // A view that nothing recorded needs a gradient because its base does. It leads nowhere, and counts as a leaf.
+  bool accumulates;
+
  private:
   TensorObject* variable_;
   bool owns_ = false;
   bool busy_ = false;  // a thread is adding, perhaps without the GIL
 };
+
+inline bool leads_nowhere(const Node* n) {
+  return n && n->is_leaf() && !static_cast<const LeafNode*>(n)->accumulates;
+}
 
 void accumulate_grad(TensorObject* t, Var&& g, bool create_graph);
 

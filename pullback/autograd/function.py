@@ -246,11 +246,13 @@ def _output(ctx, node, k, item, inputs, several):
         return item if node is None else _changed(node, k, item, several)
     constant = node is None or not item.dtype.is_floating_point or _same(item, ctx.non_differentiable)
     if _same(item, inputs):
+        if node is not None and _same(item, ctx.non_differentiable):
+            return item.detach()
         with no_grad():
             item = item.view_as(item)  # an input handed on is a value of its own
     if constant:
         return item
-    if item.requires_grad:
+    if item._gradient_edge() is not None:  # forward recorded it; a view of an input leads nowhere yet
         item = item.detach()
     return _core.function_output(node, k, item, False, several)
 

@@ -54,6 +54,11 @@ def get_gradient_edge(tensor):
               (tensor([1., 1.]),)
     """
     edge = tensor._gradient_edge()
+    if edge is None and tensor.requires_grad:
+        raise AssertionError(
+            "Expected gradient function to be set\n"
+            "This view was made where nothing is recorded: it requires a gradient because its base does."
+        )
     if edge is None:
         raise RuntimeError(
             "It is not possible to get the gradient edge for a Tensor that does not require gradients"

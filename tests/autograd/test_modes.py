@@ -18,7 +18,7 @@ def test_contexts_nest():
     x = torch.ones(1, requires_grad=True)
     with torch.no_grad():
         y = x * 2
-        assert not y.requires_grad and y.is_leaf and not x.view(1).requires_grad and x.requires_grad
+        assert not y.requires_grad and y.is_leaf and not (x.view(1) * 1).requires_grad and x.requires_grad
         assert torch.ones(1, requires_grad=True).requires_grad
         with torch.enable_grad():
             assert (x * 2).requires_grad
@@ -119,3 +119,74 @@ def test_each_thread_has_its_own_mode():
         t.start()
         t.join()
     assert seen == [True]
+
+
+VIEWS = {
+    "view": lambda p: p.view(-1),
+    "index": lambda p: p[0],
+    "t": lambda p: p.t(),
+    "expand": lambda p: p.expand(3, 2, 2),
+    "split": lambda p: p.split(1)[1],
+    "reshape": lambda p: p.reshape(4),
+    "chain": lambda p: p[0].view(2, 1).t(),
+}
+
+
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize("name", VIEWS)
+def test_views_made_without_recording_need_a_gradient_if_their_base_does(off, recorded, name):
+    leaf = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    p = leaf * 1 if recorded else leaf
+    with off():
+        v = VIEWS[name](p)
+        assert v.requires_grad and not (v * 2).requires_grad and not v.detach().requires_grad
+    assert v.requires_grad and v.is_leaf and v.grad_fn is None and v._base is p
+    assert "requires_grad=True" in repr(v) and not v.detach().requires_grad and not v.data.requires_grad
+    with pytest.raises(RuntimeError, match="Can't call numpy"):
+        v.numpy()
+    y = v * 2  # recorded, and leads nowhere
+    assert y.requires_grad and y.grad_fn.next_functions[0] == (None, 0)
+    y.sum().backward()
+    assert v.grad is None and leaf.grad is None
+    assert torch.autograd.grad((v * 2).sum(), [v, leaf], allow_unused=True) == (None, None)
+    with pytest.raises(RuntimeError, match="does not require grad and does not have a grad_fn"):
+        v.backward(torch.ones_like(v))
+    with pytest.raises(RuntimeError, match=f"^A view was created in {off.__name__.split('_mode')[0]}"):
+        v.mul_(2)
+
+
+def test_such_a_view_follows_the_flag_of_its_base():
+    p = torch.ones(2, 2)
+    made = p.view(-1)
+    with torch.no_grad():
+        unrecorded = p.view(-1)
+    for on in (True, False, True):
+        p.requires_grad_(on)
+        assert made.requires_grad is unrecorded.requires_grad is (unrecorded * 2).requires_grad is on
+    unrecorded.requires_grad_(False)
+    assert unrecorded.requires_grad  # as its base does
+    unrecorded.requires_grad_()  # a leaf in its own right
+    (unrecorded * 3).sum().backward()
+    assert unrecorded.grad.tolist() == [3, 3, 3, 3] and p.grad is None
+    made.register_hook(lambda g: g)
+    y = made * 2
+    del made, unrecorded
+    y.sum().backward()
+    assert p.grad is None
+    inner = torch.ones(2, requires_grad=True) * 1
+    with torch.no_grad():
+        v = inner[:1]
+    inner.detach_()
+    assert not v.requires_grad and v.numpy().tolist() == [1]
+
+
+def test_integers_need_none_and_gradients_by_hand_are_not_lost():
+    p = torch.ones(2, requires_grad=True)
+    with torch.no_grad():
+        assert not torch.ones(2, dtype=torch.int64)[0].requires_grad
+        p[0].mul_(5)
+    (p * p).sum().backward()
+    assert p.grad.tolist() == [10, 2]
+    with pytest.raises(AssertionError, match="Expected gradient function to be set"), torch.no_grad():
+        torch.autograd.graph.get_gradient_edge(p[0])
