@@ -412,8 +412,10 @@ void retain_gradients(const PyNodeExtras& e, std::span<Var> cotangents) {
     Owned hold = Owned::borrow(t);
     Var g = cotangents[r.nr];
     TensorObject* to = as_tensor(t);
-    if (!to->grad) {
-      Py_XSETREF(to->grad, wrap(std::move(g)));
+    if (!to->grad) {  // of its own: what arrives goes on to the node, and may be one number for all elements
+      static const Op* clone = find_op("clone");
+      const Argument args[1] = {{&g, {}}};
+      Py_XSETREF(to->grad, wrap(apply_one({clone, args, {}, 0})));
     } else {
       Var sum = var_of(to->grad);
       accumulate(sum, std::move(g), grad_enabled());

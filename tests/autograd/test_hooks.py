@@ -423,3 +423,15 @@ def test_handles_survive_copy_and_warn_in_pickles():
     ):
         assert pickle.loads(pickle.dumps(x))._backward_hooks is None
     assert copy.deepcopy(x)._backward_hooks is None
+
+
+def test_a_retained_gradient_is_its_own():
+    x = torch.ones(3, requires_grad=True)
+    z = x * 2
+    w = z + 1
+    z.retain_grad()
+    w.retain_grad()
+    w.sum().backward()
+    assert z.grad.stride() == w.grad.stride() == (1,)
+    assert z.grad.mul_(3).tolist() == [3, 3, 3] and w.grad.tolist() == [1, 1, 1]
+    assert x.grad.tolist() == [2, 2, 2]
