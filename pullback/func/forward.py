@@ -8,7 +8,7 @@ from pullback import _core
 from pullback.func import levels
 from pullback.func.arguments import check_argnums, function_name, picked, replaced, split_aux
 from pullback.func.reverse import _vjp, basis_of, jacrev
-from pullback.func.vmap import run_batched
+from pullback.func.vmap import check_randomness, run_batched
 from pullback.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 
@@ -117,6 +117,7 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
     @functools.wraps(func)
     def wrapper(*args, **kwargs):
         check_argnums(argnums)
+        check_randomness(randomness)
         primals = picked(args, argnums)
         flat, spec = tree_flatten(primals)
 
