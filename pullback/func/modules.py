@@ -123,7 +123,7 @@ def swapped(module, given, tie_weights=False, strict=False):
             table, key = places[name]
             given[name] = table.get(key)
     finally:
-        for table, key, value in before:
+        for table, key, value in reversed(before):  # a shared module has its tensors under several names
             if value is _NOTHING:
                 table.pop(key, None)
             else:

@@ -27,6 +27,7 @@ __all__ = [
 
 _Kind = namedtuple("_Kind", "flatten unflatten")
 _registry: dict[type, _Kind] = {}
+_with_keys: dict = {}  # of classes of the user: x -> ([(key, child)], context)
 
 
 def register_pytree_node(cls, flatten_fn, unflatten_fn, **options) -> None:
@@ -43,6 +44,8 @@ def register_pytree_node(cls, flatten_fn, unflatten_fn, **options) -> None:
     if cls in _registry:
         raise ValueError(f"{cls} is already registered as pytree node.")
     _registry[cls] = _Kind(flatten_fn, unflatten_fn)
+    if options.get("flatten_with_keys_fn") is not None:
+        _with_keys[cls] = options["flatten_with_keys_fn"]
 
 
 _register_pytree_node = register_pytree_node

@@ -261,3 +261,13 @@ def test_tensors_that_are_neither_parameters_nor_buffers():
     assert net.bias is None and net.scale.tolist() == [1, 1, 1]
     functional_call(net, {"new": B}, A)
     assert not hasattr(net, "new")
+
+
+def test_a_module_under_two_names():
+    inner = torch.nn.Linear(3, 3, bias=False)
+    net, weight = torch.nn.Sequential(inner, inner), inner.weight
+    eye = torch.eye(3)
+    for given in ({"0.weight": eye}, {"0.weight": eye, "1.weight": eye}):
+        for tie in (True, False):
+            same(functional_call(net, given, A, tie_weights=tie), A)
+            assert inner.weight is weight
