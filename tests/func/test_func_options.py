@@ -271,3 +271,11 @@ def test_a_module_under_two_names():
         for tie in (True, False):
             same(functional_call(net, given, A, tie_weights=tie), A)
             assert inner.weight is weight
+
+
+def test_jacobians_of_single_elements():
+    x = torch.tensor(2.0)
+    for jacobian in (jacfwd, jacrev):
+        assert jacobian(lambda x: x**3)(x).item() == 12
+        assert jacobian(lambda x: x**3)(x).shape == ()
+    assert hessian(lambda x: x**3)(x).item() == 12
