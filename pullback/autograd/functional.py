@@ -338,7 +338,7 @@ def _forward(func, inputs):
     def along(i, tangent):
         nonlocal out_is_tuple
         with forward_ad.dual_level():
-            moving = [x.detach() for x in inputs]
+            moving = list(inputs)
             moving[i] = forward_ad.make_dual(moving[i], tangent)
             result = func(*moving)
             out_is_tuple, outputs = _tensors(result, "outputs of the user-provided function", "jacobian")
@@ -346,11 +346,12 @@ def _forward(func, inputs):
             return tuple(zeros_like(d.primal) if d.tangent is None else d.tangent for d in duals)
 
     columns = [vmap(partial(along, i))(_units(x.detach())) for i, x in enumerate(inputs)]
-    rows = tuple(
-        _like(is_tuple, [_columns_last(c, x) for c, x in zip(row, inputs, strict=True)], False)
-        for row in zip(*columns, strict=True)
-    )
-    return rows if out_is_tuple else rows[0]
+    rows = [
+        [_columns_last(c, x) for c, x in zip(row, inputs, strict=True)] for row in zip(*columns, strict=True)
+    ]
+    if is_tuple:  # as in torch: lists, where reverse mode gives tuples
+        return rows if out_is_tuple else rows[0]
+    return tuple(row[0] for row in rows) if out_is_tuple else rows[0][0]
 
 
 def _columns_last(columns, x):
@@ -397,8 +398,9 @@ def jacobian(func, inputs, create_graph=False, strict=False, vectorize=False, st
     """The derivative of every element of the outputs by every element of the inputs.
 
     Shapes    for each output and input the output's followed by the input's; tuples around them where func
-              returns a tuple (outside) and where the inputs are one (inside)
-    Gradient  with create_graph=True
+              returns a tuple (outside) and where the inputs are one (inside); lists for a tuple of inputs
+              in forward mode
+    Gradient  with create_graph=True; in forward mode wherever the inputs ask for one
     How       one run backward for each element of the outputs, or with vectorize=True one for all in a
               batch; with strategy="forward-mode" (and vectorize=True) one run forward for each input
     Errors    with strict=True GradError for an input that an output does not depend on, instead of zeros
@@ -437,8 +439,8 @@ def hessian(
     """The second derivatives of a function with a single element: the jacobian of its gradient.
 
     Shapes    for each pair of inputs the first one's followed by the second one's, as a tensor, or as a tuple
-              of tuples where the inputs are a tuple
-    Gradient  with create_graph=True
+              of tuples where the inputs are a tuple (lists in forward mode)
+    Gradient  with create_graph=True; in forward mode wherever the inputs ask for one
     How       vectorize as in jacobian(); outer_jacobian_strategy is the way of the second derivative
     Errors    ShapeError for more than one element; those of jacobian(), and with strict=True GradError for a
               gradient that is constant

@@ -12,9 +12,6 @@ SURFACE = frozenset(
 # torch's modules that have another home here; tried in order. The longest prefix wins, what follows is kept.
 MODULES: dict[str, tuple[str, ...]] = {
     "torch": ("pullback",),
-    "torch.nn.modules": ("pullback.nn", "pullback.nn.layers"),
-    "torch.nn.modules.activation": ("pullback.nn.layers.activation", "pullback.nn"),
-    "torch.nn.modules.loss": ("pullback.nn.loss", "pullback.nn"),
     "torch.utils.data.dataloader": ("pullback.utils.data.dataloader", "pullback.utils.data.loader"),
     "torch.utils.data._utils.collate": ("pullback.utils.data.collate",),
     "torch.torch_version": ("pullback.compat.surface.version",),

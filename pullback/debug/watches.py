@@ -19,10 +19,13 @@ def _apply():
     flags = _anomaly
     for flag, count in _entered.items():
         flags |= flag if count else 0
-    if flags & _core.WATCH_NONFINITE:
+    if (flags ^ _core.watched()) & _core.WATCH_NONFINITE:
+        from pullback.autograd import function
         from pullback.debug import judge  # only where somebody watches
 
         _core.set_judges(judge.results, judge.gradients)
+        on = flags & _core.WATCH_NONFINITE
+        function._record = judge.judged_record if on else judge.plain_record
     _core.set_watched(flags)
 
 

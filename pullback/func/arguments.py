@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+
 from pullback import _core
 
 
 def function_name(func) -> str:
-    return getattr(func, "__name__", None) or repr(func)
+    name = getattr(func, "__name__", None)
+    if name is None and isinstance(func, functools.partial):
+        return f"functools.partial({function_name(func.func)}, ...)"
+    return name or repr(func)
 
 
 def _position(argnum, n):

@@ -8,7 +8,7 @@ from pullback import _core
 from pullback.func import levels
 from pullback.func.arguments import check_argnums, function_name, picked, replaced, split_aux
 from pullback.func.reverse import _vjp, basis_of, jacrev
-from pullback.func.vmap import run_batched
+from pullback.func.vmap import check_randomness, run_batched
 from pullback.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 
@@ -117,6 +117,7 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
     @functools.wraps(func)
     def wrapper(*args, **kwargs):
         check_argnums(argnums)
+        check_randomness(randomness)
         primals = picked(args, argnums)
         flat, spec = tree_flatten(primals)
 
@@ -137,7 +138,7 @@ def jacfwd(func, argnums=0, has_aux=False, *, randomness="error"):
             parts, start = [], 0
             for x in flat:
                 part = y[start : start + x.numel()].movedim(0, -1)
-                parts.append(part.reshape(*y.shape[1:], *x.shape))
+                parts.append(part.reshape((*y.shape[1:], *x.shape)))
                 start += x.numel()
             result.append(tree_unflatten(parts, spec))
         result = tree_unflatten(result, out_spec)
@@ -194,7 +195,7 @@ def linearize(func, *primals):
                         f"tangent:{k} with {what} {getattr(t, what)} in flattened pytree doesn't match the "
                         f"{what} {getattr(x, what)} of the corresponding primal."
                     )
-        return tree_unflatten(_transposed(pulled, given, probes), out_spec)
+        return tree_unflatten(_transposed(pulled, given, probes, flat), out_spec)
 
     return output, push
 
@@ -205,7 +206,9 @@ def _recording():
     return enable_grad()
 
 
-def _transposed(pulled, tangents, probes):
+def _transposed(pulled, tangents, probes, primals):
+    """The transpose of the pullback. It is recorded where what it is applied to, or the point that it belongs
+    to, is being differentiated."""
     from pullback.autograd.backward import grad
 
     pairs = [(g, t) for g, t in zip(pulled, tangents) if g.requires_grad]
@@ -213,7 +216,7 @@ def _transposed(pulled, tangents, probes):
         return [p.new_zeros(p.shape) for p in probes]
     outputs, cotangents = zip(*pairs)
     record = _core.is_grad_enabled() and any(
-        x.requires_grad for t in cotangents for x in levels.innermost_parts(t)
+        x.requires_grad for t in (*cotangents, *primals) for x in levels.innermost_parts(t)
     )
     found = grad(outputs, probes, cotangents, retain_graph=True, create_graph=record, allow_unused=True)
     return [p.new_zeros(p.shape) if d is None else d for p, d in zip(probes, found)]

@@ -58,8 +58,8 @@ def _tied(places, given):
         values = {id(given[n]): given[n] for n in names if n in given}
         if len(values) > 1:
             raise ValueError(
-                "functional_call got multiple values for keys "
-                f"{sorted(n for n in names if n in given)}, which are tied. Consider using tie_weights=False"
+                f"functional_call got multiple values for keys {sorted(names)}, "
+                "which are tied. Consider using tie_weights=False"
             )
         for name in names:
             for value in values.values():
@@ -67,38 +67,67 @@ def _tied(places, given):
     return out
 
 
+def _check_names(module, places, names):
+    """Raises unless the names are those of the module's tensors, no more and no less."""
+    unexpected, missing = sorted(names - places.keys()), sorted(places.keys() - names)
+    if not unexpected and not missing:
+        return
+    text = f"Error(s) in reparametrizing for {type(module).__name__}:"
+    if unexpected:
+        text += f"\n\tUnexpected key(s): {', '.join(map(repr, unexpected))}."
+    if missing:
+        text += f"\n\tMissing key(s): {', '.join(map(repr, missing))}."
+    raise RuntimeError(text)
+
+
+def _other_place(module, name):
+    """Where a tensor goes that the module does not have: an empty parameter or buffer, or an attribute."""
+    *path, key = name.split(".")
+    for part in path:
+        module = getattr(module, part)
+    tables = (t for t in (module._parameters, module._buffers) if key in t)
+    return next(tables, vars(module)), key
+
+
+_NOTHING = object()  # was in a place before
+
+
 @contextmanager
-def swapped(module, given, tie_weights, strict):
-    """The module with other tensors in the places of its parameters and buffers, put back on every path."""
+def swapped(module, given, tie_weights=False, strict=False):
+    """The module with other tensors in the places of its parameters and buffers, put back on every path.
+
+    given          name -> tensor; what the module made of them is there afterwards
+    tie_weights    a tensor given under one name is there for all names of a tied parameter
+    strict         every name must be given (one of several tied ones is enough), and no other
+    """
     places = _places(module)
-    unexpected = [n for n in given if n not in places]
-    missing = [n for n in places if n not in given]
-    if strict and (unexpected or missing):
-        text = f"Error(s) in reparametrizing for {type(module).__name__}:"
-        if unexpected:
-            text += "\n\tUnexpected key(s): " + ", ".join(f"'{n}'" for n in unexpected) + "."
-        if missing:
-            text += "\n\tMissing key(s): " + ", ".join(f"'{n}'" for n in missing) + "."
-        raise RuntimeError(text)
     tensors = _tied(places, given) if tie_weights else given
-    before = [(table, key, table[key]) for table, key in places.values()]
+    if strict:
+        _check_names(module, places, tensors.keys())
+    before = []
     try:
         for name, value in tensors.items():
-            if name not in places:
-                continue
-            if not isinstance(value, _core.Tensor):
+            if not isinstance(value, _core.Tensor) and value is not None:
                 raise TypeError(f"{value} is not an instance of torch.Tensor")
-            table, key = places[name]
+            place = places.get(name)
+            if place is None:
+                place = places[name] = _other_place(module, name)
+            table, key = place
+            before.append((table, key, table.get(key, _NOTHING)))
             table[key] = value
+        # Those that are not given may be replaced by the module, and come back too.
+        before += [(table, key, table[key]) for name, (table, key) in places.items() if name not in tensors]
         yield
         # Buffers that the module replaced or changed are the caller's from now on.
         for name in given:
-            if isinstance(given, dict) and name in places:
-                table, key = places[name]
-                given[name] = table[key]
+            table, key = places[name]
+            given[name] = table.get(key)
     finally:
-        for table, key, value in before:
-            table[key] = value
+        for table, key, value in reversed(before):  # a shared module has its tensors under several names
+            if value is _NOTHING:
+                table.pop(key, None)
+            else:
+                table[key] = value
 
 
 def functional_call(
@@ -107,9 +136,9 @@ def functional_call(
     """module(*args, **kwargs) with other tensors in the places of its parameters and buffers.
 
     Gradient    flows to the given tensors
-    strict      every name must be given, and no other
-    Errors      ValueError for names given twice, RuntimeError under strict, TypeError for values that are no
-    tensors
+    strict      every name must be given (one of several tied ones is enough), and no other
+    Errors      ValueError for names given twice and for different tensors under tied names, RuntimeError
+                under strict, TypeError for values that are no tensors
 
     >>> import pullback as torch
     >>> m = torch.nn.Linear(2, 1, bias=False)

@@ -301,7 +301,7 @@ def jacrev(func, argnums=0, *, has_aux=False, chunk_size=None, _preallocate_and_
         for y in flat_out:
             parts = [columns[k][start : start + y.numel()] for k in range(n_in)]
             start += y.numel()
-            shaped = [p.reshape(*y.shape, *p.shape[1:]) for p in parts]
+            shaped = [p.reshape((*y.shape, *p.shape[1:])) for p in parts]
             per_output.append(tree_unflatten(shaped, inputs_spec))
         result = tree_unflatten(per_output, out_spec)
         return (result, out[2]) if has_aux else result

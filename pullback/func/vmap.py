@@ -350,17 +350,17 @@ def _checked_dims(name, in_dims, leaves, spec, args):
     def call():
         return f"vmap({name}, in_dims={in_dims}, ...)(<inputs>)"
 
-    if not isinstance(in_dims, (int, tuple, list)):
+    if not isinstance(in_dims, (int, tuple)):
         raise ValueError(
             f"{call()}: expected `in_dims` to be int or a (potentially nested) tuple matching the structure "
-            f"of inputs, got: {type(in_dims)}."
+            f"of inputs, got: {type(in_dims)}.\nGive a tuple with an entry for each argument."
         )
     if not args:
         raise ValueError(
             f"vmap({name})(<inputs>): got no inputs. Maybe you forgot to add inputs, or you are trying to "
             "vmap over a function with no inputs. The latter is unsupported."
         )
-    dims = broadcast_to_and_flatten(tuple(in_dims) if isinstance(in_dims, list) else in_dims, spec)
+    dims = broadcast_to_and_flatten(in_dims, spec)
     if dims is None:
         raise ValueError(
             f"{call()}: in_dims is not compatible with the structure of `inputs`. in_dims has structure "
@@ -401,6 +401,14 @@ def _check_sizes(leaves, dims):
         )
 
 
+def check_randomness(how):
+    """Raises unless this is something that vmap can be told about random numbers."""
+    if how not in ("error", "different", "same"):
+        raise RuntimeError(
+            f"Only allowed values for randomness are 'error', 'different', or 'same'. Got {how}"
+        )
+
+
 def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
     """The function that runs `func`, written for one sample, for all samples along an axis of its arguments.
 
@@ -420,10 +428,7 @@ def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
     >>> torch.func.vmap(torch.dot)(torch.ones(3, 2), torch.ones(3, 2))
     tensor([2., 2., 2.])
     """
-    if randomness not in ("error", "different", "same"):
-        raise RuntimeError(
-            f"Only allowed values for randomness are 'error', 'different', or 'same'. Got {randomness}"
-        )
+    check_randomness(randomness)
     if chunk_size is not None and chunk_size <= 0:
         raise ValueError(f"vmap: chunk_size should be None or greater than 0. (got {chunk_size})")
     name = function_name(func)

@@ -1,7 +1,6 @@
 """pullback.nn: modules, layers and losses under torch's names."""
 
-import sys
-
+from pullback import _on_demand
 from pullback.nn import functional, init, parameter, utils
 from pullback.nn.container import *  # noqa: F403
 from pullback.nn.layers.activation import *  # noqa: F403
@@ -16,7 +15,7 @@ from pullback.nn.loss import *  # noqa: F403
 from pullback.nn.module import Module
 from pullback.nn.parameter import Buffer, Parameter
 
-modules = sys.modules[__name__]  # torch keeps its layers one level further down
-
 __all__ = ["Buffer", "Module", "Parameter", "functional", "init", "parameter", "utils"]
 __all__ += [name for name in dir() if name[0].isupper() and name not in __all__]
+
+__getattr__, __dir__ = _on_demand.parts(__name__, modules=("modules",))  # where torch keeps its layers

@@ -10,16 +10,34 @@ from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
+    "Context",
+    "PyTree",
+    "PyTreeSpec",
     "TreeSpec",
+    "is_namedtuple",
+    "is_namedtuple_class",
+    "is_namedtuple_instance",
+    "is_structseq",
+    "is_structseq_class",
+    "is_structseq_instance",
+    "key_get",
+    "keystr",
     "register_pytree_node",
     "tree_all",
+    "tree_all_only",
     "tree_any",
+    "tree_any_only",
     "tree_flatten",
+    "tree_flatten_with_path",
+    "tree_is_leaf",
     "tree_iter",
     "tree_leaves",
+    "tree_leaves_with_path",
     "tree_map",
     "tree_map_",
     "tree_map_only",
+    "tree_map_only_",
+    "tree_map_with_path",
     "tree_structure",
     "tree_unflatten",
     "treespec_pprint",
@@ -27,6 +45,7 @@ __all__ = [
 
 _Kind = namedtuple("_Kind", "flatten unflatten")
 _registry: dict[type, _Kind] = {}
+_with_keys: dict = {}  # of classes of the user: x -> ([(key, child)], context)
 
 
 def register_pytree_node(cls, flatten_fn, unflatten_fn, **options) -> None:
@@ -43,6 +62,8 @@ def register_pytree_node(cls, flatten_fn, unflatten_fn, **options) -> None:
     if cls in _registry:
         raise ValueError(f"{cls} is already registered as pytree node.")
     _registry[cls] = _Kind(flatten_fn, unflatten_fn)
+    if options.get("flatten_with_keys_fn") is not None:
+        _with_keys[cls] = options["flatten_with_keys_fn"]
 
 
 _register_pytree_node = register_pytree_node
@@ -270,3 +291,207 @@ def broadcast_to_and_flatten(tree, treespec, is_leaf=None):
 
 
 _broadcast_to_and_flatten = broadcast_to_and_flatten
+
+
+# ---- kinds of tuples and of structures ---------------------------------------------------------------------
+
+
+def is_namedtuple_class(cls) -> bool:
+    """Whether a class is a namedtuple, or derived from one."""
+    fields = getattr(cls, "_fields", None)
+    return isinstance(cls, type) and issubclass(cls, tuple) and isinstance(fields, tuple)
+
+
+def is_namedtuple_instance(obj) -> bool:
+    return is_namedtuple_class(type(obj))
+
+
+def is_namedtuple(obj) -> bool:
+    """Whether a value or a class is a namedtuple."""
+    return is_namedtuple_class(obj if isinstance(obj, type) else type(obj))
+
+
+def is_structseq_class(cls) -> bool:
+    """Whether a class is one of Python's own named sequences, as time.struct_time."""
+    is_tuple = isinstance(cls, type) and cls.__bases__ == (tuple,)
+    return is_tuple and isinstance(getattr(cls, "n_sequence_fields", None), int)
+
+
+def is_structseq_instance(obj) -> bool:
+    return is_structseq_class(type(obj))
+
+
+def is_structseq(obj) -> bool:
+    """Whether a value or a class is one of Python's own named sequences."""
+    return is_structseq_class(obj if isinstance(obj, type) else type(obj))
+
+
+def tree_is_leaf(tree, is_leaf=None) -> bool:
+    """Whether this is no container."""
+    return bool(is_leaf is not None and is_leaf(tree)) or _kind(tree) is None
+
+
+def treespec_leaf() -> TreeSpec:
+    return LeafSpec
+
+
+def treespec_tuple(iterable=()) -> TreeSpec:
+    """The structure of a tuple, from those of its entries."""
+    children = list(iterable)
+    if any(not isinstance(child, TreeSpec) for child in children):
+        raise ValueError(f"Expected a tuple of TreeSpec values, got: {children!r}.")
+    return TreeSpec(tuple, None, children)
+
+
+def treespec_dict(mapping=(), **more) -> TreeSpec:
+    """The structure of a dict, from those of its values."""
+    specs = dict(mapping, **more)
+    if any(not isinstance(child, TreeSpec) for child in specs.values()):
+        raise ValueError(f"Expected a dictionary of TreeSpec values, got: {specs!r}.")
+    return TreeSpec(dict, list(specs), list(specs.values()))
+
+
+# ---- leaves of some types ----------------------------------------------------------------------------------
+
+
+def map_only(types):
+    """Decorates a function of a leaf: leaves of other types (or that a predicate refuses) stay.
+
+    >>> from pullback.utils import _pytree as pytree
+    >>> pytree.tree_map(pytree.map_only(int)(lambda n: n + 1), [1, "a"])
+    [2, 'a']
+    """
+    is_types = isinstance(types, (type, tuple)) or not callable(types)
+    takes = (lambda x: isinstance(x, types)) if is_types else types
+    return lambda func: lambda x: func(x) if takes(x) else x
+
+
+def tree_map_only_(types, func, tree, is_leaf=None):
+    """Like tree_map_only, for what func does; the tree itself is returned."""
+    tree_map_only(types, func, tree, is_leaf)
+    return tree
+
+
+def tree_all_only(types, pred, tree, is_leaf=None) -> bool:
+    return all(pred(x) for x in tree_iter(tree, is_leaf) if isinstance(x, types))
+
+
+def tree_any_only(types, pred, tree, is_leaf=None) -> bool:
+    return any(pred(x) for x in tree_iter(tree, is_leaf) if isinstance(x, types))
+
+
+def arg_tree_leaves(*args, **kwargs) -> list:
+    """The leaves of positional and keyword arguments."""
+    return tree_leaves((args, kwargs))
+
+
+# ---- paths: how to reach a leaf ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SequenceKey:
+    """An entry of a tuple, a list or a deque."""
+
+    idx: int
+
+    def __str__(self) -> str:
+        return f"[{self.idx!r}]"
+
+    def get(self, sequence):
+        return sequence[self.idx]
+
+
+@dataclass(frozen=True)
+class MappingKey:
+    """A value of a dict."""
+
+    key: Any
+
+    def __str__(self) -> str:
+        return f"[{self.key!r}]"
+
+    def get(self, mapping):
+        return mapping[self.key]
+
+
+@dataclass(frozen=True)
+class GetAttrKey:
+    """A field of a namedtuple, or an attribute."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f".{self.name}"
+
+    def get(self, obj):
+        return getattr(obj, self.name)
+
+
+def _keyed_children(tree, cls, kind):
+    """[(key, child)] of a container."""
+    if cls in _with_keys:
+        return _with_keys[cls](tree)[0]
+    children = kind.flatten(tree)[0]
+    if kind is _NAMED or kind is _RESULT:
+        names = getattr(tree, "_fields", None)
+        keys = map(SequenceKey, range(len(children))) if names is None else map(GetAttrKey, names)
+        return zip(keys, children, strict=True)
+    if cls in (dict, OrderedDict, defaultdict):
+        return zip(map(MappingKey, tree), children, strict=True)
+    if cls in (tuple, list, deque):
+        return zip(map(SequenceKey, range(len(children))), children, strict=True)
+    raise ValueError(
+        f"Did not find a flatten_with_keys_fn for type: {cls}. "
+        "Please pass a flatten_with_keys_fn argument to register_pytree_node."
+    )
+
+
+def _paths(path, tree, is_leaf):
+    found = None if is_leaf is not None and is_leaf(tree) else _kind(tree)
+    if found is None:
+        yield path, tree
+        return
+    for key, child in _keyed_children(tree, *found):
+        yield from _paths((*path, key), child, is_leaf)
+
+
+def tree_leaves_with_path(tree, is_leaf=None) -> list:
+    """[(path, leaf)] in order; a path is a tuple of keys.
+
+    >>> from pullback.utils import _pytree as pytree
+    >>> [(pytree.keystr(path), leaf) for path, leaf in pytree.tree_leaves_with_path({"a": [1, 2]})]
+    [("['a'][0]", 1), ("['a'][1]", 2)]
+    """
+    return list(_paths((), tree, is_leaf))
+
+
+def tree_flatten_with_path(tree, is_leaf=None):
+    """([(path, leaf)], the structure around the leaves)."""
+    return tree_leaves_with_path(tree, is_leaf), tree_structure(tree, is_leaf)
+
+
+def tree_map_with_path(func, tree, *rests, is_leaf=None):
+    """func(path, leaf, ...) for each leaf, and the leaves at the same places of further trees."""
+    pairs, spec = tree_flatten_with_path(tree, is_leaf)
+    others = [_flatten_up_to(r, spec) for r in rests]
+    return tree_unflatten([func(path, *xs) for (path, *xs) in _joined(pairs, others)], spec)
+
+
+def _joined(pairs, others):
+    return [(*pair, *xs) for pair, *xs in zip(pairs, *others, strict=True)]
+
+
+def keystr(path) -> str:
+    """A path as text."""
+    return "".join(map(str, path))
+
+
+def key_get(obj, path):
+    """What a path leads to."""
+    for key in path:
+        obj = key.get(obj)
+    return obj
+
+
+PyTree = Context = KeyEntry = Any
+PyTreeSpec = TreeSpec

@@ -15,17 +15,29 @@ from pullback.autograd.function import Function
 from pullback.autograd.grad_mode import enable_grad, no_grad
 from pullback.autograd.saved import Kept, saved_tensors_hooks
 from pullback.errors import CheckpointError
+from pullback.utils.selective import (
+    SAC_IGNORED_OPS,
+    CheckpointPolicy,
+    SelectiveCheckpointContext,
+    create_selective_checkpoint_contexts,
+)
 
 __all__ = [
+    "SAC_IGNORED_OPS",
     "CheckpointError",
     "CheckpointFunction",
+    "CheckpointPolicy",
+    "SelectiveCheckpointContext",
     "check_backward_validity",
     "checkpoint",
     "checkpoint_sequential",
+    "create_selective_checkpoint_contexts",
     "detach_variable",
+    "get_device_states",
     "noop_context_fn",
     "set_checkpoint_debug_enabled",
     "set_checkpoint_early_stop",
+    "set_device_states",
 ]
 
 _TIP = (
@@ -104,6 +116,30 @@ def detach_variable(inputs):
     return tuple(
         x.detach().requires_grad_(x.requires_grad) if isinstance(x, _core.Tensor) else x for x in inputs
     )
+
+
+def get_device_states(*args):
+    """(devices, states) of the generators of other devices than the CPU: there are none.
+
+    Example   >>> from pullback.utils.checkpoint import get_device_states
+              >>> get_device_states(torch.ones(2))
+              ([], [])
+    """
+    return [], []
+
+
+def set_device_states(devices, states, *, device_type=None):
+    """Sets what get_device_states() gave, which is nothing; the CPU's state is torch.set_rng_state()'s.
+
+    Errors    RuntimeError for states of another device
+    Example   >>> from pullback.utils.checkpoint import get_device_states, set_device_states
+              >>> set_device_states(*get_device_states(torch.ones(2)))
+    """
+    if len(devices) and len(states):
+        raise RuntimeError(
+            f"Torch not compiled with CUDA enabled\nThere is no device {devices[0]} here, only the CPU: "
+            "its state torch.set_rng_state() sets."
+        )
 
 
 def check_backward_validity(inputs):

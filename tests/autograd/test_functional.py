@@ -26,9 +26,9 @@ def leaf(*values):
 
 
 def close(found, expected):
-    """Equal up to rounding, in the same structure of tuples, and whether it has a graph."""
+    """Equal up to rounding, in the same structure of tuples (lists in forward mode)."""
     if isinstance(expected, tuple):
-        assert type(found) is tuple and len(found) == len(expected)
+        assert type(found) in (tuple, list) and len(found) == len(expected)
         for f, e in zip(found, expected, strict=True):
             close(f, e)
     else:
@@ -96,6 +96,32 @@ def test_structures_of_jacobians(way):
         jacobian(lambda x: (x * 2, torch.ones(1).double()), X, **way),
         (t([2, 0], [0, 2]), torch.zeros(1, 2).double()),
     )
+
+
+def kinds(found):
+    return (type(found), *map(kinds, found)) if isinstance(found, (tuple, list)) else torch.Tensor
+
+
+@ways
+def test_tuples_and_lists_as_in_torch(way):
+    two = lambda *xs: (xs[0] * 2, xs[0].sum())  # noqa: E731
+    kind, T = list if way is FORWARD else tuple, torch.Tensor
+    assert kinds(jacobian(two, X, **way)) == (tuple, T, T)
+    assert kinds(jacobian(lambda x: x * 2, (X,), **way)) == (kind, T)
+    assert kinds(jacobian(two, (X, X), **way)) == (kind, (kind, T, T), (kind, T, T))
+    assert kinds(hessian(lambda x, y: (x * y).sum(), (X, X), **outer(way))) == (
+        kind,
+        (kind, T, T),
+        (kind, T, T),
+    )
+    assert kinds(hessian(cube, X, **outer(way))) == T
+
+
+def test_forward_mode_keeps_the_graph_of_the_inputs():
+    x = leaf(2.0)
+    jacobian(cube, x, **FORWARD).sum().backward()
+    close(x.grad, t(12.0))
+    assert not jacobian(cube, X, **FORWARD).requires_grad
 
 
 @ways

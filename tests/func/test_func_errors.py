@@ -1,5 +1,7 @@
 """Misuse of the transformations: torch's types and first lines."""
 
+import functools
+
 import pytest
 
 import pullback as torch
@@ -181,6 +183,22 @@ CASES = [
         lambda: vmap(f, randomness="x")(X),
         RuntimeError,
         "Only allowed values for randomness are 'error', 'diff",
+    ),
+    (
+        lambda: jacfwd(f, randomness="foo")(X),
+        RuntimeError,
+        "Only allowed values for randomness are 'error', 'different', or 'same'. Got foo",
+    ),
+    (
+        lambda: vmap(torch.sin, in_dims=[0])(X),
+        ValueError,
+        "vmap(sin, in_dims=[0], ...)(<inputs>): expected `in_dims` to be int or a (potentially nested) tuple "
+        "matching the structure of inputs, got: <class 'list'>.",
+    ),
+    (
+        lambda: vmap(functools.partial(torch.add, X), in_dims=())(X),
+        ValueError,
+        "vmap(functools.partial(add, ...), in_dims=(), ...)(<inputs>): in_dims is not compatible",
     ),
     (
         lambda: functional_call(LINEAR, {"weight": Y}, (X,), strict=True),

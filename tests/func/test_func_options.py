@@ -216,3 +216,66 @@ def test_batch_norms_without_statistics():
     net = torch.nn.Sequential(torch.nn.Linear(2, 2), _BatchNorm())
     assert replace_all_batch_norm_modules_(net) is net
     assert net[1].running_mean is None and net[1].track_running_stats is False
+
+
+class Tied(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = (torch.nn.Linear(3, 3, bias=False) for _ in range(2))
+        self.b.weight = self.a.weight
+
+    def forward(self, x):
+        return self.b(self.a(x))
+
+
+def test_one_name_of_a_tied_weight_is_enough():
+    net, weight, other = Tied(), torch.eye(3) * 2, torch.ones(3, 3)
+    call = lambda given, **how: functional_call(net, given, A, strict=True, **how)  # noqa: E731
+    for given in ({"a.weight": weight}, {"b.weight": weight}, {"a.weight": weight, "b.weight": weight}):
+        same(call(given), A * 4)
+    both = {"b.weight": weight, "a.weight": other}
+    text = (
+        "functional_call got multiple values for keys ['a.weight', 'b.weight'], which are tied. "
+        "Consider using tie_weights=False"
+    )
+    with pytest.raises(ValueError) as error:
+        call(both)
+    assert str(error.value) == text
+    same(call(both, tie_weights=False), (A.sum() * 2).expand(3))
+    with pytest.raises(RuntimeError, match=r"Missing key\(s\): 'b.weight'\."):
+        call({"a.weight": weight}, tie_weights=False)
+    with pytest.raises(RuntimeError) as error:
+        call({"z": weight, "y": weight})
+    assert str(error.value) == (
+        "Error(s) in reparametrizing for Tied:\n\tUnexpected key(s): 'y', 'z'.\n"
+        "\tMissing key(s): 'a.weight', 'b.weight'."
+    )
+
+
+def test_tensors_that_are_neither_parameters_nor_buffers():
+    net = torch.nn.Linear(3, 3, bias=False)
+    net.scale = torch.ones(3)
+    net.register_forward_hook(lambda m, _, out: out * m.scale)
+    given = {"weight": torch.eye(3), "bias": B, "scale": torch.full((3,), 2.0)}
+    same(functional_call(net, given, A), (A + B) * 2)
+    assert net.bias is None and net.scale.tolist() == [1, 1, 1]
+    functional_call(net, {"new": B}, A)
+    assert not hasattr(net, "new")
+
+
+def test_a_module_under_two_names():
+    inner = torch.nn.Linear(3, 3, bias=False)
+    net, weight = torch.nn.Sequential(inner, inner), inner.weight
+    eye = torch.eye(3)
+    for given in ({"0.weight": eye}, {"0.weight": eye, "1.weight": eye}):
+        for tie in (True, False):
+            same(functional_call(net, given, A, tie_weights=tie), A)
+            assert inner.weight is weight
+
+
+def test_jacobians_of_single_elements():
+    x = torch.tensor(2.0)
+    for jacobian in (jacfwd, jacrev):
+        assert jacobian(lambda x: x**3)(x).item() == 12
+        assert jacobian(lambda x: x**3)(x).shape == ()
+    assert hessian(lambda x: x**3)(x).item() == 12

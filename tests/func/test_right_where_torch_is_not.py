@@ -5,7 +5,7 @@ import math
 import pytest
 
 import pullback as torch
-from pullback.func import grad, hessian, jvp, vjp
+from pullback.func import grad, hessian, jacfwd, jacrev, jvp, linearize, vjp
 
 
 def numbers(*values):
@@ -74,3 +74,58 @@ def test_layer_norm_and_logcumsumexp(order):
     ):
         got, expected = nested(ours, x, order), nested(formula, x, order)
         assert torch.allclose(got, expected, rtol=1e-8, atol=1e-9), (got, expected)
+
+
+def test_third_derivatives_of_batch_norm():
+    x = numbers((0.3, 1.0), (2.0, -1.0), (0.5, 0.7))
+    weight, along_ = (
+        numbers((1.0, 2.0), (-1.0, 0.5), (0.3, 1.0)),
+        numbers((1.0, -0.5), (0.2, 0.3), (-0.7, 1.0)),
+    )
+    formula = lambda x: (x - x.mean(0)) / (x.var(0, unbiased=False) + 1e-5).sqrt()  # noqa: E731
+    normed = lambda x: torch.nn.functional.batch_norm(x, None, None, training=True)  # noqa: E731
+
+    def third(norm):
+        def derivative(f):
+            return lambda x: (grad(f)(x) * along_).sum()
+
+        return derivative(derivative(derivative(lambda x: (norm(x) * weight).sum())))(x).item()
+
+    assert third(normed) == pytest.approx(third(formula)) == pytest.approx(-0.170757581)
+
+
+class Cube(torch.autograd.Function):
+    @staticmethod
+    def forward(x):
+        return x * x * x
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx, g):
+        return 3 * ctx.saved_tensors[0] ** 2 * g
+
+    @staticmethod
+    def jvp(ctx, t):
+        return 3 * ctx.saved_tensors[0] ** 2 * t
+
+
+def test_nested_jvp_of_a_users_function():
+    x, one = torch.tensor(2.0), torch.tensor(1.0)
+    assert jvp(lambda x: jvp(Cube.apply, (x,), (one,))[1], (x,), (one,))[1].item() == 12
+    assert jacfwd(jacfwd(Cube.apply))(x).item() == jacfwd(jacrev(Cube.apply))(x).item() == 12
+
+
+def test_nested_linearize():
+    x, one = torch.tensor(2.0), torch.tensor(1.0)
+    slope = lambda x: linearize(lambda y: y**3, x)[1](one)  # noqa: E731
+    assert (
+        grad(slope)(x).item()
+        == jvp(slope, (x,), (one,))[1].item()
+        == linearize(slope, x)[1](one).item()
+        == 12
+    )
+    assert not linearize(torch.sin, x)[1](one).requires_grad

@@ -1,5 +1,6 @@
 """pullback.nn.utils: clipping gradients, parameters as one vector."""
 
+from pullback import _on_demand
 from pullback.nn.utils import clip_grad, convert_parameters
 from pullback.nn.utils.clip_grad import (
     clip_grad_norm,
@@ -21,3 +22,5 @@ __all__ = [
     "parameters_to_vector",
     "vector_to_parameters",
 ]
+
+__getattr__, __dir__ = _on_demand.parts(__name__, modules=("stateless",))  # it stands on func

@@ -1,0 +1,76 @@
+"""utils._pytree: paths, leaves of some types, kinds of containers."""
+
+import time
+from collections import OrderedDict, deque, namedtuple
+
+import pytest
+
+from pullback.utils import _pytree as pytree
+
+Pair = namedtuple("Pair", "a b")
+TREE = {"x": (1, [2.0, None]), "y": Pair(3, OrderedDict(k="s")), "z": deque([4])}
+
+
+def test_paths():
+    pairs, spec = pytree.tree_flatten_with_path(TREE)
+    assert [pytree.keystr(p) for p, _ in pairs] == [
+        "['x'][0]",
+        "['x'][1][0]",
+        "['x'][1][1]",
+        "['y'].a",
+        "['y'].b['k']",
+        "['z'][0]",
+    ]
+    assert (
+        [leaf for _, leaf in pairs] == pytree.tree_leaves(TREE) == [pytree.key_get(TREE, p) for p, _ in pairs]
+    )
+    assert spec == pytree.tree_structure(TREE)
+    named = pytree.tree_map_with_path(lambda path, a, b: (len(path), a, b), [1, (2,)], [3, (4,)])
+    assert named == [(1, 1, 3), ((2, 2, 4),)]
+    assert pytree.tree_leaves_with_path((1,), is_leaf=lambda x: True) == [((), (1,))]
+    assert pytree.tree_leaves_with_path(5) == [((), 5)]
+    assert pytree.SequenceKey(0) == pytree.SequenceKey(0) and hash(pytree.MappingKey("a"))
+
+
+def test_paths_through_classes_of_the_user():
+    class Box:
+        def __init__(self, a):
+            self.a = a
+
+    class Plain(Box):
+        pass
+
+    with_keys = lambda box: ([(pytree.GetAttrKey("a"), box.a)], None)  # noqa: E731
+    flatten, unflatten = (lambda box: ([box.a], None)), (lambda children, _: Box(*children))
+    pytree.register_pytree_node(Box, flatten, unflatten, flatten_with_keys_fn=with_keys)
+    pytree.register_pytree_node(Plain, flatten, unflatten)
+    assert [pytree.keystr(p) for p, _ in pytree.tree_leaves_with_path([Box({"k": 1})])] == ["[0].a['k']"]
+    with pytest.raises(ValueError, match="Did not find a flatten_with_keys_fn for type"):
+        pytree.tree_leaves_with_path(Plain(1))
+
+
+def test_leaves_of_some_types():
+    assert pytree.tree_map(pytree.map_only((int, float))(lambda n: n + 1), [1, 1.5, "a"]) == [2, 2.5, "a"]
+    assert pytree.tree_map(pytree.map_only(lambda n: n == 1)(str), [1, 2]) == ["1", 2]
+    seen = []
+    tree = [1, "a"]
+    assert pytree.tree_map_only_(int, seen.append, tree) is tree and seen == [1]
+    assert pytree.tree_all_only(int, lambda n: n > 0, [1, 2, "a"])
+    assert pytree.tree_any_only(int, lambda n: n > 1, [1, 2, "a"])
+    assert not pytree.tree_any_only(int, lambda n: n > 2, [1, 2, "a"])
+    assert pytree.arg_tree_leaves(1, [2], k=(3,)) == [1, 2, 3]
+
+
+def test_kinds():
+    assert pytree.tree_is_leaf(1) and pytree.tree_is_leaf(None) and not pytree.tree_is_leaf([1])
+    assert pytree.tree_is_leaf((1,), is_leaf=lambda x: True)
+    assert pytree.is_namedtuple(Pair) and pytree.is_namedtuple(Pair(1, 2)) and not pytree.is_namedtuple((1,))
+    assert pytree.is_namedtuple_instance(Pair(1, 2)) and not pytree.is_namedtuple_instance(Pair)
+    now = time.localtime()
+    assert pytree.is_structseq(now) and pytree.is_structseq_class(type(now)) and not pytree.is_structseq(Pair)
+    leaf = pytree.treespec_leaf()
+    assert pytree.treespec_tuple([leaf, leaf]) == pytree.tree_structure((1, 2))
+    assert pytree.treespec_dict(a=leaf) == pytree.tree_structure({"a": 1})
+    for wrong in (lambda: pytree.treespec_tuple([1]), lambda: pytree.treespec_dict(a=1)):
+        with pytest.raises(ValueError, match=r"Expected a (tuple|dictionary) of TreeSpec values, got: "):
+            wrong()
