@@ -174,15 +174,27 @@ def deliver(result, out, name="operation"):
     return put(result, out)
 
 
+def answer(result, out, name):
+    """The result, or the tensor that the caller gave for it."""
+    return result if out is None else deliver(result, out, name)
+
+
 def with_out(function):
     """The function with torch's `out=` beside its own arguments."""
 
     @functools.wraps(function)
     def call(*args, out=None, **named):
-        result = function(*args, **named)
-        return result if out is None else deliver(result, out, function.__name__)
+        return answer(function(*args, **named), out, function.__name__)
 
     return call
+
+
+def takes_out(function):
+    """Whether a function written in Python knows `out=` itself; native ones do."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return True
+    return "out" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
 
 def _rank(dtype):

@@ -6,6 +6,7 @@ import math
 import warnings
 
 from pullback import _core
+from pullback.arguments import answer
 from pullback.composites.shape import function
 from pullback.primitives.family import composite
 from pullback.primitives.reduce import count, listed, typed
@@ -120,7 +121,7 @@ def linalg_vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=Non
     Example   >>> torch.linalg.vector_norm(torch.tensor([3.0, 4.0]))
               tensor(5.)
     """
-    return f["_linalg_vector_norm"](x, ord, dim, keepdim, dtype=dtype)
+    return answer(f["_linalg_vector_norm"](x, ord, dim, keepdim, dtype=dtype), out, "linalg_vector_norm")
 
 
 f["linalg_vector_norm"] = linalg_vector_norm
@@ -148,14 +149,14 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
               tensor(5.)
     """
     if p is None or p == "fro":
-        return _frobenius(input, dim, keepdim, dtype)
+        return answer(_frobenius(input, dim, keepdim, dtype), out, "linalg_vector_norm")
     if p == "nuc":
         raise NotImplementedError(
             "norm: the nuclear norm needs a singular value decomposition, which pullback has not"
         )
     if isinstance(p, str):
         raise RuntimeError(f"linalg.matrix_norm: Order {p} not supported.")
-    return f["_linalg_vector_norm"](input, p, dim, keepdim, dtype=dtype)
+    return linalg_vector_norm(input, p, dim, keepdim, dtype=dtype, out=out)
 
 
 function(norm)
@@ -248,7 +249,7 @@ def _as_column(value, like, dim):
 function(diff)
 
 
-def nanmean(input, dim=None, keepdim=False, *, dtype=None, out=None):
+def nanmean(input, dim=None, keepdim=False, *, dtype=None):
     """The mean of what is not nan.
 
     Shapes    input (*) -> (); with dim without those axes (keepdim: of size 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pullback import _core
-from pullback.arguments import deliver, kind_name
+from pullback.arguments import answer, kind_name
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, methods, public
 from pullback.trace.tracer import functions as f
@@ -256,8 +256,7 @@ def stack(tensors, dim=0, *, out=None):
                 f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and "
                 f"{list(t.shape)} at entry {k}"
             )
-    stacked = f["_stack"](tensors, wrap(dim, len(first) + 1))
-    return stacked if out is None else deliver(stacked, out, "stack")
+    return answer(f["_stack"](tensors, wrap(dim, len(first) + 1)), out, "stack")
 
 
 public["stack"] = f["stack"] = stack
@@ -314,7 +313,7 @@ def vstack(tensors, *, out=None):
               tensor([[1, 2],
                       [3, 4]])
     """
-    return f["cat"]([atleast_2d(t) for t in tensors], 0)
+    return answer(f["cat"]([atleast_2d(t) for t in tensors], 0), out, "cat")
 
 
 def hstack(tensors, *, out=None):
@@ -327,7 +326,7 @@ def hstack(tensors, *, out=None):
               tensor([1, 2, 3, 4])
     """
     tensors = [atleast_1d(t) for t in tensors]
-    return f["cat"](tensors, 0 if tensors[0].dim() == 1 else 1)
+    return answer(f["cat"](tensors, 0 if tensors[0].dim() == 1 else 1), out, "cat")
 
 
 public.update(vstack=vstack, hstack=hstack, row_stack=vstack)

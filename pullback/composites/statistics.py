@@ -175,7 +175,7 @@ def _as_quantiles(out, input, q, dim, axis, keepdim):
 
 
 @function
-def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None):
+def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
     """The numbers below which the parts q of the elements lie, of all or along an axis; nan if there is one.
 
     Shapes    q () or (k)  ->  (the other axes) or (k, the other axes)
@@ -189,7 +189,7 @@ def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=N
 
 
 @function
-def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear", out=None):
+def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
     """quantile() of what is not nan.
 
     Shapes    as of quantile
@@ -204,7 +204,7 @@ def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear", ou
 
 
 @function
-def histc(input, bins=100, min=0, max=0, *, out=None):
+def histc(input, bins=100, min=0, max=0):
     """How many elements lie in each equal part of [min, max] (of the elements' own range, if both are equal).
 
     Shapes    input (*) -> (bins)

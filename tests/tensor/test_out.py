@@ -1,0 +1,59 @@
+"""`out=`: it is filled, takes the result's shape, and is what the call returns."""
+
+import pytest
+
+import pullback as torch
+
+T = torch.tensor
+ROW, OTHER, SQUARE = T([3.0, 4.0]), T([1.0, 2.0]), T([[1.0, 2.0], [3.0, 4.0]])
+CALLS = {
+    "norm": (lambda **o: torch.norm(ROW, 2, 0, **o), 5.0),
+    "norm of all": (lambda **o: torch.norm(ROW, **o), 5.0),
+    "linalg.norm": (lambda **o: torch.linalg.norm(ROW, **o), 5.0),
+    "linalg.norm by order": (lambda **o: torch.linalg.norm(ROW, 1, **o), 7.0),
+    "linalg.vector_norm": (lambda **o: torch.linalg.vector_norm(ROW, dim=0, **o), 5.0),
+    "linalg.vecdot": (lambda **o: torch.linalg.vecdot(ROW, OTHER, **o), 11.0),
+    "linalg.matmul": (lambda **o: torch.linalg.matmul(ROW, OTHER, **o), 11.0),
+    "linalg.matrix_power": (lambda **o: torch.linalg.matrix_power(SQUARE, 1, **o), SQUARE.tolist()),
+    "linalg.cross": (lambda **o: torch.linalg.cross(T([1.0, 0, 0]), T([0, 1.0, 0]), **o), [0.0, 0.0, 1.0]),
+    "hstack": (lambda **o: torch.hstack([ROW, OTHER], **o), [3.0, 4.0, 1.0, 2.0]),
+    "vstack": (lambda **o: torch.vstack([ROW, OTHER], **o), [[3.0, 4.0], [1.0, 2.0]]),
+    "row_stack": (lambda **o: torch.row_stack([ROW, OTHER], **o), [[3.0, 4.0], [1.0, 2.0]]),
+    "dstack": (lambda **o: torch.dstack([ROW, OTHER], **o), [[[3.0, 1.0], [4.0, 2.0]]]),
+    "column_stack": (lambda **o: torch.column_stack([ROW, OTHER], **o), [[3.0, 1.0], [4.0, 2.0]]),
+    "nanmean": (lambda **o: torch.nanmean(ROW, **o), 3.5),
+    "quantile": (lambda **o: torch.quantile(ROW, 0.5, **o), 3.5),
+    "nanquantile": (lambda **o: torch.nanquantile(ROW, 0.5, **o), 3.5),
+    "histc": (lambda **o: torch.histc(ROW, 2, **o), [1.0, 1.0]),
+    "chain_matmul": (lambda **o: torch.chain_matmul(SQUARE, SQUARE, **o), [[7.0, 10.0], [15.0, 22.0]]),
+    "diff": (lambda **o: torch.diff(ROW, **o), [1.0]),
+    "kron": (lambda **o: torch.kron(ROW, OTHER, **o), [3.0, 6.0, 4.0, 8.0]),
+    "ldexp": (lambda **o: torch.ldexp(ROW, OTHER, **o), [6.0, 16.0]),
+    "softmax": (lambda **o: torch.softmax(T([0.0, 0.0]), 0, **o), [0.5, 0.5]),
+    "log_softmax": (lambda **o: torch.log_softmax(T([[1.0, 2.0]]), 0, **o), [[0.0, 0.0]]),
+    "matrix_power": (lambda **o: torch.matrix_power(SQUARE, 1, **o), SQUARE.tolist()),
+    "slice_scatter": (lambda **o: torch.slice_scatter(ROW, T([9.0]), 0, 1, 2, **o), [3.0, 9.0]),
+    "tensordot": (lambda **o: torch.tensordot(ROW, OTHER, 1, **o), 11.0),
+    "true_divide": (lambda **o: torch.true_divide(ROW, 2, **o), [1.5, 2.0]),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_it_is_filled_and_returned(name):
+    call, expected = CALLS[name]
+    out = torch.empty(0)
+    assert call(out=out) is out
+    assert out.tolist() == expected == call(out=None).tolist()
+
+
+def test_isin_and_a_place_of_its_own():
+    out = torch.empty(0, dtype=torch.bool)
+    assert torch.isin(T([1, 2]), T([1, 3]), out=out) is out and out.tolist() == [True, False]
+    place = torch.empty(())
+    assert torch.norm(ROW, 2, 0, False, place) is place and place.item() == 5.0
+
+
+@pytest.mark.parametrize("call", [torch.norm, lambda x, **o: torch.hstack([x], **o)])
+def test_it_takes_no_part_in_a_graph(call):
+    with pytest.raises(RuntimeError, match="functions with out=... arguments don't support automatic"):
+        call(ROW.clone().requires_grad_(), out=torch.empty(0))
