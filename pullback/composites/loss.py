@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pullback.composites.activation import require_float, where
+from pullback import _core
+from pullback.composites.activation import require_float, scalar_name, where
 from pullback.primitives.family import composite, fit, kernel, linear
-from pullback.primitives.registry import ops, public
+from pullback.primitives.registry import ANY, ops, public
 from pullback.trace.tracer import functions as f
 
 NONE, MEAN, SUM = range(3)
@@ -121,8 +122,31 @@ def _present(*gradients):
     return tuple(g for g in gradients if g is not Ellipsis)
 
 
-def _bce(x, y, weight, reduction):
+def _between(x):
+    return (x >= 0) & (x <= 1)
+
+
+def _are_shares(x, y):
+    """Whether all inputs and targets lie in [0, 1]: one program, as small losses are mostly calls."""
+    if y.dtype != x.dtype:
+        raise RuntimeError(
+            f"Found dtype {scalar_name(y.dtype)} but expected {scalar_name(x.dtype)}\n"
+            "Convert the target with .to(input.dtype)."
+        )
     require_float("binary_cross_entropy", x)
+    return f["all"](_between(x) & _between(y))
+
+
+composite(
+    "are_shares(Tensor input, Tensor target)",
+    _are_shares,
+    differentiable=False,
+    expose_as="_are_shares",
+    dtypes=ANY,
+)
+
+
+def _bce(x, y, weight, reduction):
     low = f["maximum"](f["log1p"](-x), LOG_FLOOR)
     high = f["maximum"](f["log"](x), LOG_FLOOR)
     loss = f["fma"](y - 1, low, -(y * high))
@@ -154,20 +178,36 @@ def binary_cross_entropy(input, target, weight=None, reduction=MEAN):
 
     Shapes    input (*), target (*) -> () for reduction 1 (mean) and 2 (sum), (*) for 0 (none)
     Gradient  input: g * (input - target) / (input * (1 - input)), finite at 0 and 1
-    Errors    RuntimeError for an input outside [0, 1]
+    Errors    RuntimeError for an input or a target outside [0, 1], and for two types
     Example   >>> torch.binary_cross_entropy(torch.tensor([0.9, 0.2]), torch.tensor([1.0, 0.0]))
               tensor(0.1643)
     """
-    plain = input.detach()
-    if not f["all"]((plain >= 0) & (plain <= 1)).item():
+    if not f["_are_shares"](input, target).item():
+        if not f["all"](_between(input.detach())).item():
+            raise RuntimeError(
+                "all elements of input should be between 0 and 1\n"
+                "Apply sigmoid() first, or use binary_cross_entropy_with_logits()."
+            )
         raise RuntimeError(
-            "all elements of input should be between 0 and 1\n"
-            "Apply sigmoid() first, or use binary_cross_entropy_with_logits()."
+            "all elements of target should be between 0 and 1\nA target is the share of the second class."
         )
+    if weight is not None and weight.dtype != input.dtype:
+        weight = weight.to(input.dtype)
     return f["_binary_cross_entropy"](input, target, weight, reduction)
 
 
 def _bce_logits(x, y, weight, pos_weight, reduction):
+    require_float("log_sigmoid_cpu", x)
+    if y.dtype is _core.bool:
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
+            "`logical_xor()` operator instead.\nConvert the target with .to(input.dtype)."
+        )
+    if not y.dtype.is_floating_point:
+        raise RuntimeError(
+            f"result type {scalar_name(x.dtype)} can't be cast to the desired output type "
+            f"{scalar_name(y.dtype)}\nConvert the target with .to(input.dtype)."
+        )
     log = f["log_sigmoid"](x)
     if pos_weight is None:
         loss = (1 - y) * x - log

@@ -253,7 +253,8 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
 
     Shapes    input (*), target (*), weight broadcasts to them -> (), or (*) with reduction="none"
     Gradient  input: g * (input - target) / (input * (1 - input)), finite at 0 and 1
-    Errors    ValueError where the shapes differ; RuntimeError for an input outside [0, 1]
+    Errors    ValueError where the shapes differ; RuntimeError for an input or a target outside [0, 1], and
+              for two types
     Example   >>> F.binary_cross_entropy(torch.tensor([0.9, 0.2]), torch.tensor([1.0, 0.0]))
               tensor(0.1643)
     """
