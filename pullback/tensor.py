@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy as _copy
 import sys
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from pullback import _core, conversion, creation, from_data, random
 from pullback.arguments import device_of, dtype_of, finish, number, sized, sizes_of
 from pullback.conversion import clone, contiguous, is_contiguous, to, to_dtype, type_, type_as
+from pullback.copying import __copy__, __deepcopy__, __reduce_ex__
 from pullback.functions import adjoint, allclose, equal, isclose
 from pullback.storage import _typed_storage, _untyped_storage
 from pullback.trace.tracer import functions as f
@@ -135,58 +135,6 @@ def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=
     from pullback.autograd.backward import backward as run
 
     run(self, gradient, retain_graph, create_graph, inputs=inputs)
-
-
-def __deepcopy__(self, memo):
-    if id(self) in memo:
-        return memo[id(self)]
-    if not self.is_leaf:
-        raise RuntimeError(
-            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
-            "moment.  If you were attempting to deepcopy a module, this may be because of a "
-            "torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001"
-        )
-    new = self.detach().clone()
-    if type(self) is not Tensor:
-        new = new.as_subclass(type(self))
-    if self.requires_grad:
-        new.requires_grad_()
-    memo[id(self)] = new
-    if self.grad is not None:
-        new.grad = _copy.deepcopy(self.grad, memo)
-    if self.__dict__:
-        new.__dict__.update(_copy.deepcopy(self.__dict__, memo))
-    return new
-
-
-def _rebuild(data, shape, order, dtype_name, requires_grad, cls, state):
-    stored = [shape[k] for k in order]
-    a = (
-        np.frombuffer(bytearray(data), dtype=dtype_name).reshape(stored)
-        if len(data)
-        else np.empty(stored, dtype_name)
-    )
-    t = creation._from_array(a).clone().permute([order.index(k) for k in range(len(order))])
-    t = t.as_subclass(cls) if cls is not None else t.detach()
-    if requires_grad:
-        t.requires_grad_()
-    if state:
-        t.__dict__.update(state)
-    return t
-
-
-def __reduce_ex__(self, protocol):
-    from pullback.utils.hooks import warn_if_has_hooks
-
-    warn_if_has_hooks(self)
-    # Dense memory keeps the order of its axes; the bytes are written in that order.
-    order = list(range(self.dim()))
-    if self.is_non_overlapping_and_dense():
-        order.sort(key=lambda k: -self.stride(k))
-    data = _numpy_view(self).transpose(order).tobytes()
-    cls = None if type(self) is Tensor else type(self)
-    state = dict(self.__dict__) or None
-    return (_rebuild, (data, tuple(self.shape), order, self.dtype._name, self.requires_grad, cls, state))
 
 
 def __dir__(self):
@@ -504,6 +452,7 @@ def _install():
         __repr__,
         __format__,
         backward,
+        __copy__,
         __deepcopy__,
         __reduce_ex__,
         __dir__,
