@@ -247,8 +247,8 @@ for _name in ("max", "min"):
     expose(
         _name,
         ops[f"{_name}_all"],
+        ops[f"{_name}_other"],  # before the axis, which may be a tensor too: an `other` without axes is one
         ops[f"{_name}_dim"],
-        ops[f"{_name}_other"],
         result=make_return_type(_name, ("values", "indices")),
     )
     kernel(f"arg{_name}(Tensor input, int? dim=None, bool keepdim=False)", None, dtypes=ANY)
