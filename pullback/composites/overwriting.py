@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pullback import _core
 from pullback.composites.elementwise_more import _copy, in_place_form
 from pullback.primitives.family import composite
-from pullback.primitives.registry import ANY, camel, ops
+from pullback.primitives.registry import ANY, camel, methods, ops
 from pullback.trace.tracer import functions as f
 
 # ---- random numbers: the old value's gradient is zero ----
@@ -74,3 +75,28 @@ for _parameters, _names in _QUESTIONS.items():
             dtypes=ANY,
         )
         in_place_form(_name, ops[f"{_name}_in_place"], function=False)
+
+
+def _without_gradient_of_other(name):
+    native = f[name + "_"]
+
+    def method(self, other):
+        # The answer has no derivative by the other operand, and torch records none.
+        if isinstance(other, _core.Tensor) and other.requires_grad:
+            other = other.detach()
+        return native(self, other)
+
+    method.__name__ = name + "_"
+    method.declarations = native.declarations
+    method.__doc__ = f"""In-place form of {name}(): ones and zeros of the tensor's type.
+
+    Shapes    (*a), other (*b), which broadcasts to it -> itself
+    Gradient  0 for the old value; other gets none
+    Example   >>> torch.tensor([2.0, 0.0]).{name}_(torch.tensor([0.0, 0.0]))
+              tensor([{float(name != "logical_and"):.0f}., 0.])
+    """
+    return method
+
+
+for _name in _QUESTIONS["Tensor input, Tensor other"]:
+    methods[_name + "_"] = _without_gradient_of_other(_name)

@@ -6,7 +6,7 @@ import math
 
 from pullback._return_types import make_return_type
 from pullback.primitives.family import composite, kernel, linear
-from pullback.primitives.reduce import chosen, chosen_vjp, moved, shared_by_all, typed
+from pullback.primitives.reduce import chosen, chosen_vjp, moved, shared_by_all, typed, whole_results_refused
 from pullback.primitives.registry import ANY, expose, ops
 from pullback.trace.tracer import functions as f
 
@@ -71,6 +71,9 @@ composite(
     dtypes=ANY,
     doc="The products of the elements up to each.",
 )
+
+
+whole_results_refused("cumsum", "cumprod")
 
 
 def _less(x, y):

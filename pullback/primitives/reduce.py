@@ -60,8 +60,14 @@ linear(
 linear("sum_to(Tensor input, size[] size)", lambda g, x, size: f["expand"](g, x.shape), expose_as="_sum_to")
 
 
+def whole_results_refused(*names):
+    """Ops whose dtype= may ask for integers, through which no gradient flows: torch refuses to record them."""
+    for name in names:
+        ops[name].float_results = True
+
+
 def _sum(x, dim, keepdim, dtype):
-    return f["_sum"](typed(x, dtype), listed(dim), keepdim, None)
+    return typed(f["_sum"](typed(x, dtype), listed(dim), keepdim, None), dtype)
 
 
 composite(
@@ -88,7 +94,7 @@ def _nansum(x, dim, keepdim, dtype):
     x = typed(x, dtype)
     if x.dtype.is_floating_point:
         x = f["where"](f["isnan"](x), 0.0, x)
-    return f["_sum"](x, listed(dim), keepdim, None)
+    return typed(f["_sum"](x, listed(dim), keepdim, None), dtype)
 
 
 composite(
@@ -164,7 +170,7 @@ def moved(x, axis, backwards, fill):
 kernel("prod(Tensor input, int[] dim, bool keepdim)", _prod_vjp, expose_as="_prod", dtypes=ANY)
 composite(
     "prod(Tensor input, *, dtype? dtype=None)",
-    lambda x, dtype: f["_prod"](typed(x, dtype), (), False),
+    lambda x, dtype: typed(f["_prod"](typed(x, dtype), (), False), dtype),
     name="prod_all",
     node="ProdBackward0!",
     expose_as="-",
@@ -173,13 +179,14 @@ composite(
 )
 composite(
     "prod(Tensor input, int dim, bool keepdim=False, *, dtype? dtype=None)",
-    lambda x, dim, keepdim, dtype: f["_prod"](typed(x, dtype), (dim,), keepdim),
+    lambda x, dim, keepdim, dtype: typed(f["_prod"](typed(x, dtype), (dim,), keepdim), dtype),
     name="prod_dim",
     node="ProdBackward1!",
     expose_as="-",
     dtypes=ANY,
 )
 expose("prod", ops["prod_all"], ops["prod_dim"])
+whole_results_refused("sum_all", "sum_dim", "nansum", "prod_all", "prod_dim")
 
 # ---- extrema ----
 

@@ -21,6 +21,7 @@ class Op:
     visible = 1
     shape_only = False  # reads no elements of its operands, so that nothing is kept for it
     made_again = False  # its result is not kept, even where a derivative names it
+    float_results = False  # whether it is refused where a gradient is needed and the result has none
     dear = True  # dear to compute again: rather saved for the way back than recomputed
 
     def __init__(

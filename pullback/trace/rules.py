@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pullback import _core
+from pullback.errors import GradError
 from pullback.trace import signature as sig
 from pullback.trace.program import Lowering, dependencies, element_reads, is_constant, size_sources
 from pullback.trace.sizes import FOLD, PARAM, SIZE, Size, size, work_out
@@ -211,8 +212,18 @@ class Trace:
                     names[place[v]] = "self" if p.name == "input" else p.name
         return names
 
+    def check_results(self):
+        if getattr(self.op, "float_results", False):
+            kind = self.visible_outputs[0].dtype
+            if not kind.is_floating_point:
+                raise GradError(
+                    f"Autograd not support dtype: {kind._legacy.removesuffix('Tensor')}\n"
+                    "Integers have no gradient: detach the tensor first, or ask for a float dtype."
+                )
+
     def find_saves(self):
         """Chooses what the node keeps: inputs, outputs, and hidden outputs that are dear to compute again."""
+        self.check_results()
         while True:
             known = set(self.inputs) | {o for o in self.outputs if self.keepable(o)}
             mask = 0
