@@ -19,7 +19,6 @@ from pullback.arguments import (
     sized,
     sizes_of,
 )
-from pullback.numeric_limits import iinfo
 
 Tensor = _core.Tensor
 MISSING = object()
@@ -85,16 +84,6 @@ def _in_format(t, memory_format):
         strides[axis] = step
         step *= max(t.size(axis), 1)
     return _core.empty_strided(list(t.shape), strides, t.dtype)
-
-
-def _fits(value, dtype) -> bool:
-    """Whether a number can be stored without leaving the type's range (a negative one may wrap around)."""
-    if dtype.is_floating_point or dtype == _core.bool:
-        return True
-    if isinstance(value, float) and not math.isfinite(value):
-        return False
-    limits = iinfo(dtype)
-    return (-limits.max if not dtype.is_signed else limits.min) <= int(value) <= limits.max
 
 
 def full(
@@ -350,7 +339,7 @@ def arange(
             "expected one of:\n * (Number end)\n * (Number start, Number end, Number step = 1)"
         )
     start, end, step = (x.item() if isinstance(x, Tensor) else x for x in given.values())
-    start, step = start or 0, 1 if step is None else step
+    start, step = 0 if start is None else start, 1 if step is None else step
     t = _arange(start, end, step, dtype if dtype is None and out is None else out_dtype("arange", dtype, out))
     if out is not None and out.numel() not in (0, t.numel()):
         warnings.warn(

@@ -8,7 +8,8 @@ import numpy as np
 
 from pullback import _core
 from pullback.arguments import device_of, dtype_of, finish, kind_name
-from pullback.creation import _STORED, MISSING, TO_NUMPY, _dtype_of_array, _fits, _from_array, from_numpy
+from pullback.creation import _STORED, MISSING, TO_NUMPY, _dtype_of_array, _from_array, from_numpy
+from pullback.numeric_limits import fits
 from pullback.trace.tracer import functions as f
 
 Tensor = _core.Tensor
@@ -123,7 +124,7 @@ def _array(values, kind):
     if kind == _core.bool:
         return np.array([bool(v) for v in values], dtype=bool)
     for v in values:
-        if _fits(v, kind):
+        if fits(v, kind):
             continue
         if kind == _core.int64 and isinstance(v, int):
             raise ValueError(

@@ -12,6 +12,7 @@ import numpy as np
 from pullback import _core
 from pullback.composites.elementwise_more import scalar_name
 from pullback.composites.indexing import index_list
+from pullback.numeric_limits import check_number
 from pullback.trace.tracer import functions as f
 
 Tensor = _core.Tensor
@@ -230,6 +231,8 @@ def set_item(self, key, value):
     value = _checked_value(self, value)
     if key is False:  # chooses nothing
         return None
+    if key is True:
+        return _write(_core.basic_index(self, (None,)), value)
     if _is_basic(key):
         whole = key is Ellipsis or key == () or (key == _WHOLE and self.dim())
         return _write(self if whole else _core.basic_index(self, key), value)
@@ -238,8 +241,9 @@ def set_item(self, key, value):
         return _write(view, value)
     _warn_of_bytes(tensors)
     single = not isinstance(value, Tensor) or value.numel() == 1
-    if len(tensors) == 1 and tensors[0] is not None and tensors[0].dtype is _core.bool and single:
-        return _write_masked(view, tensors[0], value)
+    *before, last = tensors
+    if single and last.dtype is _core.bool and all(t is None for t in before):
+        return _write_masked(view, len(before), last, value)
     if not isinstance(value, Tensor):
         value = f["_full_like"](f["_zeros_of"](view.detach(), ()), value)
     indices = index_list(view, tensors)
@@ -247,10 +251,13 @@ def set_item(self, key, value):
     return None
 
 
-def _write_masked(view, mask, value):
-    index_list(view, [mask])  # torch's complaints about the mask's shape
+def _write_masked(view, axis, mask, value):
+    """One value where a mask over the axes from `axis` on holds; it is converted, as where torch fills."""
+    index_list(view, [None] * axis + [mask])  # torch's complaints about the mask's shape
     if isinstance(value, Tensor):
         value = value.reshape(()) if value.dim() else value
-    for _ in range(view.dim() - mask.dim()):
+    else:
+        check_number(value, view.dtype)
+    for _ in range(view.dim() - axis - mask.dim()):
         mask = f["unsqueeze"](mask, mask.dim())
     f["_index_put_mask_"](view, mask, value)

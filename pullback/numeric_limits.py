@@ -165,3 +165,32 @@ class iinfo(_Limits):
 
     def __repr__(self):
         return self._text("min", "max")
+
+
+# ---- does a number lie within them? ----
+
+
+def fits(value, dtype) -> bool:
+    """Whether a number can become an element of an integer type; a negative int may wrap around."""
+    if dtype.is_floating_point or dtype._name == "bool":
+        return True
+    limits = iinfo(dtype)
+    if isinstance(value, float):
+        return limits.min <= value <= limits.max
+    return (limits.min if dtype.is_signed else -limits.max) <= int(value) <= limits.max
+
+
+def check_number(value, dtype):
+    """Torch's RuntimeError for a number that an integer operand cannot hold."""
+    if not fits(value, dtype):
+        in_c = "int" if dtype._name == "int32" else f"{dtype._name}_t"
+        raise RuntimeError(
+            f"value cannot be converted to type {in_c} without overflow\n"
+            f"{dtype} does not hold {value}: convert the tensor to a wider type first."
+        )
+
+
+def check_last(x, *arguments):
+    """Of a call that ends with the number to write into x."""
+    if not x.dtype.is_floating_point and type(arguments[-1]) in (int, float):
+        check_number(arguments[-1], x.dtype)

@@ -6,7 +6,7 @@ from pullback import _core
 from pullback.primitives.elementwise import interval, where
 from pullback.primitives.family import composite, elementwise
 from pullback.primitives.registry import ANY, expose, ops
-from pullback.trace.tracer import BOOL, FLOAT, Tracer
+from pullback.trace.tracer import BOOL, FLOAT, INT, Tracer
 from pullback.trace.tracer import functions as f
 
 
@@ -85,9 +85,9 @@ STATIC_EXPONENTS = (0, 1, 2, 3, 0.5, -0.5, -1, -2)
 def pow_known(x, e, whole):
     """x to a known exponent. `whole` tells that it was an int, which keeps integer tensors integer."""
     if not x.dtype.is_floating_point and not whole:
-        from pullback import _core
-
         x = f["_cast"](x, _core.get_default_dtype())
+    elif x.dtype is _core.bool:
+        x = f["_cast"](x, _core.int64)  # torch's powers of truth values to an int
     if e == 0:
         return f["_full_like"](x, 1)
     if e == 1:
@@ -157,7 +157,7 @@ composite(
 )
 composite(
     "square(Tensor input)",
-    lambda x: f["_square"](x),
+    lambda x: f["_square"](f["_cast"](x, _core.int64) if x.dtype is _core.bool else x),
     lambda g, values, out: g * (2 * values[0]),
     name="square_op",
     node="PowBackward0!",
@@ -169,10 +169,19 @@ composite(
 # ---- clamping: the gradient passes where the value was inside, bounds included ----
 
 
+def held(value, x, most=FLOAT):
+    """A number, up to a kind of them, as an element of x's type: integers refuse what they do not hold."""
+    if x.dtype.is_floating_point or x.dtype is _core.bool or isinstance(value, Tracer):
+        return value
+    if x.graph.number_of(value).kind > most:
+        return value
+    return f["_full_like"](f["_zeros_of"](x, ()), value)
+
+
 def _clamp(x, low, high):
     if low is not None:
-        x = f["maximum"](x, low)
-    return x if high is None else f["minimum"](x, high)
+        x = f["maximum"](x, held(low, x, INT))
+    return x if high is None else f["minimum"](x, held(high, x, INT))
 
 
 def _clamp_vjp(g, values, out):

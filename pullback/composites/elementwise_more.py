@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 from pullback import _core
-from pullback.composites.arithmetic import _clamp
+from pullback.composites.arithmetic import _clamp, held
 from pullback.composites.shape import function
+from pullback.numeric_limits import check_number
 from pullback.primitives.family import composite, fit
 from pullback.primitives.registry import ANY, expose, methods, ops, public
-from pullback.trace.tracer import Tracer
+from pullback.trace.tracer import INT, Tracer
 from pullback.trace.tracer import functions as f
 
 inf, nan = math.inf, math.nan
@@ -115,6 +116,11 @@ def where(condition, input=None, other=None):
                 f"{scalar_name(condition.dtype)}\nCompare it first (for example x != 0): its type is {kind}."
             )
         condition = condition.bool()
+    # A whole number takes the type of integers beside it; a float makes floats of them.
+    if type(other) is int and isinstance(input, _core.Tensor):
+        check_number(other, input.dtype)
+    elif type(input) is int and isinstance(other, _core.Tensor):
+        check_number(input, other.dtype)
     return f["_where"](condition, input, other)
 
 
@@ -171,7 +177,7 @@ def _masked_fill(x, mask, value):
             f"{value.ndim} dimension(s).\n"
             "where() takes values of any shape."
         )
-    out = f["_where"](mask, value, x)
+    out = f["_where"](mask, held(value, x), x)
     return out if out.dtype == x.dtype else f["_cast"](out, x.dtype)
 
 
@@ -242,7 +248,7 @@ for _name, _bound, _inside, _outside in (
 ):
 
     def _bounded(x, bound, _apply=_bound):
-        return f[_apply](x, bound)
+        return f[_apply](x, held(bound, x, INT))
 
     def _bounded_vjp(g, values, out, _inside=_inside, _outside=_outside):
         x, bound = values

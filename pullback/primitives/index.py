@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pullback import _core
+from pullback.numeric_limits import check_last
 from pullback.primitives.family import fit, kernel, linear, multilinear
 from pullback.primitives.registry import ANY, ops
 from pullback.trace.tracer import functions as f
@@ -45,6 +46,7 @@ linear(
     "scatter(Tensor input, int dim, Tensor index, Scalar value)",
     lambda g, x, dim, index, value: f["_scatter_value"](g, dim, index, 0),
     name="scatter_value",
+    check_call=check_last,
     kernel="scatter_value",
     node="ScatterBackward1!",
     expose_as="_scatter_value",

@@ -61,7 +61,7 @@ linear("sum_to(Tensor input, size[] size)", lambda g, x, size: f["expand"](g, x.
 
 
 def whole_results_refused(*names):
-    """Ops whose dtype= may ask for integers, through which no gradient flows: torch refuses to record them."""
+    """Ops whose dtype= may ask for integers, through which no gradient flows: they are not recorded."""
     for name in names:
         ops[name].float_results = True
 

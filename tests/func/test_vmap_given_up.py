@@ -150,3 +150,12 @@ def test_exceptions_leave_nothing_open():
     with pytest.raises(RuntimeError, match="randomness error mode"):
         vmap(lambda x: torch.rand(2))(X)
     assert torch.rand(1).shape == (1,)
+
+
+def test_a_target_outside_is_seen_inside_vmap():
+    loss = torch.func.vmap(torch.nn.functional.binary_cross_entropy)
+    assert loss(torch.full((2, 1), 0.5), torch.tensor([[1.0], [0.0]])).tolist() == pytest.approx(
+        [0.6931] * 2, 1e-3
+    )
+    with pytest.raises(RuntimeError, match="all elements of target should be between 0 and 1"):
+        loss(torch.full((2, 1), 0.5), torch.tensor([[1.0], [3.0]]))
