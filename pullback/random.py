@@ -320,6 +320,39 @@ def bernoulli(input, p=None, *, generator=None, out=None):
     return finish(f["_bernoulli_of"](input, t) if _keeps_history(input) else t, out)
 
 
+def dropout(input, p, train):
+    """Each element zero with probability p and otherwise divided by 1 - p, if train; F.dropout() by another
+    name.
+
+    Shapes    input (*) -> (*)
+    Gradient  g scaled where the element was kept, 0 elsewhere
+    Errors    RuntimeError for p outside [0, 1]
+    Example   >>> torch.dropout(torch.ones(2), 0.5, train=False)
+              tensor([1., 1.])
+    """
+    return _dropped(input, p, train, False)
+
+
+def dropout_(input, p, train):
+    """In-place form of dropout().
+
+    Shapes    (*) -> itself
+    Gradient  as of dropout
+    Errors    as of dropout
+    Example   >>> torch.dropout_(torch.ones(2), 1.0, train=True)
+              tensor([0., 0.])
+    """
+    return _dropped(input, p, train, True)
+
+
+def _dropped(input, p, train, inplace):
+    from pullback.nn.functional.dropout import _dropout  # made of functions of the package
+
+    if not 0 <= p <= 1:
+        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {p}\nIt is a share.")
+    return _dropout(input, p, train, inplace)
+
+
 def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
     """Indices drawn with the weights in each row.
 

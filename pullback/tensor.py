@@ -10,7 +10,7 @@ from pullback import _core, conversion, creation, from_data, random
 from pullback.arguments import device_of, dtype_of, finish, number, sized, sizes_of
 from pullback.conversion import clone, contiguous, is_contiguous, to, to_dtype, type_, type_as
 from pullback.copying import __copy__, __deepcopy__, __reduce_ex__
-from pullback.functions import adjoint, allclose, equal, isclose
+from pullback.functions import adjoint, allclose, equal, is_nonzero, isclose
 from pullback.storage import _typed_storage, _untyped_storage
 from pullback.trace.tracer import functions as f
 from pullback.types import CPU, check_device, strided
@@ -381,6 +381,20 @@ def is_pinned(self, device=None):
     return False
 
 
+def pin_memory(self, device=None):
+    """Raises RuntimeError: there is no other device to hold memory in place for.
+
+    Errors    RuntimeError
+    Example   >>> x = torch.ones(2)
+              >>> x.pin_memory() if torch.cuda.is_available() else x
+              tensor([1., 1.])
+    """
+    raise RuntimeError(
+        "Cannot access accelerator device when none is available.\n"
+        "Leave pin_memory() out, or ask torch.cuda.is_available() first: it says False."
+    )
+
+
 def _constant(value, about, example, shown):
     """A property that is the same for all tensors."""
     text = f"{about}\n\nExample   >>> torch.ones(2).{example}\n          {shown}\n"
@@ -461,6 +475,7 @@ def _install():
         adjoint,
         is_floating_point,
         is_complex,
+        is_nonzero,
         is_same_size,
         new_tensor,
         new_full,
@@ -512,7 +527,7 @@ def _install():
     no_names = lambda self: (None,) * self.dim()  # noqa: E731
     Tensor.names = _constant(no_names, "Axes have no names.", "names", "(None,)")
     Tensor._is_view = lambda self: self._base is not None
-    Tensor.is_pinned = is_pinned
+    Tensor.is_pinned, Tensor.pin_memory = is_pinned, pin_memory
     Tensor.__array_priority__ = 1000
     Tensor.is_neg = Tensor.is_conj = is_conj
     Tensor.resolve_conj = Tensor.resolve_neg = Tensor.conj = conj

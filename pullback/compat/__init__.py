@@ -36,4 +36,6 @@ def attribute(name: str):
 
     if name in aliases.SURFACE:
         return import_module(f"pullback.compat.surface.{name}")
+    if name in aliases.RENAMED:
+        return import_module(aliases.RENAMED[name])
     raise AttributeError(aliases.missing_attribute("torch", name))

@@ -18,6 +18,10 @@ MODULES: dict[str, tuple[str, ...]] = {
     **{f"torch.{name}": (f"pullback.compat.surface.{name}",) for name in SURFACE},
 }
 
+# Parts of torch that are a module of pullback by another name; also as attributes of pullback.
+RENAMED = {"return_types": "pullback._return_types", "_tensor_str": "pullback.printing"}
+MODULES.update({f"torch.{name}": (home,) for name, home in RENAMED.items()})
+
 # Modules of pullback that are its own affair: `torch.trace` is a function, not our tracer.
 INTERNAL = frozenset(
     {"cli", "compat", "composites", "documentation", "explain", "generator", "primitives", "tensor", "trace"}

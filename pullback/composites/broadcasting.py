@@ -53,7 +53,7 @@ def reshape_as(input, other):
 
 
 @function
-def broadcast_to(input, size):
+def broadcast_to(input, *sizes, size=None):
     """Expanded to a shape.
 
     Shapes    input (a, 1), size (a, n) -> (a, n): a view
@@ -63,7 +63,7 @@ def broadcast_to(input, size):
               tensor([[1, 2],
                       [1, 2]])
     """
-    return f["expand"](input, tuple(size))
+    return f["expand"](input, *sizes) if size is None else f["expand"](input, size)
 
 
 def broadcast_shapes(*shapes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pullback import _core
+from pullback.arguments import number
 from pullback.composites.broadcasting import broadcast_shapes
 from pullback.composites.elementwise_more import in_place_form, scalar_name
 from pullback.composites.shape import function, wrap
@@ -72,6 +73,36 @@ composite(
     dtypes=ANY,
 )
 expose("index_fill", ops["index_fill_tensor"], ops["index_fill"], in_place=True)
+
+
+def fill_diagonal_(self, fill_value, wrap=False):
+    """Writes a number onto the main diagonal; with wrap it starts anew below the end of a tall matrix.
+
+    Shapes    (n, m), or (n, n, n) and so on -> itself
+    Gradient  0 on the diagonal, g elsewhere
+    Errors    RuntimeError for fewer than two axes, or more of different sizes
+    Example   >>> torch.zeros(2, 3).fill_diagonal_(5)
+              tensor([[5., 0., 0.],
+                      [0., 5., 0.]])
+    """
+    fill_value = number("fill_diagonal_", "fill_value", 1, fill_value)
+    n = self.dim()
+    if n < 2:
+        raise RuntimeError("dimensions must larger than 1\nA diagonal needs two axes.")
+    if n > 2 and len(set(self.shape)) > 1:
+        raise RuntimeError(
+            f"all dimensions of input must be of equal length\nThe sizes are {list(self.shape)}."
+        )
+    height, width = self.shape[:2]
+    start, step, size = self.storage_offset(), sum(self.stride()), min(height, width)
+    self.as_strided((size,), (step,), start).fill_(fill_value)
+    if wrap and n == 2 and height > width + 1:
+        below = -(-self.numel() // (width + 1)) - size
+        self.as_strided((below,), (step,), start + self.stride(0) * (width + 1)).fill_(fill_value)
+    return self
+
+
+methods["fill_diagonal_"] = fill_diagonal_
 
 # ---- by tensors ----
 

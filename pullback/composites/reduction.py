@@ -148,6 +148,8 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     Example   >>> torch.norm(torch.tensor([3.0, 4.0]))
               tensor(5.)
     """
+    if isinstance(p, _core.Tensor):
+        p = p.item()
     if p is None or p == "fro":
         return answer(_frobenius(input, dim, keepdim, dtype), out, "linalg_vector_norm")
     if p == "nuc":

@@ -229,7 +229,7 @@ def unbind(input, dim=0):
     return as_tuple(f["_unbind"](input, n, dim)) if n else ()
 
 
-def stack(tensors, dim=0, *, out=None):
+def stack(tensors, dim=0, *, out=None, axis=0):
     """Puts tensors of one shape together along a new axis.
 
     Shapes    n of (*) -> (n, *), for dim=0
@@ -256,7 +256,7 @@ def stack(tensors, dim=0, *, out=None):
                 f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and "
                 f"{list(t.shape)} at entry {k}"
             )
-    return answer(f["_stack"](tensors, wrap(dim, len(first) + 1)), out, "stack")
+    return answer(f["_stack"](tensors, wrap(dim or axis, len(first) + 1)), out, "stack")
 
 
 public["stack"] = f["stack"] = stack
@@ -358,7 +358,7 @@ def narrow(input, dim, start, length):
 
 
 @function
-def squeeze(input, dim=None):
+def squeeze(input, dim=None, *more):
     """Without its axes of size 1 (or without the given ones, where they are).
 
     Shapes    input (a, 1, b, 1) -> (a, b): a view
@@ -368,6 +368,7 @@ def squeeze(input, dim=None):
     """
     if dim is None:
         return f["_squeeze_all"](input, [k for k in range(input.dim()) if input.size(k) == 1])
+    dim = (dim, *more) if more else dim
     several = isinstance(dim, (tuple, list))
     given = (wrap(d, input.dim()) for d in (dim if several else (dim,)))
     dims = [d for d in given if input.dim() and input.size(d) == 1]
@@ -526,7 +527,7 @@ def roll(input, shifts, dims=()):
 
 
 @function
-def view(input, *shape, dtype=None):
+def view(input, *shape, dtype=None, size=None):
     """The same elements under another shape.
 
     Shapes    (*) -> shape, with as many elements; -1 stands for what is left
@@ -539,7 +540,7 @@ def view(input, *shape, dtype=None):
     """
     if dtype is not None or (len(shape) == 1 and isinstance(shape[0], _core.dtype)):
         raise NotImplementedError("view(dtype) is not supported; use .to(dtype)")
-    return f["_view"](input, *shape)
+    return f["_view"](input, *shape) if size is None else f["_view"](input, size)
 
 
 del public["view"]

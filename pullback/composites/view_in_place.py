@@ -99,7 +99,7 @@ def unsqueeze_(self, dim):
 
 
 @_method
-def squeeze_(self, dim=None):
+def squeeze_(self, dim=None, *more):
     """In-place form of squeeze(): the tensor itself loses its axes of size 1.
 
     Shapes    (a, 1) -> (a)
@@ -111,6 +111,7 @@ def squeeze_(self, dim=None):
     if dim is None:
         dims = [d for d in range(n) if self.size(d) == 1]
         return self._become(f["_squeeze_all_in_place"](self, dims))
+    dim = (dim, *more) if more else dim
     several = isinstance(dim, (tuple, list))
     given = [wrap(d, n) for d in (dim if several else (dim,))]
     squeezed = f["_squeeze_several_in_place" if several else "_squeeze_in_place"]

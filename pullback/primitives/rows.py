@@ -42,7 +42,7 @@ kernel(
 )
 
 
-def softmax(input, dim, dtype=None):
+def softmax(input, dim=None, dtype=None, *, axis=None):
     """exp(x) / sum(exp(x)) along an axis.
 
     Shapes    input (*) -> (*)
@@ -58,10 +58,10 @@ def softmax(input, dim, dtype=None):
     """
     if dtype is not None and input.dtype != dtype:
         input = f["_cast"](input, dtype)
-    return f["_softmax"](input, dim)
+    return f["_softmax"](input, axis if dim is None else dim)
 
 
-def log_softmax(input, dim, dtype=None):
+def log_softmax(input, dim=None, dtype=None, *, axis=None):
     """log(softmax(x)) along an axis, without underflow.
 
     Shapes    input (*) -> (*)
@@ -72,7 +72,7 @@ def log_softmax(input, dim, dtype=None):
     """
     if dtype is not None and input.dtype != dtype:
         input = f["_cast"](input, dtype)
-    return f["_log_softmax"](input, dim)
+    return f["_log_softmax"](input, axis if dim is None else dim)
 
 
 for _function in (softmax, log_softmax):
