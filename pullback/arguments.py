@@ -7,8 +7,9 @@ import warnings
 
 from pullback import _core
 from pullback.errors import GradError, ShapeError
-from pullback.types import check_device
+from pullback.types import check_device, strided
 from pullback.types import device as device_type
+from pullback.types import layout as layout_type
 
 Tensor = _core.Tensor
 _PYTHON_TYPES = {float: _core.float64, int: _core.int64, bool: _core.bool}
@@ -18,6 +19,8 @@ def kind_name(x) -> str:
     """A type's name as torch writes it."""
     if isinstance(x, Tensor):
         return "Tensor"
+    if type(x).__module__ == "numpy":
+        return f"numpy.{type(x).__name__}"
     return {"torch.dtype": "torch.dtype"}.get(str(type(x)), type(x).__name__)
 
 
@@ -33,8 +36,41 @@ def dtype_of(name: str, dtype, default=None):
     return found
 
 
-def device_of(name: str, device) -> None:
-    """Refuses other devices than the CPU."""
+def require_tensors(name: str, **arguments) -> None:
+    """Torch's TypeError for the first argument that is no tensor."""
+    for position, (argument, x) in enumerate(arguments.items(), 1):
+        if not isinstance(x, Tensor):
+            raise TypeError(
+                f"{name}(): argument '{argument}' (position {position}) must be Tensor, not {kind_name(x)}"
+            ) from None
+
+
+def tensor_list(name: str, tensors) -> list:
+    """A list of tensors that are to be joined, or torch's errors."""
+    if not isinstance(tensors, (tuple, list)):
+        found = kind_name(tensors)
+        raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {found}")
+    for k, t in enumerate(tensors):
+        if not isinstance(t, Tensor):
+            raise TypeError(f"expected Tensor as element {k} in argument 0, but got {kind_name(t)}")
+    if not tensors:
+        raise RuntimeError(f"{name} expects a non-empty TensorList")
+    return list(tensors)
+
+
+def device_of(name: str, device, layout=strided, pin_memory=False) -> None:
+    """Refuses other devices than the CPU, and what torch offers beside it in the same calls."""
+    if layout is not strided and layout is not None:
+        if not isinstance(layout, layout_type):
+            raise TypeError(f"{name}(): argument 'layout' must be torch.layout, not {kind_name(layout)}")
+        raise NotImplementedError(
+            f"{name}(...) is not implemented for sparse layout\nThere are only dense tensors: leave it out."
+        )
+    if pin_memory:
+        raise RuntimeError(
+            "pin_memory=True requires a CUDA or other accelerator backend; no pinned memory allocator is "
+            "available on this system.\nLeave it out: there is no other device."
+        )
     if device is not None and not isinstance(device, (str, int, device_type)):
         raise TypeError(f"{name}(): argument 'device' must be torch.device, not {kind_name(device)}")
     check_device(device)
@@ -89,16 +125,18 @@ def sizes_of(size, name="empty", argument="size", position=1) -> list[int]:
     return out
 
 
-def sized(name: str, size, named, dtype, device, out=None):
-    """An empty tensor for zeros(2, 3), zeros((2, 3)) and zeros(size=(2, 3))."""
+def sized(name: str, size, named, dtype, place, out=None):
+    """An empty tensor for zeros(2, 3), zeros((2, 3)) and zeros(size=(2, 3)); `place` is device_of's."""
     if named:
         other = next((k for k in named if k != "size"), None)
         if other is not None:
             raise TypeError(f"{name}() got an unexpected keyword argument '{other}'")
+        if size:
+            raise TypeError(f"{name}() got multiple values for argument 'size'")
         size = (named["size"],)
     elif not size:
         raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
-    device_of(name, device)
+    device_of(name, *place)
     size = sizes_of(size, name)
     if name == "zeros" and any(s < 0 for s in size):
         raise ShapeError(f"zeros: Dimension size must be non-negative.\nThe sizes were {size}.")
@@ -184,9 +222,29 @@ def with_out(function):
 
     @functools.wraps(function)
     def call(*args, out=None, **named):
-        return answer(function(*args, **named), out, function.__name__)
+        try:
+            result = function(*args, **named)
+        except AttributeError:
+            _explain(function, args)
+            raise
+        return answer(result, out, function.__name__)
 
     return call
+
+
+_OF_TENSORS = frozenset(
+    "input other self x y vec vec1 vec2 mat mat1 mat2 batch1 batch2 mask src boundaries".split()
+)
+
+
+def _explain(function, args):
+    """A call failed, perhaps as an argument is no tensor: then with torch's words."""
+    for position, (name, x) in enumerate(zip(function.__code__.co_varnames, args, strict=False), 1):
+        if name in _OF_TENSORS and not isinstance(x, Tensor):
+            raise TypeError(
+                f"{function.__name__}(): argument '{name}' (position {position}) must be Tensor, "
+                f"not {kind_name(x)}"
+            ) from None
 
 
 def takes_out(function):

@@ -68,7 +68,7 @@ def empty(
               >>> torch.empty(2, 3).shape
               torch.Size([2, 3])
     """
-    t = sized("empty", size, named, dtype, device, out)
+    t = sized("empty", size, named, dtype, (device, layout, pin_memory), out)
     return finish(_in_format(t, memory_format), out, requires_grad, "empty")
 
 
@@ -112,7 +112,7 @@ def full(
         raise TypeError(f"full() got an unexpected keyword argument '{next(iter(named))}'")
     if fill_value is MISSING:
         raise TypeError('full() missing 1 required positional arguments: "fill_value"')
-    device_of("full", device)
+    device_of("full", device, layout, pin_memory)
     if not isinstance(size, (tuple, list)):
         raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {kind_name(size)}")
     fill_value = number("full", "fill_value", 2, fill_value)
@@ -136,7 +136,12 @@ def zeros(
               tensor([[0., 0.],
                       [0., 0.]])
     """
-    return finish(sized("zeros", size, named, dtype, device, out)._set_all(0), out, requires_grad, "zeros")
+    return finish(
+        sized("zeros", size, named, dtype, (device, layout, pin_memory), out)._set_all(0),
+        out,
+        requires_grad,
+        "zeros",
+    )
 
 
 def ones(
@@ -150,13 +155,18 @@ def ones(
               >>> torch.ones(3, dtype=torch.int64)
               tensor([1, 1, 1])
     """
-    return finish(sized("ones", size, named, dtype, device, out)._set_all(1), out, requires_grad, "ones")
+    return finish(
+        sized("ones", size, named, dtype, (device, layout, pin_memory), out)._set_all(1),
+        out,
+        requires_grad,
+        "ones",
+    )
 
 
-def _like(name, input, dtype, device, memory_format):
+def _like(name, input, dtype, place, memory_format):
     if not isinstance(input, Tensor):
         raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {kind_name(input)}")
-    device_of(name, device)
+    device_of(name, *place)
     dtype = dtype_of(name, dtype, input.dtype)
     keep = memory_format is None or memory_format._name == "preserve_format"
     if keep and input.is_non_overlapping_and_dense() and not input.is_contiguous():
@@ -176,7 +186,7 @@ def empty_like(
               >>> torch.empty_like(torch.ones(2, 3)).shape
               torch.Size([2, 3])
     """
-    t = _like("empty_like", input, dtype, device, memory_format)
+    t = _like("empty_like", input, dtype, (device, layout, pin_memory), memory_format)
     return finish(t, None, requires_grad, "empty_like")
 
 
@@ -199,7 +209,7 @@ def zeros_like(
               >>> torch.zeros_like(torch.tensor([1, 2]))
               tensor([0, 0])
     """
-    t = _like("zeros_like", input, dtype, device, memory_format)._set_all(0)
+    t = _like("zeros_like", input, dtype, (device, layout, pin_memory), memory_format)._set_all(0)
     return finish(t, out, requires_grad, "zeros_like")
 
 
@@ -222,7 +232,7 @@ def ones_like(
               >>> torch.ones_like(torch.tensor([1.5, 2.0]))
               tensor([1., 1.])
     """
-    t = _like("ones_like", input, dtype, device, memory_format)._set_all(1)
+    t = _like("ones_like", input, dtype, (device, layout, pin_memory), memory_format)._set_all(1)
     return finish(t, out, requires_grad, "ones_like")
 
 
@@ -246,7 +256,7 @@ def full_like(
               >>> torch.full_like(torch.tensor([1, 2]), 7)
               tensor([7, 7])
     """
-    t = _like("full_like", input, dtype, device, memory_format)
+    t = _like("full_like", input, dtype, (device, layout, pin_memory), memory_format)
     t._set_all(number("full_like", "fill_value", 2, fill_value))
     return finish(t, out, requires_grad, "full_like")
 
@@ -269,18 +279,23 @@ def from_numpy(ndarray):
     return _from_array(ndarray)
 
 
-def _from_array(a):
-    dtype = _dtype_of_array(a)
-    if dtype not in _STORED:
-        raise TypeError(
-            f"torch.{dtype._name} tensors are not supported yet; convert the array to float32 or int64"
-        )
+def _refuse_negative_strides(a):
+    """Torch's ValueError for an array that runs backwards."""
     if any(s < 0 for s in a.strides):
         raise ValueError(
             "At least one stride in the given numpy array is negative, and tensors with negative strides are "
             "not currently supported. (You can probably work around this by making a copy of your array  "
             "with array.copy().) "
         )
+
+
+def _from_array(a):
+    dtype = _dtype_of_array(a)
+    if dtype not in _STORED:
+        raise TypeError(
+            f"torch.{dtype._name} tensors are not supported yet; convert the array to float32 or int64"
+        )
+    _refuse_negative_strides(a)
     if any(s % a.itemsize for s in a.strides):
         raise ValueError(
             "given numpy array strides not a multiple of the element byte size. Copy the numpy array to "
@@ -327,7 +342,7 @@ def arange(
     >>> torch.arange(0, 1, 0.25)
     tensor([0.0000, 0.2500, 0.5000, 0.7500])
     """
-    device_of("arange", device)
+    device_of("arange", device, layout, pin_memory)
     names = ("end",) if len(bounds) == 1 and end is None else ("start", "end", "step")
     given = {"start": start, "end": end, "step": step}
     for position, (name, value) in enumerate(zip(names, bounds, strict=False), 1):
@@ -391,8 +406,8 @@ def range(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devic
     return finish(t, out, requires_grad, "range")
 
 
-def _spaced(name, start, end, steps, dtype, device, out):
-    device_of(name, device)
+def _spaced(name, start, end, steps, dtype, place, out):
+    device_of(name, *place)
     wrong = any(isinstance(x, (str, bytes, list, tuple, type(None))) for x in (start, end))
     if wrong or isinstance(steps, float) or not hasattr(steps, "__index__"):
         found = ", ".join(kind_name(x) for x in (start, end, steps) if x is not None)
@@ -426,7 +441,9 @@ def linspace(
               >>> torch.linspace(0, 1, 5)
               tensor([0.0000, 0.2500, 0.5000, 0.7500, 1.0000])
     """
-    dtype, start, end, steps = _spaced("linspace", start, end, steps, dtype, device, out)
+    dtype, start, end, steps = _spaced(
+        "linspace", start, end, steps, dtype, (device, layout, pin_memory), out
+    )
     return finish(_core.linspace(dtype, start, end, steps), out, requires_grad, "linspace")
 
 
@@ -451,7 +468,9 @@ def logspace(
               >>> torch.logspace(0, 2, 3)
               tensor([  1.,  10., 100.])
     """
-    dtype, start, end, steps = _spaced("logspace", start, end, steps, dtype, device, out)
+    dtype, start, end, steps = _spaced(
+        "logspace", start, end, steps, dtype, (device, layout, pin_memory), out
+    )
     return finish(_core.logspace(dtype, start, end, steps, float(base)), out, requires_grad, "logspace")
 
 
@@ -465,7 +484,7 @@ def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, pin_memory
               tensor([[1., 0.],
                       [0., 1.]])
     """
-    device_of("eye", device)
+    device_of("eye", device, layout, pin_memory)
     n = integer("eye", "n", 1, n)
     m = n if m is None else integer("eye", "m", 2, m)
     if n < 0:
@@ -486,7 +505,7 @@ def empty_strided(
               >>> torch.empty_strided((2, 3), (1, 2)).stride()
               (1, 2)
     """
-    device_of("empty_strided", device)
+    device_of("empty_strided", device, layout, pin_memory)
     if len(size) != len(stride):
         raise RuntimeError(
             f"dimensionality of sizes ({len(size)}) must match dimensionality of strides ({len(stride)})"

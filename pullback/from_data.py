@@ -8,7 +8,15 @@ import numpy as np
 
 from pullback import _core
 from pullback.arguments import device_of, dtype_of, finish, kind_name
-from pullback.creation import _STORED, MISSING, TO_NUMPY, _dtype_of_array, _from_array, from_numpy
+from pullback.creation import (
+    _STORED,
+    MISSING,
+    TO_NUMPY,
+    _dtype_of_array,
+    _from_array,
+    from_numpy,
+    _refuse_negative_strides,
+)
 from pullback.numeric_limits import fits
 from pullback.trace.tracer import functions as f
 
@@ -100,6 +108,7 @@ def _flatten(data, shape, kind, depth=0):
 def _parse(data, dtype):
     """An array in the dtype that the tensor shall have."""
     if isinstance(data, np.ndarray):
+        _refuse_negative_strides(data)
         return data, dtype or _dtype_of_array(data)
     if isinstance(data, (list, tuple)) and data and isinstance(data[0], np.ndarray):
         warnings.warn(
@@ -150,7 +159,7 @@ def tensor(data=MISSING, *, dtype=None, device=None, requires_grad=False, pin_me
         return finish(t, None, requires_grad)
     if data is MISSING:
         raise TypeError('tensor() missing 1 required positional arguments: "data"')
-    device_of("tensor", device)
+    device_of("tensor", device, pin_memory=pin_memory)
     dtype = dtype_of("tensor", dtype) if dtype is not None else None
     if requires_grad is not False and not isinstance(requires_grad, bool):
         raise TypeError(f"tensor(): argument 'requires_grad' must be bool, not {kind_name(requires_grad)}")
@@ -191,7 +200,7 @@ def as_tensor(data, dtype=None, device=None):
     dtype = dtype_of("as_tensor", dtype) if dtype is not None else None
     if isinstance(data, Tensor):
         return data if dtype is None or data.dtype == dtype else data.to(dtype)
-    if isinstance(data, np.ndarray) and all(s >= 0 for s in data.strides):
+    if isinstance(data, np.ndarray):
         t = from_numpy(data)
         return t if dtype is None or t.dtype == dtype else t.to(dtype)
     return tensor(data, dtype=dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pullback import _core
-from pullback.arguments import kind_name
+from pullback.arguments import kind_name, require_tensors
 from pullback.errors import DtypeError
 from pullback.trace.tracer import functions as f
 from pullback.types import CPU, check_device
@@ -56,6 +56,7 @@ def is_nonzero(input):
     Example   >>> torch.is_nonzero(torch.tensor([0.0]))
               False
     """
+    require_tensors("is_nonzero", input=input)
     return bool(input)
 
 
@@ -76,6 +77,7 @@ def is_same_size(input, other):
     Example   >>> torch.is_same_size(torch.ones(2, 3), torch.ones(3, 2))
               False
     """
+    require_tensors("is_same_size", input=input, other=other)
     return _core.same_shape(input, other)
 
 
@@ -105,6 +107,7 @@ def isclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     Example   >>> torch.isclose(torch.tensor([1.0, 1.0]), torch.tensor([1.0 + 1e-7, 1.1]))
               tensor([ True, False])
     """
+    require_tensors("isclose", input=input, other=other)
     a, b = input.detach(), other.detach()
     if a.dtype != b.dtype:
         raise DtypeError(
@@ -133,6 +136,7 @@ def allclose(input, other, rtol=1e-05, atol=1e-08, equal_nan=False):
     Example   >>> torch.allclose(torch.tensor([1.0]), torch.tensor([1.0 + 1e-7]))
               True
     """
+    require_tensors("allclose", input=input, other=other)
     return bool(isclose(input, other, rtol, atol, equal_nan).all())
 
 

@@ -89,7 +89,7 @@ def rand(
               >>> torch.rand(2)
               tensor([0.4963, 0.7682])
     """
-    t = sized("rand", size, named, dtype, device, out)
+    t = sized("rand", size, named, dtype, (device, layout, pin_memory), out)
     return _filled("rand", t, _core.fill_uniform, generator, 0.0, 1.0, out=out, requires_grad=requires_grad)
 
 
@@ -113,7 +113,7 @@ def randn(
               >>> torch.randn(2)
               tensor([ 1.5410, -0.2934])
     """
-    t = sized("randn", size, named, dtype, device, out)
+    t = sized("randn", size, named, dtype, (device, layout, pin_memory), out)
     return _filled("randn", t, _core.fill_normal, generator, 0.0, 1.0, out=out, requires_grad=requires_grad)
 
 
@@ -127,7 +127,7 @@ def rand_like(
               >>> torch.rand_like(torch.ones(2, 3)).shape
               torch.Size([2, 3])
     """
-    t = empty_like(input, dtype=dtype, device=device, memory_format=memory_format)
+    t = empty_like(input, dtype=dtype, layout=layout, device=device, memory_format=memory_format)
     return _filled("rand_like", t, _core.fill_uniform, generator, 0.0, 1.0, requires_grad=requires_grad)
 
 
@@ -141,7 +141,7 @@ def randn_like(
               >>> torch.randn_like(torch.ones(2, 3)).shape
               torch.Size([2, 3])
     """
-    t = empty_like(input, dtype=dtype, device=device, memory_format=memory_format)
+    t = empty_like(input, dtype=dtype, layout=layout, device=device, memory_format=memory_format)
     return _filled("randn_like", t, _core.fill_normal, generator, 0.0, 1.0, requires_grad=requires_grad)
 
 
@@ -167,7 +167,7 @@ def randint(
               >>> torch.randint(10, (5,))
               tensor([4, 9, 3, 0, 3])
     """
-    device_of("randint", device)
+    device_of("randint", device, layout, pin_memory)
     bounds = list(args)
     if size is None and bounds and isinstance(bounds[-1], (tuple, list)):
         size = bounds.pop()
@@ -230,7 +230,7 @@ def randperm(
               >>> sorted(torch.randperm(4).tolist())
               [0, 1, 2, 3]
     """
-    device_of("randperm", device)
+    device_of("randperm", device, layout, pin_memory)
     t = _core.empty([integer("randperm", "n", 1, n)], dtype_of("randperm", dtype, _core.int64))
     return _filled("randperm", t, _permute, generator, out=out, requires_grad=requires_grad)
 
@@ -267,7 +267,7 @@ def normal(
     """
     _check_std(std)
     if size is not None:
-        t = sized("normal", (tuple(size),), {}, dtype, device, out)
+        t = sized("normal", (tuple(size),), {}, dtype, (device, layout, pin_memory), out)
         return _filled(
             "normal",
             t,

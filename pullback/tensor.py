@@ -207,7 +207,7 @@ def _new(name):
         self, *size, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False, **named
     ):
         name_new = f"new_{name}"
-        t = sized(name_new, size, named, dtype_of(name_new, dtype, self.dtype), device)
+        t = sized(name_new, size, named, dtype_of(name_new, dtype, self.dtype), (device, layout, pin_memory))
         if name != "empty":
             t._set_all(1 if name == "ones" else 0)
         return finish(t, None, requires_grad, name_new)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pullback.arguments import answer
+from pullback.arguments import answer, tensor_list
 from pullback.composites.shape import (
     as_tuple,
     even_sizes,
@@ -48,7 +48,7 @@ def dstack(tensors, *, out=None):
     Example   >>> torch.dstack([torch.ones(2, 3), torch.ones(2, 3)]).shape
               torch.Size([2, 3, 2])
     """
-    return answer(f["cat"]([atleast_3d(t) for t in tensors], 2), out, "cat")
+    return answer(f["cat"]([atleast_3d(t) for t in tensor_list("dstack", tensors)], 2), out, "cat")
 
 
 def column_stack(tensors, *, out=None):
@@ -61,6 +61,7 @@ def column_stack(tensors, *, out=None):
               tensor([[1, 3],
                       [2, 4]])
     """
+    tensors = tensor_list("column_stack", tensors)
     return hstack([t.reshape(t.numel(), 1) if t.dim() <= 1 else t for t in tensors], out=out)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from pullback import _core
+from pullback.arguments import kind_name, require_tensors
 from pullback.composites.arithmetic import _clamp, held
 from pullback.composites.shape import function
 from pullback.numeric_limits import check_number
@@ -107,8 +108,17 @@ def where(condition, input=None, other=None):
               tensor([1., 0.])
     """
     if input is None and other is None:
+        require_tensors("where", condition=condition)
         return f["nonzero"](condition, as_tuple=True)
-    if condition.dtype is not _core.bool:
+    try:
+        is_bool = condition.dtype is _core.bool
+    except AttributeError:
+        found = ", ".join(kind_name(x) for x in (condition, input, other))
+        raise TypeError(
+            f"where() received an invalid combination of arguments - got ({found}), but expected one of:\n"
+            " * (Tensor condition)\n * (Tensor condition, Tensor input, Tensor other, *, Tensor out = None)"
+        ) from None
+    if not is_bool:
         if condition.dtype is not _core.uint8:
             kind = str(condition.dtype).rpartition(".")[2]
             raise RuntimeError(
@@ -208,6 +218,14 @@ composite(
 expose("masked_fill", ops["masked_fill_tensor"], ops["masked_fill_number"], in_place=True)
 
 # ---- bounds ----
+
+# Inside the package numbers are operands too; torch's own take tensors only.
+for _name in ("maximum", "minimum"):
+    _of_tensors = _core.op_function(
+        _name, [(f"{_name}(Tensor input, Tensor other)", ops[_name].handle)], False, None, ops[_name].doc
+    )
+    _of_tensors.declarations = f[_name].declarations
+    public[_name] = methods[_name] = _of_tensors
 
 
 def _clamp_tensors(x, low, high):

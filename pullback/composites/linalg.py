@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 from pullback import _core
-from pullback.arguments import deliver
+from pullback.arguments import deliver, require_tensors
 from pullback.composites.broadcasting import broadcast_shapes
 from pullback.composites.shape import function
 from pullback.primitives.family import composite
@@ -161,16 +161,20 @@ def linear(input, weight, bias=None):
     Example   >>> torch.linear(torch.tensor([1.0, 2.0]), torch.tensor([[1.0, 1.0]]))
               tensor([3.])
     """
-    if bias is None:
-        return matmul(input, f["t"](weight))
-    if input.dim() == 2:
-        return f["_addmm_layer"](bias, input, f["t"](weight))
-    if _dense(input) and bias.dim() == 1 and weight.dim() == 2 and input.dim() > 0:
-        shape = tuple(input.shape)
-        rows = f["_view"](input, (_product(shape[:-1]), shape[-1]))
-        out = f["_addmm_layer"](bias, rows, f["_t2"](weight))
-        return f["_view"](out, (*shape[:-1], weight.size(0)))
-    return f["add"](matmul(input, f["t"](weight)), bias)
+    try:
+        if bias is None:
+            return matmul(input, f["t"](weight))
+        if input.dim() == 2:
+            return f["_addmm_layer"](bias, input, f["t"](weight))
+        if _dense(input) and bias.dim() == 1 and weight.dim() == 2 and input.dim() > 0:
+            shape = tuple(input.shape)
+            rows = f["_view"](input, (_product(shape[:-1]), shape[-1]))
+            out = f["_addmm_layer"](bias, rows, f["_t2"](weight))
+            return f["_view"](out, (*shape[:-1], weight.size(0)))
+        return f["add"](matmul(input, f["t"](weight)), bias)
+    except (AttributeError, TypeError):
+        require_tensors("linear", input=input, weight=weight)
+        raise
 
 
 public["linear"] = f["linear"] = linear

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pullback import _core
+from pullback.arguments import require_tensors
 from pullback.composites.arithmetic import STATIC_EXPONENTS, _scaled_difference
 from pullback.composites.shape import function
 from pullback.primitives.elementwise import flat
@@ -76,6 +77,7 @@ def positive(input):
     Example   >>> torch.positive(torch.tensor([-1.0, 2.0]))
               tensor([-1.,  2.])
     """
+    require_tensors("positive", input=input)
     if input.dtype is _core.bool:
         raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
     return input

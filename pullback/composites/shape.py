@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pullback import _core
-from pullback.arguments import answer, kind_name
+from pullback.arguments import answer, kind_name, tensor_list
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, methods, public
 from pullback.trace.tracer import functions as f
@@ -313,7 +313,7 @@ def vstack(tensors, *, out=None):
               tensor([[1, 2],
                       [3, 4]])
     """
-    return answer(f["cat"]([atleast_2d(t) for t in tensors], 0), out, "cat")
+    return answer(f["cat"]([atleast_2d(t) for t in tensor_list("vstack", tensors)], 0), out, "cat")
 
 
 def hstack(tensors, *, out=None):
@@ -325,7 +325,7 @@ def hstack(tensors, *, out=None):
     Example   >>> torch.hstack([torch.tensor([1, 2]), torch.tensor([3, 4])])
               tensor([1, 2, 3, 4])
     """
-    tensors = [atleast_1d(t) for t in tensors]
+    tensors = [atleast_1d(t) for t in tensor_list("hstack", tensors)]
     return answer(f["cat"](tensors, 0 if tensors[0].dim() == 1 else 1), out, "cat")
 
 

@@ -57,3 +57,9 @@ def test_isin_and_a_place_of_its_own():
 def test_it_takes_no_part_in_a_graph(call):
     with pytest.raises(RuntimeError, match=r"functions with out=\.\.\. arguments don't support automatic"):
         call(ROW.clone().requires_grad_(), out=torch.empty(0))
+
+
+@pytest.mark.parametrize("make", [torch.zeros, torch.ones, torch.rand, torch.empty, torch.arange])
+def test_sparse_tensors_are_refused_and_not_forgotten(make):
+    with pytest.raises(NotImplementedError, match="is not implemented for sparse layout"):
+        make(2, layout=torch.sparse_coo)

@@ -11,6 +11,7 @@ import warnings
 
 from pullback import _api as torch
 from pullback import _core
+from pullback.arguments import require_tensors
 from pullback.nn.functional import reduction as _reduction
 from pullback.trace.tracer import functions as f
 
@@ -137,6 +138,7 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
 
 
 def _nll(input, target, weight, kind, ignore_index):
+    require_tensors("nll_loss_nd", input=input, target=target)
     if input.dim() < 1:
         raise ValueError(f"Expected 1 or more dimensions (got {input.dim()})")
     if input.dim() != 1 and input.size(0) != target.size(0):
@@ -161,13 +163,14 @@ def cross_entropy(
     Shapes    input (C), (N, C) or (N, C, d1, ...) of logits; target the same without C (int64 classes) or of
               the same shape (probabilities)
     Gradient  input: (softmax(input) - the target's probabilities) g / n
-    Errors    IndexError for a class out of range; RuntimeError for a label_smoothing outside [0, 1]
+    Errors    IndexError for a class out of range; RuntimeError for a label_smoothing above 1
     Example   >>> F.cross_entropy(torch.tensor([[2.0, 0.0], [0.0, 3.0]]), torch.tensor([0, 1]))
               tensor(0.0878)
               >>> F.cross_entropy(torch.tensor([[2.0, 0.0]]), torch.tensor([[0.5, 0.5]]))
               tensor(1.1269)
     """
     kind = _reduction.code(reduction, size_average, reduce)
+    require_tensors("cross_entropy_loss", input=input, target=target)
     classes_axis = 0 if input.dim() == 1 else 1
     probabilities = input.size() == target.size()
     _check_cross_entropy(input, target, weight, classes_axis, probabilities, ignore_index, label_smoothing)
@@ -194,7 +197,7 @@ def _check_cross_entropy(input, target, weight, axis, probabilities, ignore_inde
                 f"{input.size(axis)} classes or no classes but got weight tensor of shape: "
                 f"{list(weight.shape)}"
             )
-    if not 0.0 <= label_smoothing <= 1.0:
+    if label_smoothing > 1.0:  # torch takes a negative one for none
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}")
 
 
