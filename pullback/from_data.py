@@ -14,8 +14,8 @@ from pullback.creation import (
     TO_NUMPY,
     _dtype_of_array,
     _from_array,
-    from_numpy,
     _refuse_negative_strides,
+    from_numpy,
 )
 from pullback.numeric_limits import fits
 from pullback.trace.tracer import functions as f
