@@ -6,7 +6,10 @@ namespace pb {
 namespace {
 
 bool whole(const Argument& a) {
-  return a.var ? is_integral(a.var->array.meta->dtype) : a.scalar.kind != Scalar::Kind::Float;
+  return a.var ? !is_float(a.var->array.meta->dtype) : a.scalar.kind != Scalar::Kind::Float;
+}
+bool truth(const Argument& a) {
+  return a.var ? a.var->array.meta->dtype == DType::Bool : a.scalar.kind == Scalar::Kind::Bool;
 }
 
 bool empty(const Argument& a) { return a.var && a.var->array.meta->numel == 0; }
@@ -30,7 +33,7 @@ bool holds_zero(Array a) {
 void check_divisor(const Application& a) {
   if (!a.ints.empty() && !a.ints[0]) return;  // div() without a rounding mode gives floats
   const Argument &x = a.args[0], &y = a.args[1];
-  if (!whole(x) || !whole(y) || empty(x) || empty(y)) return;
+  if (!whole(x) || !whole(y) || (truth(x) && truth(y)) || empty(x) || empty(y)) return;
   if (y.var ? !holds_zero(y.var->array) : y.scalar.i != 0) return;
   fail(ErrorKind::Runtime,
        "ZeroDivisionError\nIntegers cannot be divided by zero: choose other divisors with ",
