@@ -61,3 +61,16 @@ def test_nothing_to_give(grad):
         torch.broadcast_tensors(),
     ):
         assert found == ()
+
+
+def test_a_false_divisor_is_zero():
+    five, truth = torch.tensor([5, 6]), torch.tensor([True, False])
+    for call in (
+        lambda: five // truth,
+        lambda: five % truth,
+        lambda: five // False,
+        lambda: torch.div(five, truth, rounding_mode="trunc"),
+    ):
+        with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+            call()
+    assert (five // True).tolist() == [5, 6] and (five / truth).tolist() == [5.0, float("inf")]
