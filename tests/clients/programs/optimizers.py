@@ -1,6 +1,6 @@
 # Requires: pytorch_ranger lion_pytorch adabelief_pytorch tabulate madgrad prodigyopt torch_optimizer
-# Requires: torch_ema Optimizers written against torch.optim.Optimizer: losses of a small network, and what
-# their states hold.
+# Requires: torch_ema
+# Optimizers written against torch.optim.Optimizer: losses of a small network, and what their states hold.
 import contextlib
 import io
 import warnings
