@@ -412,17 +412,17 @@ void Bound::make_results(std::span<const Array* const> inputs, std::span<Array> 
 
 void Bound::run(std::span<const Array* const> inputs, std::span<const Scalar> scalars, std::span<Array> out,
                 uint64_t donated) const {
-  // Another thread may give a tensor other elements (x.data = ...) while a kernel reads these.
-  Small<Ref<Storage>, 8> held(unlocks_ ? inputs.size() : 0);
-  for (size_t k = 0; k < held.size(); ++k)
-    if (inputs[k]) held[k] = inputs[k]->storage;
   Ref<Storage> arena;
   if (arena_bytes_) arena = Storage::allocate(static_cast<size_t>(arena_bytes_));
 
   const size_t made = new_storages_.size(), bases = made + 1 + inputs.size();
   Small<char*, 64> places(bases + addresses_.size());
   char** base = places.data();
-  make_results(inputs, out, donated, base);
+  make_results(inputs, out, donated, base);  // first: memory that somebody holds is not given away
+  // Another thread may give a tensor other elements (x.data = ...) while a kernel reads these.
+  Small<Ref<Storage>, 8> held(unlocks_ ? inputs.size() : 0);
+  for (size_t k = 0; k < held.size(); ++k)
+    if (inputs[k]) held[k] = inputs[k]->storage;
   base[made] = arena ? static_cast<char*>(arena->data()) : nullptr;
   for (size_t k = made + 1; const Array* a : inputs)  // one of which only the shape is read may lack elements
     base[k++] = a && a->storage ? static_cast<char*>(a->data()) : nullptr;
