@@ -191,9 +191,14 @@ def _bound(forward, args, kwargs):
     return bound.args
 
 
+judge = None  # looks at (name, arguments, results) of every call while pullback.debug watches results
+
+
 def _record(cls, ctx, tensors, output, recording):
     is_tuple = isinstance(output, tuple)
     items = output if is_tuple else (output,)
+    if judge is not None:
+        judge(cls.__name__, tensors, items)
     if recording:
         _check_marks(ctx, tensors, items)
     node = _core.function_node(cls._backward_cls.__name__, ctx, tensors) if recording else None

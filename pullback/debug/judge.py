@@ -7,7 +7,6 @@ import math
 import numpy as np
 
 from pullback import _core
-from pullback.autograd import function
 from pullback.debug import causes
 from pullback.debug.operands import ARRIVING, Value, name_of, names, origin_of, result_names, under, values
 from pullback.errors import NonFiniteError
@@ -125,15 +124,6 @@ def user_function(name, operands, outputs):
             lines.append(_core.place_text(_core.place_here()).rstrip("\n"))
             lines.append(_NOT_BY_AN_OPERATION)
             _raise(f"{head} (shape {list(result.shape)})", result[index], index, name, lines)
-
-
-plain_record = function._record
-
-
-def judged_record(cls, ctx, tensors, output, recording):
-    """Stands where every call of a user's Function ends, while results are watched."""
-    user_function(cls.__name__, tensors, output if isinstance(output, tuple) else (output,))
-    return plain_record(cls, ctx, tensors, output, recording)
 
 
 class _Recorded:

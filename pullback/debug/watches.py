@@ -25,7 +25,7 @@ def _apply():
 
         _core.set_judges(judge.results, judge.gradients)
         on = flags & _core.WATCH_NONFINITE
-        function._record = judge.judged_record if on else judge.plain_record
+        function.judge = judge.user_function if on else None
     _core.set_watched(flags)
 
 
