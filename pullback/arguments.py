@@ -227,7 +227,7 @@ def with_out(function):
         except AttributeError:
             _explain(function, args)
             raise
-        return answer(result, out, function.__name__)
+        return result if out is None else answer(result, out, function.__name__)
 
     return call
 

@@ -30,6 +30,9 @@ def _copied_memory(self, memo):
     if not count or not self.numel():
         return self.detach().clone()
     key = ("storage", self._storage_ptr(), self.dtype)
+    if key not in memo and self.numel() == count and self.is_non_overlapping_and_dense():
+        memo[key] = self.detach().clone()  # all of it, laid out alike: the usual case
+        return memo[key]
     if key not in memo:
         memo[key] = self.detach().as_strided((count,), (1,), 0).clone()
     place = memo[key].as_strided(self.shape, self.stride(), self.storage_offset())

@@ -174,7 +174,7 @@ def cross_entropy(
     classes_axis = 0 if input.dim() == 1 else 1
     probabilities = input.size() == target.size()
     _check_cross_entropy(input, target, weight, classes_axis, probabilities, ignore_index, label_smoothing)
-    logs = torch.log_softmax(input, classes_axis, None)
+    logs = f["log_softmax"](input, classes_axis, None)
     if probabilities:
         return _soft_targets(logs, target, weight, kind, classes_axis, label_smoothing)
     if label_smoothing > 0.0:
