@@ -19,12 +19,9 @@ bool may_have_hooks(PyObject* self) {
 }
 
 PyObject* call_with_hooks(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
-  const Owned positional = own(PyTuple_New(n)), keywords = own(PyDict_New());
-  for (Py_ssize_t i = 0; i < n; ++i) PyTuple_SET_ITEM(positional.get(), i, Py_NewRef(args[i]));
-  for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k)
-    check(PyDict_SetItem(keywords.get(), PyTuple_GET_ITEM(kwnames, k), args[n + k]));
   static PyObject* name = interned("_call_with_hooks");
-  return check(PyObject_CallMethodObjArgs(self, name, positional.get(), keywords.get(), nullptr));
+  const CallObjects p = call_objects(args, n, kwnames);
+  return check(PyObject_CallMethodObjArgs(self, name, p.positional.get(), p.keywords.get(), nullptr));
 }
 
 PyObject* call(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {

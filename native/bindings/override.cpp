@@ -236,12 +236,9 @@ PyTypeObject* class_of_results(PyObject* tensor) {
 }
 
 PyObject* ask(PyObject* function, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
-  Owned positional = own(PyTuple_New(n));
-  for (Py_ssize_t i = 0; i < n; ++i) PyTuple_SET_ITEM(positional.get(), i, Py_NewRef(args[i]));
-  Owned keywords = own(PyDict_New());
-  for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k)
-    check(PyDict_SetItem(keywords.get(), PyTuple_GET_ITEM(kwnames, k), args[n + k]));
-  return check(PyObject_CallFunctionObjArgs(resolver, function, positional.get(), keywords.get(), nullptr));
+  const CallObjects p = call_objects(args, n, kwnames);
+  return check(
+      PyObject_CallFunctionObjArgs(resolver, function, p.positional.get(), p.keywords.get(), nullptr));
 }
 
 PyObject* ask_slot(const char* name, PyObject* const* args, Py_ssize_t n) {

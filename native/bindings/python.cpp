@@ -30,6 +30,14 @@ void set_error_class(ErrorKind kind, PyObject* cls) {
   Py_XSETREF(classes()[static_cast<size_t>(kind)], cls);
 }
 
+CallObjects call_objects(PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
+  CallObjects p{own(PyTuple_New(n)), own(PyDict_New())};
+  for (Py_ssize_t i = 0; i < n; ++i) PyTuple_SET_ITEM(p.positional.get(), i, Py_NewRef(args[i]));
+  for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k)
+    check(PyDict_SetItem(p.keywords.get(), PyTuple_GET_ITEM(kwnames, k), args[n + k]));
+  return p;
+}
+
 void raise(const std::exception& e) {
   if (dynamic_cast<const PythonError*>(&e)) return;
   if (const auto* ours = dynamic_cast<const Error*>(&e)) {

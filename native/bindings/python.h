@@ -67,6 +67,10 @@ template <class F> int guarded_status(F&& f) {
   }
 }
 
+// The arguments of a vectorcall as a tuple and a dict.
+struct CallObjects { Owned positional, keywords; };
+CallObjects call_objects(PyObject* const* args, Py_ssize_t n, PyObject* kwnames);
+
 inline PyObject* none() { Py_RETURN_NONE; }
 inline PyObject* boolean(bool b) { return PyBool_FromLong(b); }
 inline PyObject* text(const std::string& s) { return check(PyUnicode_FromStringAndSize(s.data(), s.size())); }
