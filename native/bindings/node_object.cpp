@@ -135,6 +135,8 @@ PyObject* place(PyObject* o, PyObject* nr) {
   });
 }
 
+PyObject* scopes(PyObject* o, void*) { return PyLong_FromUnsignedLong(as_node(o)->node->scopes); }
+
 PyObject* context(PyObject* o, PyObject*) {
   PyObject* ctx = context_of(*as_node(o)->node);
   return Py_NewRef(ctx ? ctx : Py_None);
@@ -256,6 +258,7 @@ PyMethodDef methods[] = {
 PyGetSetDef getset[] = {
     {"_edges", next_functions, nullptr, "Where the gradients go: (node, output number) each.", nullptr},
     {"variable", variable, nullptr, "The leaf into whose grad this node adds.", nullptr},
+    {"_scopes", scopes, nullptr, "The scopes of differentiation that it depends on, as bits.", nullptr},
     {"metadata", metadata, nullptr, "A dict for notes; in anomaly mode 'traceback_' and 'parent_'.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };

@@ -63,7 +63,9 @@ void init_transform(nb::module_& m) {
       .def_prop_ro("is_batch", [](const LevelHandle& h) { return h.level->kind == LayerKind::Batch; })
       .def_prop_ro("is_open", [](const LevelHandle& h) { return h.level->open; })
       .def("close", [](LevelHandle& h) { h.level->open = false; })
-      .def("__eq__", [](const LevelHandle& a, const LevelHandle& b) { return a.level == b.level; })
+      .def(
+          "__eq__", [](const LevelHandle& a, const LevelHandle& b) { return a.level == b.level; },
+          nb::is_operator())
       .def("__hash__", [](const LevelHandle& h) { return h.level->number; });
   m.def("open_level", open_level, nb::arg("batch"), nb::arg("size"));
   m.def("add_batch", [](const LevelHandle& h, nb::handle value) {
@@ -81,6 +83,7 @@ void init_transform(nb::module_& m) {
   m.def("refuse_batch", refuse, nb::arg("why"), nb::arg("in_turn") = false);
   m.def("same_place",
         [](nb::handle t) { return stolen(reinterpret_cast<PyObject*>(new_tensor(without_closed(var(t))))); });
+  m.def("take_place", [](nb::handle t, nb::handle other) { as_tensor(t.ptr())->var = var(other); });
   m.def("scopes", [](nb::handle t) -> uint32_t {
     const Var& v = innermost(var(t));
     return v.node ? v.node->scopes : 0;

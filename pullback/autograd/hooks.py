@@ -21,7 +21,8 @@ def register_hook(self, hook):
     Returns a handle with remove().
 
     Shapes    the gradient has the tensor's shape, and so has what replaces it
-    Errors    RuntimeError for a tensor that needs no gradient
+    Errors    RuntimeError for a tensor that needs no gradient, and under jvp, jacfwd and hessian for one that
+              had been used before
     Example   >>> x = torch.ones(2, requires_grad=True)
               >>> handle = x.register_hook(lambda grad: grad * 10)
               >>> x.sum().backward()
@@ -30,6 +31,10 @@ def register_hook(self, hook):
     """
     if not self.requires_grad:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+    if _core.has_layers() or _core.scopes(self) > 1:  # inside torch.func, or once was
+        from pullback.func import hooks
+
+        return _add(*hooks.place(self, hook))
     return _add(self._hook_dict("tensor"), hook)
 
 
@@ -53,12 +58,20 @@ def register_post_accumulate_grad_hook(self, hook):
 
 def node_register_hook(self, hook):
     """Calls hook(grad_inputs, grad_outputs) after the node ran."""
-    return _add(self._hooks("post"), hook)
+    return _add(self._hooks("post"), _in_scope(self, hook))
 
 
 def node_register_prehook(self, hook):
     """Calls hook(grad_outputs) before the node runs."""
-    return _add(self._hooks("pre"), hook)
+    return _add(self._hooks("pre"), _in_scope(self, hook))
+
+
+def _in_scope(node, hook):
+    if node._scopes <= 1:
+        return hook
+    from pullback.func import hooks
+
+    return hooks.in_scope_of(node, hook)
 
 
 def edge_positions(node):
@@ -135,7 +148,7 @@ def register_multi_grad_hook(tensors, fn, *, mode="all"):
 
 
 def _token_of(tensor):
-    edge = tensor._gradient_edge()
+    edge = _core.innermost(tensor)._gradient_edge()
     if edge is None:
         raise AssertionError(
             "Expected gradient function to be set\n"

@@ -20,6 +20,8 @@ class _Open(threading.local):
         self.levels = []  # _core.Level, oldest first
         self.scopes = []  # bits
         self.order = []  # levels and bits, oldest first
+        self.running = None  # the mask of the scope whose gradients are being worked out
+        self.along = frozenset()  # the levels along whose tangents they are differentiated
 
 
 _open = _Open()
@@ -94,6 +96,69 @@ def outer_scopes(bit) -> int:
     return mask & ~bit
 
 
+def innermost_scope(mask) -> int:
+    """The newest open scope of a node's mask, as a mask; 0 for a node outside of all."""
+    return next((1 << bit for bit in reversed(_open.scopes) if mask >> bit & 1), 0)
+
+
+class running:
+    """For the block, the engine works out the gradients of this scope."""
+
+    __slots__ = ("_before", "_scope")
+
+    def __init__(self, scope):
+        self._scope = scope
+
+    def __enter__(self):
+        self._before, _open.running = _open.running, self._scope
+
+    def __exit__(self, *error):
+        _open.running = self._before
+
+
+def running_scope() -> int:
+    """The scope whose gradients are being worked out: for a backward() inside a program, the newest."""
+    if _open.running is not None:
+        return _open.running
+    return 1 << _open.scopes[-1] if _open.scopes else 0
+
+
+class along:
+    """For the block, the engine differentiates gradients along a level's tangents; with False, it does
+    not."""
+
+    __slots__ = ("_before", "_levels")
+
+    def __init__(self, level, differentiates=True):
+        self._levels = _open.along | {level} if differentiates else _open.along - {level}
+
+    def __enter__(self):
+        self._before, _open.along = _open.along, self._levels
+
+    def __exit__(self, *error):
+        _open.along = self._before
+
+
+def is_along(level) -> bool:
+    return level in _open.along
+
+
+def is_newer(level, scope) -> bool:
+    """Whether a level was opened after a scope; not so for the levels of forward_ad, which are no
+    transformations."""
+    if level not in _open.order:
+        return False
+    return not scope or _open.order.index(level) > _open.order.index(scope.bit_length() - 1)
+
+
+def tangents_around(scope) -> bool:
+    """Whether a scope was opened inside forward mode."""
+    if not scope:
+        return False
+    older = _open.order[: _open.order.index(scope.bit_length() - 1)]
+    return any(not isinstance(x, int) and not x.is_batch for x in older)
+
+
 def inside_transform() -> bool:
     return bool(_open.levels or _open.scopes)
 
@@ -101,6 +166,17 @@ def inside_transform() -> bool:
 def layers(t):
     """The newest layer: (level, value, tangent or None); None for a plain tensor."""
     return _core.top_layer(t)
+
+
+def of(t):
+    """The levels of t's layers and of those of its tangents, oldest first."""
+    found, stack = {}, [t]
+    while stack:
+        top = layers(stack.pop())
+        if top is not None:
+            found[top[0].number] = top[0]
+            stack += [v for v in top[1:] if v is not None]
+    return [found[number] for number in sorted(found)]
 
 
 def has_level(t, level) -> bool:

@@ -61,11 +61,13 @@ def pull_back(outputs, cotangents, inputs, run, keep_graph):
         return [None if g is None else levels.insert(g, newest) for g in found]
     ys = [levels.parts(y, newest) for y in outputs]
     gs = [levels.parts(g, newest) for g in cotangents]
-    value = pull_back([y for y, _ in ys], [g for g, _ in gs], lower, run, True)
+    with levels.along(newest, False):
+        value = pull_back([y for y, _ in ys], [g for g, _ in gs], lower, run, True)
     # d(g y') = g y'' + g' y': the tangents' own graph with g, and the values' with the tangents of g.
     pairs = [(dy, g) for (_, dy), (g, _) in zip(ys, gs) if dy is not None]
     pairs += [(y, dg) for (y, _), (_, dg) in zip(ys, gs) if dg is not None]
-    dot = pull_back([y for y, _ in pairs], [g for _, g in pairs], lower, run, keep_graph)
+    with levels.along(newest):
+        dot = pull_back([y for y, _ in pairs], [g for _, g in pairs], lower, run, keep_graph)
     return [_joined(v, d, newest) for v, d in zip(value, dot)]
 
 
@@ -95,7 +97,8 @@ def _run(bit, record, outputs, cotangents, inputs, keep_graph):
         or any(x.requires_grad for _, g in pairs for x in levels.innermost_parts(g))
     )
     ys, gs = zip(*pairs)
-    found = _core.run_backward(ys, gs, tuple(inputs), keep_graph or outer, bool(outer), False)
+    with levels.running(bit):
+        found = _core.run_backward(ys, gs, tuple(inputs), keep_graph or outer, bool(outer), False)
     return [None if g is None else leave(g, bit) for g in found]
 
 

@@ -46,6 +46,12 @@ def leaf_inside(x):
     return torch.autograd.grad(f(x), x)[0]
 
 
+def hooked(x):
+    y = x.sin()
+    y.register_hook(lambda g: g * x)
+    return (y * y).sum()
+
+
 CONSTRUCTS = {
     "grad": lambda: grad(f)(X),
     "vjp": lambda: vjp(f, X)[1](torch.ones(())),
@@ -64,6 +70,8 @@ CONSTRUCTS = {
     "random": lambda: vmap(lambda x: torch.rand(2) + x, randomness="different")(X),
     "leaf inside": lambda: vmap(leaf_inside)(X),
     "dual level": with_duals,
+    "hooks": lambda: vmap(grad(hooked))(X),
+    "hooks forward": lambda: jvp(grad(hooked), (X[0],), (X[1],)),
     "functional_call": lambda: functional_call(LINEAR, PARAMETERS, (X,)),
 }
 
