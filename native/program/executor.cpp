@@ -191,8 +191,9 @@ class RangeRun {
         begin_(begin),
         end_(end),
         block_(std::min<int64_t>(kBlock, (end - begin + 31) / 32 * 32)),
+        many_(end - begin > block_),
         pointer_(s.registers.size()),
-        moving_(s.registers.size()),
+        moving_(many_ ? s.registers.size() : 0),
         fetching_(s.count * s.widest >= kFetchBytes) {
     place();
   }
@@ -205,7 +206,8 @@ class RangeRun {
       for (const BlockInstruction& i : s_.body)
         i.fn(pointer_[i.out], pointer_[i.a], pointer_[i.b], pointer_[i.c], n);
       if (!s_.stores.empty()) store(p, n);
-      for (size_t k = 0; k < moves_; ++k) pointer_[moving_[k]] += n * width(moving_[k]);
+      if (many_)
+        for (size_t k = 0; k < moves_; ++k) pointer_[moving_[k]] += n * width(moving_[k]);
       for (const Streamed& w : streamed_) stream(w.to + p * w.width, pointer_[w.from], n * w.width);
     }
     if (!streamed_.empty()) end_stream();
@@ -224,8 +226,9 @@ class RangeRun {
       const Register& reg = s_.registers[r];
       if (reg.kind == Register::Kind::Linear) {
         if (is_streamed(r)) continue;
-        pointer_[r] = static_cast<char*>(at_.locations[reg.source]) + begin_ * size_of(reg.dtype);
-        moving_[moves_++] = static_cast<uint16_t>(r);
+        pointer_[r] = static_cast<char*>(at_.locations[reg.source]);
+        if (begin_ > 0) pointer_[r] += begin_ * size_of(reg.dtype);
+        if (many_) moving_[moves_++] = static_cast<uint16_t>(r);
         continue;
       }
       pointer_[r] = scratch + reg.scratch * stride;
@@ -235,7 +238,7 @@ class RangeRun {
     for (uint64_t m = direct_; m; m &= m - 1) {
       const StoreInstruction& st = s_.stores[__builtin_ctzll(m)];
       pointer_[st.from] = static_cast<char*>(at_.locations[st.location]) + begin_ * width(st.from);
-      moving_[moves_++] = st.from;
+      if (many_) moving_[moves_++] = st.from;
     }
   }
 
@@ -297,6 +300,7 @@ class RangeRun {
   std::span<const Streamed> streamed_;
   uint64_t direct_;
   int64_t begin_, end_, block_;
+  bool many_;  // blocks
   Small<char*, 32> pointer_;
   Small<uint16_t, 32> moving_;  // registers that walk through memory
   size_t moves_ = 0;
