@@ -21,8 +21,6 @@ class FunctionNode final : public Node {
     sequence = next_sequence();
   }
   const std::string& name() const override { return name_; }
-  size_t edge_count() const override { return edges_.size(); }
-  Edge& edge(size_t i) override { return edges_[i]; }
   uint32_t outputs() const override { return static_cast<uint32_t>(outputs_.size()); }
   bool runs_undefined() const override { return true; }
   const Meta* output_meta(uint32_t i) const override { return outputs_[i].get(); }
@@ -38,7 +36,7 @@ class FunctionNode final : public Node {
       PyTuple_SET_ITEM(in.get(), i, given ? wrap(cotangents[i]) : Py_NewRef(Py_None));
     }
     Owned result = own(PyObject_CallFunctionObjArgs(runner, ctx_.get(), self.get(), in.get(), nullptr));
-    for (size_t i = 0; i < edges_.size() && i < out.size(); ++i) {
+    for (size_t i = 0; i < edge_count_ && i < out.size(); ++i) {
       PyObject* g = PyTuple_GET_ITEM(result.get(), i);
       if (g != Py_None && edges_[i].node) out[i] = var_of(g);
     }
@@ -50,7 +48,9 @@ class FunctionNode final : public Node {
   }
 
   void add_edge(const Var& v) {
-    edges_.push_back({v.node, v.nr});
+    own_edges_.push_back({v.node, v.nr});
+    edges_ = own_edges_.data();
+    edge_count_ = static_cast<uint32_t>(own_edges_.size());
     if (v.node) scopes |= v.node->scopes;
   }
   void set_output(uint32_t nr, Ref<Meta> meta) {
@@ -61,7 +61,7 @@ class FunctionNode final : public Node {
  private:
   const std::string& name_;
   Owned ctx_;
-  std::vector<Edge> edges_;
+  std::vector<Edge> own_edges_;
   std::vector<Ref<Meta>> outputs_;
 };
 

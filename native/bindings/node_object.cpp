@@ -76,8 +76,8 @@ Owned layout_of(const Meta& m) {
 PyObject* next_functions(PyObject* o, void*) {
   return guarded([&]() -> PyObject* {
     Node& n = *as_node(o)->node;
-    Owned t = own(PyTuple_New(static_cast<Py_ssize_t>(n.edge_count())));
-    for (size_t i = 0; i < n.edge_count(); ++i) { PyTuple_SET_ITEM(t.get(), i, edge_object(n.edge(i))); }
+    Owned t = own(PyTuple_New(static_cast<Py_ssize_t>(n.edges().size())));
+    for (Py_ssize_t i = 0; Edge& e : n.edges()) PyTuple_SET_ITEM(t.get(), i++, edge_object(e));
     return t.release();
   });
 }
@@ -167,7 +167,7 @@ PyObject* application(PyObject* o, PyObject*) {
     Owned layouts = own(PyList_New(0));
     size_t tensor = 0;
     for (const auto& m : p.in) {
-      Owned e = m ? own(edge_object(n->edge(tensor++))) : own(Py_BuildValue("(Oi)", Py_None, 0));
+      Owned e = m ? own(edge_object(n->edges()[tensor++])) : own(Py_BuildValue("(Oi)", Py_None, 0));
       check(PyList_Append(edges.get(), e.get()));
       Owned layout = m ? layout_of(*m) : Owned::borrow(Py_None);
       check(PyList_Append(layouts.get(), layout.get()));
@@ -538,7 +538,7 @@ PyObject* call(PyObject* o, PyObject* args, PyObject* kwargs) {
            "torch.autograd.grad(outputs, inputs, grad_outputs).");
     }
     std::vector<Var> cotangents = cotangents_of(*n, args, kwargs);
-    std::vector<Var> gradients(n->edge_count());
+    std::vector<Var> gradients(n->edges().size());
     if (std::ranges::any_of(cotangents, [](const Var& g) { return !!g.array.storage; })) {
       const BackwardMode mode{true, recording()};
       const GradMode same(mode.create_graph);

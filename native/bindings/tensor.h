@@ -82,8 +82,6 @@ class LeafNode final : public Node {
   }
   ~LeafNode() override;
   const std::string& name() const override;
-  size_t edge_count() const override { return 0; }
-  Edge& edge(size_t) override { throw std::logic_error("a leaf has no edges"); }
   uint32_t outputs() const override { return 1; }
   bool is_leaf() const override { return true; }
   const Meta* output_meta(uint32_t) const override;

@@ -166,10 +166,9 @@ class Run {
     while (!stack.empty()) {
       Node* n = map_.tasks[stack.back()].node;
       stack.pop_back();
-      for (size_t i = 0; i < n->edge_count(); ++i) {
-        Node* next = n->edge(i).node.get();
-        if (!next) continue;
-        const int32_t t = map_.find_or_add(next, added);
+      for (const Edge& e : n->edges()) {
+        if (!e.node) continue;
+        const int32_t t = map_.find_or_add(e.node.get(), added);
         ++map_.tasks[t].waiting;
         if (added) stack.push_back(t);
       }
@@ -197,18 +196,17 @@ class Run {
       Node* n = map_.tasks[t].node;
       if (done) {
         bool wanted = map_.tasks[t].first_target >= 0;
-        for (size_t i = 0; i < n->edge_count() && !wanted; ++i)
-          if (Node* next = n->edge(i).node.get()) wanted = map_.tasks[map_.find(next)].wanted;
+        for (const Edge& e : n->edges())
+          if (!wanted && e.node) wanted = map_.tasks[map_.find(e.node.get())].wanted;
         map_.tasks[t].wanted = wanted;
         continue;
       }
       if (seen[t]) continue;
       seen[t] = 1;
       stack.push_back({t, true});
-      for (size_t i = 0; i < n->edge_count(); ++i) {
-        Node* next = n->edge(i).node.get();
-        if (!next) continue;
-        const int32_t c = map_.find(next);
+      for (const Edge& e : n->edges()) {
+        if (!e.node) continue;
+        const int32_t c = map_.find(e.node.get());
         if (!seen[c]) stack.push_back({c, false});
       }
     }
@@ -232,11 +230,11 @@ class Run {
     Ref<Node> hold(task.node);
     Node& n = *task.node;
     set_grad_enabled(request_.mode.create_graph);  // for hooks too, whatever an earlier one left behind
-    const size_t edges = n.edge_count();
-    Small<Var, 4> gradients(edges);
+    const std::span<Edge> edges = n.edges();
+    Small<Var, 4> gradients(edges.size());
     const bool ran = process(task, n, gradients.span());
-    for (size_t i = 0; i < edges; ++i) {
-      const Edge& e = n.edge(i);
+    for (size_t i = 0; i < edges.size(); ++i) {
+      const Edge& e = edges[i];
       if (!e.node) continue;
       const int32_t next = map_.find(e.node.get());
       if (ran) deliver(next, e.nr, std::move(gradients[i]));
@@ -316,14 +314,13 @@ class Run {
   void forget_unwanted(Node& n, std::span<Var> gradients) {
     if (!request_.targets) return;
     for (size_t i = 0; i < gradients.size(); ++i)
-      if (Node* next = n.edge(i).node.get(); next && !map_.tasks[map_.find(next)].wanted)
+      if (Node* next = n.edges()[i].node.get(); next && !map_.tasks[map_.find(next)].wanted)
         gradients[i] = Var();
   }
 
   bool leads_on(Node& n) {
-    for (size_t i = 0; i < n.edge_count(); ++i)
-      if (Node* next = n.edge(i).node.get(); next && map_.tasks[map_.find(next)].wanted) return true;
-    return false;
+    return std::ranges::any_of(
+        n.edges(), [&](const Edge& e) { return e.node && map_.tasks[map_.find(e.node.get())].wanted; });
   }
 
   void capture(const Task& task, std::span<Var> cotangents) {

@@ -63,8 +63,6 @@ class Node {
  public:
   virtual ~Node() = default;
   virtual const std::string& name() const = 0;
-  virtual size_t edge_count() const = 0;
-  virtual Edge& edge(size_t i) = 0;
   virtual uint32_t outputs() const = 0;
   // Those of them that hooks see: without hidden outputs and indices.
   virtual uint32_t differentiable_outputs() const { return outputs(); }
@@ -77,6 +75,7 @@ class Node {
   // Meta of an output, if it is known: for zeros and for checks.
   virtual const Meta* output_meta(uint32_t) const { return nullptr; }
   virtual void destroy() { delete this; }  // frees the memory as it was allocated
+  std::span<Edge> edges() { return {edges_, edge_count_}; }  // where the gradients go
 
   void retain() { ++refs_; }
   void release() {
@@ -92,6 +91,10 @@ class Node {
  private:
   static void dispose(Node* first);  // without recursion over the graph
   uint32_t refs_ = 0;
+
+ protected:
+  uint32_t edge_count_ = 0;
+  Edge* edges_ = nullptr;  // they live with the kind of node
 };
 
 inline constexpr uint64_t kLeafSequence = UINT64_MAX;

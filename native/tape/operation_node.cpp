@@ -19,13 +19,14 @@ Ref<OperationNode> OperationNode::make(Ref<Plan> plan, const Application& a) {
   void* block = pb::allocate(bytes);
   if (!block) fail(ErrorKind::Memory, "can't allocate memory for a node of the graph");
   auto* n = new (block) OperationNode();
+  n->edges_ = reinterpret_cast<Edge*>(n + 1);
   n->edge_count_ = static_cast<uint32_t>(edges);
   n->saved_capacity_ = static_cast<uint32_t>(saves);
   n->scalar_count_ = static_cast<uint32_t>(scalars);
   n->sequence = next_sequence();
   for (size_t k = 0; k < edges; ++k) {
     const Var* v = a.args[plan->arguments[k]].var;
-    new (n->edges() + k) Edge{needs(plan->need, plan->arguments[k]) ? v->node : Ref<Node>(), v->nr};
+    new (n->edges_ + k) Edge{needs(plan->need, plan->arguments[k]) ? v->node : Ref<Node>(), v->nr};
     if (v->node) n->scopes |= v->node->scopes;
   }
   for (size_t k = 0; k < saves; ++k) new (n->saved_begin() + k) Saved();
@@ -76,7 +77,7 @@ void OperationNode::destroy() {
   const size_t bytes = sizeof(OperationNode) + edge_count_ * sizeof(Edge) + saved_capacity_ * sizeof(Saved) +
                        scalar_count_ * sizeof(Scalar);
   for (size_t k = 0; k < saved_capacity_; ++k) saved_begin()[k].~Saved();
-  for (size_t k = 0; k < edge_count_; ++k) edges()[k].~Edge();
+  std::destroy_n(edges_, edge_count_);
   this->~OperationNode();
   pb::deallocate(this, bytes);
 }
@@ -94,7 +95,7 @@ std::string short_name(const std::string& node_name) {
 
 // What torch calls the value in its message: "Mul" for an output of MulBackward0; nothing for a leaf.
 std::string OperationNode::name_of_saved(const Saved& s, const Save& source) const {
-  const Node* maker = source.output ? this : edge_at(source.index).node.get();
+  const Node* maker = source.output ? this : edges_[source.index].node.get();
   if (!maker || maker->is_leaf()) return {};
   const std::string* name = &maker->name();
   const std::string* change = s.array.storage->changed_by;
@@ -232,8 +233,8 @@ Var OperationNode::reattach(size_t k, Array value) {
   if (s.output) {
     if (is_float(v.array.meta->dtype)) v.node = Ref<Node>(this), v.nr = static_cast<uint32_t>(s.index);
   } else {
-    v.node = edges()[s.index].node;
-    v.nr = edges()[s.index].nr;
+    v.node = edges_[s.index].node;
+    v.nr = edges_[s.index].nr;
   }
   return v;
 }

@@ -68,8 +68,6 @@ class OperationNode final : public Node {
     const bool by_number = !op.number_node_name.empty() && plan_->in.size() > 1 && !plan_->in[1];
     return by_number ? op.number_node_name : op.node_name;
   }
-  size_t edge_count() const override { return edge_count_; }
-  Edge& edge(size_t i) override { return edges()[i]; }
   uint32_t outputs() const override { return static_cast<uint32_t>(plan_->out.size()); }
   uint32_t differentiable_outputs() const override;
   const Meta* output_meta(uint32_t i) const override { return plan_->out[i].get(); }
@@ -105,21 +103,16 @@ class OperationNode final : public Node {
   std::string name_of_saved(const Saved& s, const Save& source) const;
   void check_saved(const Saved& s, size_t k) const;
   std::vector<Array> unpack_all() const;
-  const Edge& edge_at(size_t i) const { return const_cast<OperationNode*>(this)->edges()[i]; }
   bool needs_saved(uint64_t cotangents) const;
   void complete_shared(std::vector<Var>& cotangents) const;
   void run_recorded(std::span<Var> cotangents, uint64_t mask, std::span<const Array> unpacked,
                     std::span<Var> out);
   void collect_outputs(std::span<Array> results, std::span<Var> out) const;
 
-  Edge* edges() { return reinterpret_cast<Edge*>(this + 1); }
-  Saved* saved_begin() const {
-    return reinterpret_cast<Saved*>(const_cast<char*>(reinterpret_cast<const char*>(this + 1)) +
-                                    edge_count_ * sizeof(Edge));
-  }
+  // Behind the node: its edges, what it saved, and its numbers.
+  Saved* saved_begin() const { return reinterpret_cast<Saved*>(edges_ + edge_count_); }
   Scalar* scalars_begin() const { return reinterpret_cast<Scalar*>(saved_begin() + saved_capacity_); }
 
-  uint32_t edge_count_ = 0;
   Ref<Plan> plan_;
   uint32_t saved_count_ = 0, saved_capacity_ = 0, scalar_count_ = 0;
   bool released_ = false, packed_ = false;
