@@ -223,7 +223,7 @@ NB_MODULE(_core, m) {
   init_python_hooks(m);
   init_rules(m);
   init_random(m);
-  init_step(m);
+  init_step(m.ptr());
   init_transform(m);
   init_journal(m);
   init_foreign(m);

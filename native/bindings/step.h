@@ -1,4 +1,4 @@
 #pragma once
-#include <nanobind/nanobind.h>
+#include "bindings/python.h"
 
-namespace pb::py { void init_step(nanobind::module_& m); }
+namespace pb::py { void init_step(PyObject* module); }

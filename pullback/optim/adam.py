@@ -194,21 +194,6 @@ class Adam(Optimizer):
         beta1, beta2 = group["betas"]
         # In torch's order and precision: float64 for numbers, the tensor's own where lr or a beta is one.
         step_size = lr / (1 - beta1**count)
-        scalars = {
-            "minus_step_size": number(-step_size, keep_graph),
-            "keep": number(1 - lr * weight_decay, keep_graph),
-            "weight_decay": number(weight_decay, keep_graph),
-            "rest1": number(1 - beta1),
-            "beta2": number(beta2),
-            "rest2": number(1 - beta2),
-            "root_correction2": number((1 - beta2**count) ** 0.5),
-            "eps": group["eps"],
-        }
-        flags = {
-            "decay": bool(weight_decay != 0),
-            "decoupled": bool(group["decoupled_weight_decay"]),
-            "maximize": bool(group["maximize"]),
-        }
         columns = [
             [p for p, _ in members],
             [p.grad for p, _ in members],
@@ -216,7 +201,20 @@ class Adam(Optimizer):
             [own["exp_avg_sq"] for _, own in members],
             [own["max_exp_avg_sq"] for _, own in members] if group["amsgrad"] else None,
         ]
-        adam(columns, scalars, flags)
+        adam(
+            columns,
+            minus_step_size=number(-step_size, keep_graph),
+            keep=number(1 - lr * weight_decay, keep_graph),
+            weight_decay=number(weight_decay, keep_graph),
+            rest1=number(1 - beta1),
+            beta2=number(beta2),
+            rest2=number(1 - beta2),
+            root_correction2=number((1 - beta2**count) ** 0.5),
+            eps=group["eps"],
+            decay=bool(weight_decay != 0),
+            decoupled=bool(group["decoupled_weight_decay"]),
+            maximize=bool(group["maximize"]),
+        )
 
 
 class AdamW(Adam):

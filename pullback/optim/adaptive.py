@@ -16,11 +16,12 @@ def _gradient(p, g, weight_decay, decay, maximize):
 
 
 def _decay(group):
-    keep = group["differentiable"]
-    return (
-        {"weight_decay": number(group["weight_decay"], keep)},
-        {"decay": bool(group["weight_decay"] != 0), "maximize": bool(group["maximize"])},
-    )
+    """The options of _gradient()."""
+    return {
+        "weight_decay": number(group["weight_decay"], group["differentiable"]),
+        "decay": bool(group["weight_decay"] != 0),
+        "maximize": bool(group["maximize"]),
+    }
 
 
 @update_rule("p", "total")
@@ -89,10 +90,13 @@ class Adagrad(Stepwise):
             own["sum"].share_memory_()
 
     def _update(self, group, count, members):
-        scalars, flags = _decay(group)
         lr = group["lr"] / (1 + (count - 1) * group["lr_decay"])
-        scalars = {"minus_lr": number(-lr, group["differentiable"]), "eps": group["eps"], **scalars}
-        adagrad(columns(members, "sum"), scalars, flags)
+        adagrad(
+            columns(members, "sum"),
+            minus_lr=number(-lr, group["differentiable"]),
+            eps=group["eps"],
+            **_decay(group),
+        )
 
 
 @update_rule("p", "square_avg", "acc_delta")
@@ -150,16 +154,14 @@ class Adadelta(Stepwise):
         own["square_avg"], own["acc_delta"] = zeros_of(p), zeros_of(p)
 
     def _update(self, group, count, members):
-        scalars, flags = _decay(group)
-        rho = group["rho"]
-        scalars = {
-            "minus_lr": number(-group["lr"], group["differentiable"]),
-            "rho": rho,
-            "rest": 1 - rho,
-            "eps": group["eps"],
-            **scalars,
-        }
-        adadelta(columns(members, "square_avg", "acc_delta"), scalars, flags)
+        adadelta(
+            columns(members, "square_avg", "acc_delta"),
+            minus_lr=number(-group["lr"], group["differentiable"]),
+            rho=group["rho"],
+            rest=1 - group["rho"],
+            eps=group["eps"],
+            **_decay(group),
+        )
 
 
 @update_rule("p", "square_avg", "buf", "grad_avg")
@@ -249,19 +251,17 @@ class RMSprop(Stepwise):
             own["grad_avg"] = zeros_of(p)
 
     def _update(self, group, count, members):
-        scalars, flags = _decay(group)
-        alpha = group["alpha"]
-        scalars = {
-            "minus_lr": number(-group["lr"], group["differentiable"]),
-            "alpha": alpha,
-            "rest": 1 - alpha,
-            "eps": group["eps"],
-            "momentum": group["momentum"],
-            **scalars,
-        }
         names = (
             "square_avg",
             "momentum_buffer" if group["momentum"] > 0 else None,
             "grad_avg" if group["centered"] else None,
         )
-        rmsprop(columns(members, *names), scalars, flags)
+        rmsprop(
+            columns(members, *names),
+            minus_lr=number(-group["lr"], group["differentiable"]),
+            alpha=group["alpha"],
+            rest=1 - group["alpha"],
+            eps=group["eps"],
+            momentum=group["momentum"],
+            **_decay(group),
+        )

@@ -65,15 +65,16 @@ class Adamax(Stepwise):
     def _update(self, group, count, members):
         beta1, beta2 = group["betas"]
         keep = group["differentiable"]
-        scalars = {
-            "minus_step_size": number(-(group["lr"] / (1 - beta1**count)), keep),
-            "rest1": 1 - beta1,
-            "beta2": beta2,
-            "eps": group["eps"],
-            "weight_decay": number(group["weight_decay"], keep),
-        }
-        flags = {"decay": bool(group["weight_decay"] != 0), "maximize": bool(group["maximize"])}
-        adamax(columns(members, "exp_avg", "exp_inf"), scalars, flags)
+        adamax(
+            columns(members, "exp_avg", "exp_inf"),
+            minus_step_size=number(-(group["lr"] / (1 - beta1**count)), keep),
+            rest1=1 - beta1,
+            beta2=beta2,
+            eps=group["eps"],
+            weight_decay=number(group["weight_decay"], keep),
+            decay=bool(group["weight_decay"] != 0),
+            maximize=bool(group["maximize"]),
+        )
 
 
 def _averages(p, g, exp_avg, exp_avg_sq, keep, weight_decay, rest1, beta2, rest2, decay, decoupled, maximize):
@@ -92,22 +93,19 @@ def _averages(p, g, exp_avg, exp_avg_sq, keep, weight_decay, rest1, beta2, rest2
 
 
 def _options(group):
-    """The run-time numbers and flags of _averages()."""
+    """The options of _averages()."""
     beta1, beta2 = group["betas"]
     keep, weight_decay = group["differentiable"], group["weight_decay"]
-    scalars = {
+    return {
         "keep": number(1 - group["lr"] * weight_decay, keep),
         "weight_decay": number(weight_decay, keep),
         "rest1": 1 - beta1,
         "beta2": beta2,
         "rest2": 1 - beta2,
-    }
-    flags = {
         "decay": bool(weight_decay != 0),
         "decoupled": bool(group["decoupled_weight_decay"]),
         "maximize": bool(group["maximize"]),
     }
-    return scalars, flags
 
 
 @update_rule("p", "exp_avg", "exp_avg_sq")
@@ -176,20 +174,19 @@ class NAdam(Stepwise):
         beta1, beta2 = group["betas"]
         shrink = 0.96 ** group["momentum_decay"]
         mu, mu_next = (beta1 * (1.0 - 0.5 * shrink**n) for n in (count, count + 1))
-        scalars, flags = _options(group)
-        lr, keep = group["lr"], group["differentiable"]
+        lr, keep, options = group["lr"], group["differentiable"], _options(group)
         by_product = {}
         for p, own in members:
             by_product.setdefault(own["mu_product"].mul_(mu).item(), []).append((p, own))
         for product, some in by_product.items():
-            numbers = {
-                "by_gradient": number(-lr * (1.0 - mu) / (1.0 - product), keep),
-                "by_average": number(-lr * mu_next / (1.0 - product * mu_next), keep),
-                "correction2": 1 - beta2**count,
-                "eps": group["eps"],
-                **scalars,
-            }
-            nadam(columns(some, "exp_avg", "exp_avg_sq"), numbers, flags)
+            nadam(
+                columns(some, "exp_avg", "exp_avg_sq"),
+                by_gradient=number(-lr * (1.0 - mu) / (1.0 - product), keep),
+                by_average=number(-lr * mu_next / (1.0 - product * mu_next), keep),
+                correction2=1 - beta2**count,
+                eps=group["eps"],
+                **options,
+            )
 
 
 @update_rule("p", "exp_avg", "exp_avg_sq")
@@ -254,18 +251,18 @@ class RAdam(Stepwise):
 
     def _update(self, group, count, members):
         beta1, beta2 = group["betas"]
-        scalars, flags = _options(group)
         correction2 = 1 - beta2**count
         full = 2 / (1 - beta2) - 1
         rho = full - 2 * count * (beta2**count) / correction2
         certain = rho > 5.0
         rectify = ((rho - 4) * (rho - 2) * full / ((full - 4) * (full - 2) * rho)) ** 0.5 if certain else 1.0
-        scalars = {
-            "lr": number(group["lr"], group["differentiable"]),
-            "correction1": 1 - beta1**count,
-            "root2": correction2**0.5,
-            "eps": group["eps"],
-            "rectify": rectify,
-            **scalars,
-        }
-        radam(columns(members, "exp_avg", "exp_avg_sq"), scalars, {"certain": certain, **flags})
+        radam(
+            columns(members, "exp_avg", "exp_avg_sq"),
+            lr=number(group["lr"], group["differentiable"]),
+            correction1=1 - beta1**count,
+            root2=correction2**0.5,
+            eps=group["eps"],
+            rectify=rectify,
+            certain=certain,
+            **_options(group),
+        )

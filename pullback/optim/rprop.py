@@ -64,12 +64,15 @@ class Rprop(Stepwise):
         own["step_size"] = torch.full_like(p, float(group["lr"]))
 
     def _update(self, group, count, members):
-        scalars = dict(
-            zip(
-                ("shrink", "grow", "smallest", "largest"), (*group["etas"], *group["step_sizes"]), strict=True
-            )
+        (shrink, grow), (smallest, largest) = group["etas"], group["step_sizes"]
+        rprop(
+            columns(members, "prev", "step_size"),
+            shrink=shrink,
+            grow=grow,
+            smallest=smallest,
+            largest=largest,
+            maximize=bool(group["maximize"]),
         )
-        rprop(columns(members, "prev", "step_size"), scalars, {"maximize": bool(group["maximize"])})
 
 
 @update_rule("p", "ax")
@@ -132,18 +135,16 @@ class ASGD(Stepwise):
         for p, own in members:
             same.setdefault((own["eta"].item(), own["mu"].item()), []).append((p, own))
         for (eta, mu), some in same.items():
-            scalars = {
-                "keep": 1 - lambd * eta,
-                "minus_eta": -eta,
-                "mu": mu,
-                "weight_decay": number(group["weight_decay"], group["differentiable"]),
-            }
-            flags = {
-                "decay": bool(group["weight_decay"] != 0),
-                "maximize": bool(group["maximize"]),
-                "averaging": mu != 1,
-            }
-            asgd(columns(some, "ax"), scalars, flags)
+            asgd(
+                columns(some, "ax"),
+                keep=1 - lambd * eta,
+                minus_eta=-eta,
+                mu=mu,
+                weight_decay=number(group["weight_decay"], group["differentiable"]),
+                decay=bool(group["weight_decay"] != 0),
+                maximize=bool(group["maximize"]),
+                averaging=mu != 1,
+            )
         for _, own in members:
             own["eta"].fill_(lr / ((1 + lambd * lr * count) ** group["alpha"]))
             own["mu"].fill_(1 / max(1, count - t0))

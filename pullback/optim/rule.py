@@ -24,12 +24,12 @@ from pullback.trace.step import step_rule
 __all__ = ["add_quotient", "add_scaled", "number", "update_rule"]
 
 
-def _run_recorded(fn, columns, scalars, flags, outputs):
-    """The step in tensor operations: a tensor among the scalars (a learning rate that is differentiated)
+def _run_recorded(fn, outputs, columns, values):
+    """The step in tensor operations: a tensor among the values (a learning rate that is differentiated)
     keeps it on the tape."""
     rows = zip(*(itertools.repeat(None) if column is None else column for column in columns), strict=False)
     for row in rows:
-        results = fn(*row, **scalars, **flags)
+        results = fn(*row, **values)
         for index, result in zip(outputs, results, strict=True):
             if result is not None and result is not row[index]:
                 row[index].copy_(result)
@@ -38,27 +38,15 @@ def _run_recorded(fn, columns, scalars, flags, outputs):
 def update_rule(*writes):
     """Decorate a rule; ``writes`` names, in the order of the returned tuple, the arguments that it replaces.
 
-    The decorated function is called as ``rule(columns, scalars, flags)``.
+    The decorated function is called as ``rule(columns, name=value, ...)``, with the same tensor of every
+    parameter in each column, and the rule's numbers and flags by name. Flags are True or False.
     """
 
     def decorate(fn):
         parameters = inspect.signature(fn).parameters.values()
-        names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+        names = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD)
         outputs = tuple(names.index(name) for name in writes)
-        rule = step_rule(fn, outputs)
-
-        @functools.wraps(fn)
-        def update(columns, scalars, flags):
-            if len(columns) != len(names):
-                raise TypeError(
-                    f"{fn.__name__} takes {len(names)} columns ({', '.join(names)}), got {len(columns)}"
-                )
-            if not rule.run(columns, scalars, flags):
-                _run_recorded(fn, columns, scalars, flags, outputs)
-
-        update.rule = fn
-        update.outputs = outputs
-        return update
+        return step_rule(fn, names, outputs, functools.partial(_run_recorded, fn, outputs))
 
     return decorate
 

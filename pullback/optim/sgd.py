@@ -113,17 +113,15 @@ class SGD(Optimizer):
         if not params:
             return
         lr, weight_decay, keep = group["lr"], group["weight_decay"], group["differentiable"]
-        scalars = {
-            "minus_lr": -lr if type(lr) is float else number(-lr, keep),
-            "momentum": group["momentum"],
-            "undamped": 1 - group["dampening"],
-            "weight_decay": number(weight_decay, keep) if weight_decay else 0.0,
-        }
-        flags = {  # `not not` is a bool without a call
-            "decay": not not weight_decay,
-            "moving": buffers is not None,
-            "first": first,
-            "nesterov": not not group["nesterov"],
-            "maximize": not not group["maximize"],
-        }
-        sgd([params, gradients, buffers], scalars, flags)
+        sgd(
+            [params, gradients, buffers],
+            minus_lr=-lr if type(lr) is float else number(-lr, keep),
+            momentum=group["momentum"],
+            undamped=1 - group["dampening"],
+            weight_decay=number(weight_decay, keep) if weight_decay else 0.0,
+            decay=not not weight_decay,  # a bool without a call
+            moving=buffers is not None,
+            first=first,
+            nesterov=not not group["nesterov"],
+            maximize=not not group["maximize"],
+        )

@@ -16,23 +16,29 @@ class StepScalar(Number):
         return abs(self.hint)
 
 
-def step_rule(fn, outputs):
-    """A native rule that calls `fn` for rows of tensors and writes its results over the columns in
-    `outputs`."""
+def step_rule(fn, columns, outputs, recorded):
+    """A native rule that calls `fn` for rows of tensors and writes its results over the columns in `outputs`:
+    ``rule(columns, name=value, ...)``, where truth values are part of the program and numbers are not.
+
+    recorded(columns, values) runs where a value is neither, but a tensor.
+    """
     programs: dict = {}
 
-    def trace(row, scalars, flags):
+    def trace(row, values):
         types = tuple(None if t is None else t.dtype for t in row)
-        kinds = tuple((kind_of(v), abs(v) < 0.5) for v in scalars.values())
-        key = (types, kinds, tuple(flags.values()))
+        key = (types, tuple((k, v if v is True or v is False else _side(v)) for k, v in values.items()))
         if key not in programs:
-            programs[key] = _trace(fn, row, scalars, flags, outputs)
+            programs[key] = _trace(fn, row, values, outputs)
         return programs[key]
 
-    return _core.StepRule(trace)
+    return _core.StepRule(fn, columns, trace, recorded)
 
 
-def _trace(fn, example, scalars, flags, outputs):
+def _side(number):
+    return kind_of(number), abs(number) < 0.5
+
+
+def _trace(fn, example, values, outputs):
     graph = Graph()
     row, inputs = [], []
     for t in example:
@@ -41,11 +47,12 @@ def _trace(fn, example, scalars, flags, outputs):
             continue
         row.append(graph.input((t.dtype._id, tuple(t.shape), t.stride()), len(inputs)))
         inputs.append(row[-1])
-    numbers = {}
-    for k, (name, value) in enumerate(scalars.items()):
-        numbers[name] = StepScalar(graph, N_INPUT, k, None, kind_of(value))
-        numbers[name].hint = value
-    results = fn(*row, **numbers, **flags)
+    options = dict(values)
+    numbers = [name for name, value in values.items() if not isinstance(value, bool)]
+    for k, name in enumerate(numbers):
+        options[name] = StepScalar(graph, N_INPUT, k, None, kind_of(values[name]))
+        options[name].hint = values[name]
+    results = fn(*row, **options)
     written, targets = [], []
     for index, result in zip(outputs, results):
         if result is None or result is row[index]:

@@ -7,6 +7,7 @@ import copy
 import json
 import pathlib
 
+import numpy as np
 import pytest
 
 FILE = pathlib.Path(__file__).with_name("expected.json")
@@ -242,10 +243,27 @@ def test_rule_names_its_columns():
         return (p - lr * step,)
 
     p, g = torch.ones(2), torch.ones(2)
-    descend([[p], [g]], {"lr": 0.25}, {"twice": True})
+    descend([[p], [g]], lr=0.25, twice=True)
     assert p.tolist() == [0.5, 0.5]
-    with pytest.raises(TypeError, match=r"descend takes 2 columns \(p, g\), got 1"):
-        descend([[p]], {"lr": 0.25}, {"twice": True})
+    descend([[p], [g]], twice=False, lr=np.float64(0.25))  # by name, in any order
+    assert p.tolist() == [0.25, 0.25]
+    descend([[p], [g]], lr=True, twice=False)  # a number may be a truth value
+    assert p.tolist() == [-0.75, -0.75]
+    descend([[p], [g]], twice=False, lr=torch.tensor(0.25))  # or a tensor, which may be differentiated
+    assert p.tolist() == [-1.0, -1.0]
+    for columns in ([[p]], ([p], [g]), None):
+        with pytest.raises(TypeError, match=r"descend takes a list of 2 columns \(p, g\)"):
+            descend(columns, lr=0.25, twice=True)
+    with pytest.raises(TypeError, match="at most 20 numbers"):
+        descend([[p], [g]], **{f"option{k}": 1.0 for k in range(21)})
+    with pytest.raises(TypeError, match="unexpected keyword argument 'rate'"):
+        descend([[p], [g]], rate=0.25, twice=True)
+    with pytest.raises(TypeError, match="must hold tensors"):
+        descend([[p], [1.0]], lr=0.25, twice=True)
+    with pytest.raises(IndexError):
+        descend([[p], []], lr=0.25, twice=True)
+    assert p.tolist() == [-1.0, -1.0]
+    assert descend.__name__ == "descend" and descend.__wrapped__(p, g, lr=1.0, twice=False)
 
 
 if __name__ == "__main__":
