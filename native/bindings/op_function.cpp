@@ -61,9 +61,56 @@ bool is_one_function(const std::vector<Overload>& overloads) {
   return true;
 }
 
+// Scratch for one call. A call may lead to another (through Python), so each takes its own.
+struct Scratch {
+  BoundCall call;
+  std::vector<PyObject*> values;
+};
+class ScratchLease {
+ public:
+  ScratchLease() {
+    if (pool().empty()) {
+      scratch_ = std::make_unique<Scratch>();
+    } else {
+      scratch_ = std::move(pool().back());
+      pool().pop_back();
+    }
+  }
+  ~ScratchLease() { pool().push_back(std::move(scratch_)); }
+  Scratch* operator->() { return scratch_.get(); }
+
+ private:
+  static std::vector<std::unique_ptr<Scratch>>& pool() {
+    static std::vector<std::unique_ptr<Scratch>>& p = *new std::vector<std::unique_ptr<Scratch>>();
+    return p;
+  }
+  std::unique_ptr<Scratch> scratch_;
+};
+
+// Whether a call is one of this overload. The reason why not is worded only for those who ask: the first overload
+// that is tried is often not the one that is meant.
+bool matches(const Signature& signature, PyObject* const* args, Py_ssize_t n, PyObject* kwnames,
+             ScratchLease& s, Owned& packed, std::string* why) {
+  if (!match_arguments(signature, args, n, kwnames, s->values, packed, why) ||
+      !convert_arguments(signature, s->values, s->call, why)) {
+    return false;
+  }
+  if (s->call.first || s->call.foreign) return true;
+  if (why) {
+    *why = concat(signature.name, "(): argument '", signature.parameters[0].name,
+                  "' (position 1) must be Tensor, not ", n ? Py_TYPE(args[0])->tp_name : "nothing");
+  }
+  return false;
+}
+
 [[noreturn]] void refuse(OpFunction* f, PyObject* const* args, Py_ssize_t n, PyObject* kwnames,
-                         const std::string& first_reason) {
-  if (is_one_function(f->overloads)) fail(ErrorKind::Type, first_reason);
+                         ScratchLease& s) {
+  if (is_one_function(f->overloads)) {
+    std::string why;
+    Owned packed;
+    matches(f->overloads[0].signature, args, n, kwnames, s, packed, &why);
+    fail(ErrorKind::Type, why);
+  }
   std::string text = concat(f->name, "() received an invalid combination of arguments - got (",
                             got_types(args, n, kwnames), "), but expected one of:\n");
   for (const Overload& o : f->overloads)
@@ -103,32 +150,6 @@ PyObject* dispatch(PyObject* function, size_t overload, const std::vector<PyObje
   for (size_t i = 0; i < values.size(); ++i) PyTuple_SET_ITEM(tuple.get(), i, Py_NewRef(values[i]));
   return PyObject_CallFunction(dispatcher, "OnO", function, static_cast<Py_ssize_t>(overload), tuple.get());
 }
-
-// Scratch for one call. A call may lead to another (through Python), so each takes its own.
-struct Scratch {
-  BoundCall call;
-  std::vector<PyObject*> values;
-};
-class ScratchLease {
- public:
-  ScratchLease() {
-    if (pool().empty()) {
-      scratch_ = std::make_unique<Scratch>();
-    } else {
-      scratch_ = std::move(pool().back());
-      pool().pop_back();
-    }
-  }
-  ~ScratchLease() { pool().push_back(std::move(scratch_)); }
-  Scratch* operator->() { return scratch_.get(); }
-
- private:
-  static std::vector<std::unique_ptr<Scratch>>& pool() {
-    static std::vector<std::unique_ptr<Scratch>>& p = *new std::vector<std::unique_ptr<Scratch>>();
-    return p;
-  }
-  std::unique_ptr<Scratch> scratch_;
-};
 
 void check_call(const Op* op, const std::vector<PyObject*>& values) {
   Owned check_call = own(PyObject_GetAttrString(static_cast<PyObject*>(op->declaration), "check_call"));
@@ -183,20 +204,13 @@ PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* k
     if (const Py_ssize_t at = position_of_out(kwnames); at >= 0 && !f->in_place)
       return any_asks(args, all) ? ask(self, args, n, kwnames) : call_into(self, args, n, kwnames, at);
     ScratchLease s;
-    std::string why, first_reason;
     for (size_t k = 0; k < f->overloads.size(); ++k) {
-      const Signature& signature = f->overloads[k].signature;
       Owned packed;
-      if (match_arguments(signature, args, n, kwnames, s->values, packed, &why) &&
-          convert_arguments(signature, s->values, s->call, &why)) {
-        if (s->call.first || s->call.foreign) return run_overload(f, k, s, args, n, kwnames);
-        why = concat(f->name, "(): argument '", signature.parameters[0].name,
-                     "' (position 1) must be Tensor, not ", n ? Py_TYPE(args[0])->tp_name : "nothing");
-      }
-      if (k == 0) first_reason = why;
+      if (matches(f->overloads[k].signature, args, n, kwnames, s, packed, nullptr))
+        return run_overload(f, k, s, args, n, kwnames);
     }
     if (any_asks(args, all)) return ask(self, args, n, kwnames);  // of a class that is no Tensor
-    refuse(f, args, n, kwnames, first_reason);
+    refuse(f, args, n, kwnames, s);
   });
 }
 
