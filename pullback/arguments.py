@@ -127,6 +127,20 @@ def sizes_of(size, name="empty", argument="size", position=1) -> list[int]:
 
 def sized(name: str, size, named, dtype, place, out=None):
     """An empty tensor for zeros(2, 3), zeros((2, 3)) and zeros(size=(2, 3)); `place` is device_of's."""
+    return filled(name, size, named, dtype, place, out, None)
+
+
+_NOWHERE = (None, None, False)
+
+
+def filled(name: str, size, named, dtype, place, out, value):
+    """The same with all elements `value`."""
+    if out is None and size and not named:
+        if place != _NOWHERE:
+            device_of(name, *place)
+        t = _core.new_tensor(size, dtype, value)
+        if t is not None:
+            return t
     if named:
         other = next((k for k in named if k != "size"), None)
         if other is not None:
@@ -140,7 +154,8 @@ def sized(name: str, size, named, dtype, place, out=None):
     size = sizes_of(size, name)
     if name == "zeros" and any(s < 0 for s in size):
         raise ShapeError(f"zeros: Dimension size must be non-negative.\nThe sizes were {size}.")
-    return _core.empty(size, out_dtype(name, dtype, out))
+    t = _core.empty(size, out_dtype(name, dtype, out))
+    return t if value is None else t._set_all(value)
 
 
 def out_dtype(name: str, dtype, out):
@@ -157,6 +172,9 @@ def out_dtype(name: str, dtype, out):
 
 def finish(t, out=None, requires_grad=False, name="tensor"):
     """The new tensor as asked for: put into `out`, or as a leaf that requires a gradient."""
+    if requires_grad is False and out is None:  # nearly always
+        t._count_from_zero()
+        return t
     if requires_grad is not False:
         if not isinstance(requires_grad, bool):
             raise TypeError(

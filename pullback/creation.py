@@ -11,6 +11,7 @@ from pullback import _core
 from pullback.arguments import (
     device_of,
     dtype_of,
+    filled,
     finish,
     integer,
     kind_name,
@@ -113,6 +114,12 @@ def full(
     if fill_value is MISSING:
         raise TypeError('full() missing 1 required positional arguments: "fill_value"')
     device_of("full", device, layout, pin_memory)
+    if out is None and isinstance(size, (tuple, list)):
+        kind = type(fill_value)
+        wanted = dtype or (_core.int64 if kind is int else _core.bool if kind is bool else None)
+        t = _core.new_tensor((size,), wanted, fill_value)
+        if t is not None:
+            return t if requires_grad is False else finish(t, None, requires_grad, "full")
     if not isinstance(size, (tuple, list)):
         raise TypeError(f"full(): argument 'size' (position 1) must be tuple of ints, not {kind_name(size)}")
     fill_value = number("full", "fill_value", 2, fill_value)
@@ -137,7 +144,7 @@ def zeros(
                       [0., 0.]])
     """
     return finish(
-        sized("zeros", size, named, dtype, (device, layout, pin_memory), out)._set_all(0),
+        filled("zeros", size, named, dtype, (device, layout, pin_memory), out, 0),
         out,
         requires_grad,
         "zeros",
@@ -156,14 +163,25 @@ def ones(
               tensor([1, 1, 1])
     """
     return finish(
-        sized("ones", size, named, dtype, (device, layout, pin_memory), out)._set_all(1),
+        filled("ones", size, named, dtype, (device, layout, pin_memory), out, 1),
         out,
         requires_grad,
         "ones",
     )
 
 
-def _like(name, input, dtype, place, memory_format):
+def _like(name, input, dtype, place, memory_format, value=None):
+    if memory_format is None and type(input) is Tensor:
+        if place != (None, None, False):
+            device_of(name, *place)
+        t = _core.new_like(input, dtype, value)
+        if t is not None:
+            return t
+    t = _like_in_format(name, input, dtype, place, memory_format)
+    return t if value is None else t._set_all(value)
+
+
+def _like_in_format(name, input, dtype, place, memory_format):
     if not isinstance(input, Tensor):
         raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {kind_name(input)}")
     device_of(name, *place)
@@ -209,7 +227,7 @@ def zeros_like(
               >>> torch.zeros_like(torch.tensor([1, 2]))
               tensor([0, 0])
     """
-    t = _like("zeros_like", input, dtype, (device, layout, pin_memory), memory_format)._set_all(0)
+    t = _like("zeros_like", input, dtype, (device, layout, pin_memory), memory_format, 0)
     return finish(t, out, requires_grad, "zeros_like")
 
 
@@ -232,7 +250,7 @@ def ones_like(
               >>> torch.ones_like(torch.tensor([1.5, 2.0]))
               tensor([1., 1.])
     """
-    t = _like("ones_like", input, dtype, (device, layout, pin_memory), memory_format)._set_all(1)
+    t = _like("ones_like", input, dtype, (device, layout, pin_memory), memory_format, 1)
     return finish(t, out, requires_grad, "ones_like")
 
 
@@ -256,8 +274,8 @@ def full_like(
               >>> torch.full_like(torch.tensor([1, 2]), 7)
               tensor([7, 7])
     """
-    t = _like("full_like", input, dtype, (device, layout, pin_memory), memory_format)
-    t._set_all(number("full_like", "fill_value", 2, fill_value))
+    value = number("full_like", "fill_value", 2, fill_value)
+    t = _like("full_like", input, dtype, (device, layout, pin_memory), memory_format, value)
     return finish(t, out, requires_grad, "full_like")
 
 
@@ -289,7 +307,10 @@ def _refuse_negative_strides(a):
         )
 
 
-def _from_array(a):
+def _from_array(a, to_read=False):
+    t = _core.from_array(a, to_read)
+    if t is not None:
+        return t
     dtype = _dtype_of_array(a)
     if dtype not in _STORED:
         raise TypeError(
@@ -306,7 +327,7 @@ def _from_array(a):
             "given numpy array has byte order different from the native byte order. Conversion between "
             "byte orders is currently not supported."
         )
-    if not a.flags.writeable and not _warned_read_only:
+    if not (to_read or a.flags.writeable or _warned_read_only):
         _warned_read_only.append(True)
         warnings.warn(
             "The given NumPy array is not writable, and PyTorch does not support non-writable tensors. This "
@@ -343,6 +364,10 @@ def arange(
     tensor([0.0000, 0.2500, 0.5000, 0.7500])
     """
     device_of("arange", device, layout, pin_memory)
+    if out is None and start is None and end is None and step is None:
+        t = _core.range_of(bounds, dtype)
+        if t is not None:
+            return t if requires_grad is False else finish(t, None, requires_grad, "arange")
     names = ("end",) if len(bounds) == 1 and end is None else ("start", "end", "step")
     given = {"start": start, "end": end, "step": step}
     for position, (name, value) in enumerate(zip(names, bounds, strict=False), 1):

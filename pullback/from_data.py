@@ -154,9 +154,10 @@ def tensor(data=MISSING, *, dtype=None, device=None, requires_grad=False, pin_me
     tensor([[1, 2],
             [3, 4]])
     """
-    if type(data) is float and dtype is None and device is None:
-        t = _core.empty((), _core.get_default_dtype())._set_all(data)
-        return finish(t, None, requires_grad)
+    if device is None and pin_memory is False:
+        t = _core.from_numbers(data, dtype)
+        if t is not None:
+            return t if requires_grad is False else finish(t, None, requires_grad)
     if data is MISSING:
         raise TypeError('tensor() missing 1 required positional arguments: "data"')
     device_of("tensor", device, pin_memory=pin_memory)
@@ -180,9 +181,10 @@ def _copy(array, dtype):
         raise NotImplementedError(
             f"torch.{dtype._name} tensors are not supported yet; use float32 or float64"
         )
-    with np.errstate(invalid="ignore", over="ignore"):
-        copy = np.array(array, dtype=TO_NUMPY[dtype], order="C", copy=True)
-    return _core.empty(list(copy.shape), dtype)._take_elements(_from_array(copy))
+    if array.dtype != TO_NUMPY[dtype]:
+        with np.errstate(invalid="ignore", over="ignore"):
+            array = np.array(array, dtype=TO_NUMPY[dtype], order="C", copy=True)
+    return _core.empty(list(array.shape), dtype)._take_elements(_from_array(array, to_read=True))
 
 
 def as_tensor(data, dtype=None, device=None):

@@ -184,10 +184,12 @@ def randint(
             " * (int high, tuple of ints size)\n * (int low, int high, tuple of ints size)"
         )
     low, high = given["low"] or 0, given["high"]
-    size = sizes_of((tuple(size),), "randint", position=len(bounds) + 1)
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
-    t = _core.empty(size, dtype_of("randint", dtype, out.dtype if out is not None else _core.int64))
+    kind = dtype_of("randint", dtype, out.dtype if out is not None else _core.int64)
+    t = _core.new_tensor((size,), kind, None)
+    if t is None:
+        t = _core.empty(sizes_of((tuple(size),), "randint", position=len(bounds) + 1), kind)
     return _filled(
         "randint", t, _core.fill_randint, generator, low, high, out=out, requires_grad=requires_grad
     )
@@ -391,8 +393,10 @@ def _is_layered(t):
 
 def _keeps_history(*tensors):
     """Whether draws are written down: where a gradient goes back, and where tangents and batches follow."""
-    recorded = _core.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    return recorded or any(_is_layered(t) for t in tensors)
+    for t in tensors:
+        if (t.requires_grad and _core.is_grad_enabled()) or _is_layered(t):
+            return True
+    return False
 
 
 def _fill(self, fill, generator, *args, op=None):

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "bindings/creation.h"
 #include "bindings/foreign.h"
 #include "bindings/function_node.h"
 #include "bindings/journal.h"
@@ -76,10 +77,6 @@ nb::object empty_strided(const std::vector<int64_t>& sizes, const std::vector<in
   return steal_checked(wrap_array(std::move(a)));
 }
 
-void release_python(void* owner) {
-  if (Py_IsInitialized()) Py_DECREF(static_cast<PyObject*>(owner));
-}
-
 bool same_shape(nb::handle a, nb::handle b) {
   if (!is_tensor(a.ptr()) || !is_tensor(b.ptr())) return false;
   return std::ranges::equal(var_of(a.ptr()).array.meta->shape(), var_of(b.ptr()).array.meta->shape());
@@ -88,17 +85,8 @@ bool same_shape(nb::handle a, nb::handle b) {
 // Memory of another library: `address` of the first element, strides in elements, kept alive by `owner`.
 nb::object borrow(uintptr_t address, nb::handle dtype, const std::vector<int64_t>& sizes,
                   const std::vector<int64_t>& strides, nb::object owner) {
-  const DType d = dtype_from(dtype.ptr());
-  Ref<Meta> meta = Meta::intern(d, sizes, strides);
-  int64_t low = 0, high = 0;
-  meta->extent(low, high);
-  char* first = reinterpret_cast<char*>(address) + low * size_of(d);
-  Array a;
-  a.storage = Storage::borrow(first, static_cast<size_t>(high - low) * size_of(d), owner.release().ptr(),
-                              release_python);
-  a.offset = -low;
-  a.meta = std::move(meta);
-  return steal_checked(wrap_array(std::move(a)));
+  return steal_checked(borrowed(reinterpret_cast<void*>(address),
+                                Meta::intern(dtype_from(dtype.ptr()), sizes, strides), owner.ptr()));
 }
 
 nb::object op_function(const std::string& name, nb::list overloads, bool is_in_place, nb::object result_type,
@@ -224,6 +212,7 @@ NB_MODULE(_core, m) {
   init_rules(m);
   init_random(m);
   init_step(m.ptr());
+  init_creation(m.ptr());
   init_transform(m);
   init_journal(m);
   init_foreign(m);

@@ -111,7 +111,7 @@ _core.set_batch_hooks(_read, _refuse, _looped)
 
 def check_random():
     """Before each random operation: whether all open vmaps allow it."""
-    if any(how == "error" for how, _ in _state.randomness):
+    if _state.randomness and any(how == "error" for how, _ in _state.randomness):
         raise RuntimeError(
             "vmap: called random operation while in randomness error mode. Please either use the 'same' or "
             "'different' randomness flags on vmap or perform the randomness operation out of vmap"
@@ -121,6 +121,8 @@ def check_random():
 def own_numbers(shape, dtype):
     """A tensor of which each sample has memory of its own in every vmap whose random numbers differ, and that
     memory."""
+    if not _state.randomness:
+        return None
     batches = [level for how, level in _state.randomness if how == "different" and level is not None]
     if not batches:
         return None
