@@ -119,7 +119,7 @@ methods["true_divide_"] = true_divide_
 methods["__rdiv__"] = lambda self, other: f["reciprocal"](self) * other
 
 composite(
-    "rsub(Tensor input, Operand other, *, Scalar alpha)",
+    "rsub(Tensor input, Operand other, *, Scalar alpha=1)",
     lambda x, y, a: _scaled_difference(y, x, a),
     name="rsub_scaled",
     node="RsubBackward0!",

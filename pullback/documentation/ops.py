@@ -93,6 +93,8 @@ clamp_min Held above a bound.
     Gradient g where input >= min, else 0; a bound that is a tensor gets the rest
     > clamp_min([-2.0, 0.5, 2.0], 0.0)
 clip = clamp
+concat = cat
+concatenate = cat
 copysign The size of input with the sign of other, -0.0 included.
     Shapes   input (*a), other (*b) or a number -> broadcast(a, b)
     Gradient input: g where the sign is kept, -g where it is turned over, 0 at 0; other: 0
