@@ -28,6 +28,8 @@ def _raise(x, exponent, suffix):
     if _is_tensor(exponent):
         return f["_pow" + suffix](x, exponent)
     if isinstance(exponent, NUMBERS):
+        if isinstance(exponent, bool) and x.dtype == _core.bool:
+            return f["bitwise_or" + suffix](x, not exponent)
         if isinstance(exponent, int) and exponent < 0 and not x.dtype.is_floating_point:
             raise RuntimeError(
                 "Integers to negative integer powers are not allowed.\nConvert the tensor with .float()."

@@ -6,7 +6,6 @@ import math
 
 from pullback import _core
 from pullback._return_types import make_return_type
-from pullback.errors import DtypeError
 from pullback.primitives.family import composite, kernel, linear
 from pullback.primitives.reduce import chosen, chosen_vjp, moved, shared_by_all, typed, whole_results_refused
 from pullback.primitives.registry import ANY, expose, ops
@@ -20,7 +19,7 @@ def _backwards(function, x, dim):
 
 def _running(name, x, dim, dtype):
     if dtype == _core.bool:
-        raise DtypeError(f"\"{name}_out_cpu\" not implemented for 'Bool'\nAsk for integers instead.")
+        raise NotImplementedError(f"\"{name}_out_cpu\" not implemented for 'Bool'\nAsk for integers instead.")
     return typed(f["_" + name](typed(x, dtype), dim), dtype)
 
 
