@@ -271,6 +271,11 @@ PyObject* call_op(const Op* op, std::span<const Argument> args, std::span<const 
 
 PyObject* in_place(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints,
                    uint64_t symbolic, TensorObject* self) {
+  static const Op* copy = find_op("copy");
+  if (op == copy && !is_float(self->var.array.meta->dtype) && grad_enabled()) {
+    const GradMode off(false);  // no gradient comes back through whole numbers, whatever is copied into them
+    return in_place(op, args, ints, symbolic, self);
+  }
   const Application a{op, args, ints, symbolic};
   if (has_layers(a)) [[unlikely]] {
     check_in_place(self, needed_inside(a));
