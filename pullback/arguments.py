@@ -45,15 +45,20 @@ def require_tensors(name: str, **arguments) -> None:
             ) from None
 
 
+def all_tensors(tensors):
+    """The arguments themselves, or torch's TypeError for the first that is no tensor (nor stands for one)."""
+    for k, t in enumerate(tensors):
+        if not isinstance(t, Tensor) and not hasattr(t, "unsqueeze"):
+            raise TypeError(f"expected Tensor as element {k} in argument 0, but got {kind_name(t)}")
+    return tensors
+
+
 def tensor_list(name: str, tensors) -> list:
     """A list of tensors that are to be joined, or torch's errors."""
     if not isinstance(tensors, (tuple, list)):
         found = kind_name(tensors)
         raise TypeError(f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not {found}")
-    for k, t in enumerate(tensors):
-        if not isinstance(t, Tensor):
-            raise TypeError(f"expected Tensor as element {k} in argument 0, but got {kind_name(t)}")
-    if not tensors:
+    if not all_tensors(tensors):
         raise RuntimeError(f"{name} expects a non-empty TensorList")
     return list(tensors)
 

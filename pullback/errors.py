@@ -19,17 +19,19 @@ class ShapeError(RuntimeError):
     """
 
 
-class DtypeError(NotImplementedError):
-    """An operation that the elements' type does not have, or a mixture of types that does not work.
+class DtypeError(RuntimeError):
+    """A mixture of types that does not work, or a result of a type that its place cannot take.
 
-    Convert the tensor, or ask for another type.
+    Convert a tensor, or use the form that returns a new one. (For a single tensor of a type that the
+    operation does not have, NotImplementedError is raised.)
 
-    Example   >>> torch.rand(2, dtype=torch.int64)
+    Example   >>> x = torch.tensor([1, 2])
+              >>> x.add_(0.5)
               Traceback (most recent call last):
               ...
-              pullback.errors.DtypeError: "check_uniform_bounds" not implemented for 'Long'
-              >>> torch.randint(10, (2,)).dtype
-              torch.int64
+              pullback.errors.DtypeError: result type Float can't be cast to the desired output type Long ...
+              >>> x.add(0.5)
+              tensor([1.5000, 2.5000])
     """
 
 

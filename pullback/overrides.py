@@ -426,10 +426,7 @@ def _tensor_methods():
 
 
 def is_tensor_method_or_property(func):
-    """Whether a function is a method of Tensor or reads one of its attributes.
-
-    A name that is both, such as `add`, is one object here.
-    """
+    """Whether a function is a method of Tensor or reads one of its attributes."""
     return func in _tensor_methods() or getattr(func, "__name__", None) == "__get__"
 
 
@@ -488,6 +485,6 @@ def _install():
     ask_first(vars(pullback), vars(linalg), also=(autograd.backward, autograd.grad))
     _wrap_tensor()
     for name, value in _operators.functions.items():
-        if isinstance(value, types.FunctionType):
+        if isinstance(value, (types.FunctionType, _core.OpFunction)):
             _operators.functions[name] = vars(Tensor).get(name, value)
     _core.set_override_protocol(resolve, vars(Tensor)["__torch_function__"], _disabled_torch_function_impl)

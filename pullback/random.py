@@ -8,7 +8,6 @@ import warnings
 from pullback import _core
 from pullback.arguments import device_of, dtype_of, finish, integer, kind_name, sized, sizes_of
 from pullback.creation import empty, empty_like
-from pullback.errors import DtypeError
 from pullback.generator import (  # noqa: F401 (all of torch.random is found here)
     Generator,
     default_generator,
@@ -51,7 +50,9 @@ def _of(generator):
 def _filled(name, t, fill, generator, *args, out=None, requires_grad=False):
     if not t.dtype.is_floating_point and fill in (_core.fill_uniform, _core.fill_normal):
         kernel = "check_uniform_bounds" if fill is _core.fill_uniform else "normal_kernel_cpu"
-        raise DtypeError(f"\"{kernel}\" not implemented for '{t.dtype._legacy.removesuffix('Tensor')}'")
+        raise NotImplementedError(
+            f"\"{kernel}\" not implemented for '{t.dtype._legacy.removesuffix('Tensor')}'"
+        )
     return finish(_drawn(t, fill, generator, *args), out, requires_grad, name)
 
 
@@ -83,7 +84,7 @@ def rand(
     """Uniform in [0, 1).
 
     Shapes    *size, or one tuple of them -> (*size)
-    Errors    DtypeError for types that are no floats
+    Errors    NotImplementedError for types that are no floats
     Example   >>> import pullback as torch
               >>> _ = torch.manual_seed(0)
               >>> torch.rand(2)
@@ -107,7 +108,7 @@ def randn(
     """Standard normal.
 
     Shapes    *size, or one tuple of them -> (*size)
-    Errors    DtypeError for types that are no floats
+    Errors    NotImplementedError for types that are no floats
     Example   >>> import pullback as torch
               >>> _ = torch.manual_seed(0)
               >>> torch.randn(2)
@@ -314,7 +315,7 @@ def bernoulli(input, p=None, *, generator=None, out=None):
               tensor([0., 1.])
     """
     if p is None and not input.dtype.is_floating_point:
-        raise DtypeError(
+        raise NotImplementedError(
             f"\"bernoulli_tensor_cpu_p_\" not implemented for '{input.dtype._legacy.removesuffix('Tensor')}'"
         )
     t = _core.empty(list(input.shape), input.dtype)
@@ -404,7 +405,9 @@ def _fill(self, fill, generator, *args, op=None):
     self._check_writable()
     if not self.dtype.is_floating_point and fill in (_core.fill_uniform, _core.fill_normal):
         kernel = "check_uniform_bounds" if fill is _core.fill_uniform else "normal_kernel_cpu"
-        raise DtypeError(f"\"{kernel}\" not implemented for '{self.dtype._legacy.removesuffix('Tensor')}'")
+        raise NotImplementedError(
+            f"\"{kernel}\" not implemented for '{self.dtype._legacy.removesuffix('Tensor')}'"
+        )
     if _has_samples(self):
         return self.copy_(_drawn(_core.empty(list(self.shape), self.dtype), fill, generator, *args))
     recorded = _keeps_history(self)
@@ -436,7 +439,7 @@ def uniform_(self, from_=0, to=1, *, generator=None, **named):
 
     Shapes    (*) -> itself
     Gradient  0 for the old elements
-    Errors    RuntimeError where from > to; DtypeError for types that are no floats
+    Errors    RuntimeError where from > to; NotImplementedError for types that are no floats
     Example   >>> bool((torch.empty(100).uniform_(2, 3) >= 2).all())
               True
     """
@@ -451,7 +454,7 @@ def normal_(self, mean=0, std=1, *, generator=None):
 
     Shapes    (*) -> itself
     Gradient  0 for the old elements
-    Errors    RuntimeError for a negative std; DtypeError for types that are no floats
+    Errors    RuntimeError for a negative std; NotImplementedError for types that are no floats
     Example   >>> torch.empty(3).normal_(mean=5.0, std=0.0)
               tensor([5., 5., 5.])
     """

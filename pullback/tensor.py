@@ -448,7 +448,8 @@ def _install():
     from pullback.primitives.registry import methods
 
     for name, function in methods.items():
-        setattr(Tensor, name, function)
+        native = isinstance(function, _core.OpFunction)
+        setattr(Tensor, name, _core.as_method(function) if native else function)
     Tensor._is_contiguous = Tensor.is_contiguous
     Tensor.__name__ = Tensor.__qualname__ = "Tensor"
     Tensor.__doc__ = _ABOUT

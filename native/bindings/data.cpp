@@ -224,6 +224,22 @@ PyObject* in_class(PyObject* tensor, PyTypeObject* cls) {
   return reinterpret_cast<PyObject*>(t);
 }
 
+// 2**63 and more, up to what an unsigned number of 64 bits holds.
+static Scalar huge_from(PyObject* o) {
+  const unsigned long long bits = PyLong_AsUnsignedLongLong(o);
+  if (PyErr_Occurred()) {
+    PyErr_Clear();
+    Owned zero = own(PyLong_FromLong(0));
+    fail(ErrorKind::Overflow,
+         PyObject_RichCompareBool(o, zero.get(), Py_LT) ? "can't convert negative int to unsigned\n"
+                                                        : "int too big to convert\n",
+         "An integer must lie between -2**63 and 2**64 - 1; use a float for other numbers.");
+  }
+  Scalar s = Scalar::of_int(static_cast<int64_t>(bits));
+  s.huge = true;
+  return s;
+}
+
 bool scalar_from(PyObject* o, Scalar& s) {
   if (PyFloat_CheckExact(o)) {
     s = Scalar::of_float(PyFloat_AS_DOUBLE(o));
@@ -236,11 +252,7 @@ bool scalar_from(PyObject* o, Scalar& s) {
   if (PyLong_Check(o)) {
     int overflow = 0;
     const int64_t v = PyLong_AsLongLongAndOverflow(o, &overflow);
-    if (overflow) {
-      fail(ErrorKind::Overflow, "int too big to convert\n",
-           "An integer must lie between -2**63 and 2**63 - 1; use a float for larger numbers.");
-    }
-    s = Scalar::of_int(v);
+    s = overflow ? huge_from(o) : Scalar::of_int(v);
     return true;
   }
   if (PyFloat_Check(o)) {
@@ -257,7 +269,7 @@ bool scalar_from(PyObject* o, Scalar& s) {
 PyObject* scalar_object(const Scalar& s) {
   switch (s.kind) {
     case Scalar::Kind::Bool: return PyBool_FromLong(s.i != 0);
-    case Scalar::Kind::Int: return PyLong_FromLongLong(s.i);
+    case Scalar::Kind::Int: return s.huge ? PyLong_FromUnsignedLongLong(s.i) : PyLong_FromLongLong(s.i);
     default: return PyFloat_FromDouble(s.d);
   }
 }

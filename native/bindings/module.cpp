@@ -96,6 +96,8 @@ nb::object op_function(const std::string& name, nb::list overloads, bool is_in_p
     nb::tuple pair = nb::cast<nb::tuple>(o);
     list.push_back({parse_signature(nb::cast<std::string>(pair[0])),
                     reinterpret_cast<const Op*>(nb::cast<uintptr_t>(pair[1]))});
+    // Errors tell the name that was called; where that is not a public one, the op's.
+    if (name.front() != '_') list.back().signature.name = name;
   }
   return steal_checked(make_op_function(name, std::move(list), is_in_place, result_type.ptr(), doc));
 }
@@ -179,6 +181,7 @@ void init_python_hooks(nb::module_& m) {
   m.def("set_dispatcher", [](nb::object f) { set_dispatcher(f.ptr()); });
   m.def("set_edge_positions", [](nb::object f) { set_edge_positions(f.ptr()); });
   m.def("op_function", op_function, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg());
+  m.def("as_method", [](nb::handle f) { return steal_checked(as_method(f.ptr())); });
   m.def(
       "basic_index",
       [](nb::handle self, nb::handle key) { return steal_checked(basic_index(self.ptr(), key.ptr())); },

@@ -1,6 +1,7 @@
 #include "bindings/node_object.h"
 
 #include <algorithm>
+#include <array>
 #include <unordered_map>
 
 #include "bindings/function_node.h"
@@ -19,12 +20,17 @@ PyTypeObject* base_type = nullptr;
 
 NodeObject* as_node(PyObject* o) { return reinterpret_cast<NodeObject*>(o); }
 
+constexpr const char* kOfFunctions =
+    "torch.autograd.function";  // where torch has the classes of users' nodes
+
 // One Python type per name, so that type(x.grad_fn).__name__ is "AddBackward0".
-PyTypeObject* type_of(const std::string& name) {
-  static auto& types = *new std::unordered_map<std::string, PyTypeObject*>();
+PyTypeObject* type_of(const std::string& name, bool of_function) {
+  static auto& tables = *new std::array<std::unordered_map<std::string, PyTypeObject*>, 2>();
+  auto& types = tables[of_function];
   if (auto it = types.find(name); it != types.end()) return it->second;
   const std::string shorter = name.substr(name.rfind(':') + 1);
-  Owned dict = own(Py_BuildValue("{s:()}", "__slots__"));
+  Owned dict =
+      own(Py_BuildValue("{s:(),s:s}", "__slots__", "__module__", of_function ? kOfFunctions : "builtins"));
   PyObject* type = check(PyObject_CallFunction(reinterpret_cast<PyObject*>(&PyType_Type), "s(O)O",
                                                shorter.c_str(), base_type, dict.get()));
   return types[name] = reinterpret_cast<PyTypeObject*>(type);
@@ -49,7 +55,10 @@ PyObject* refuse_new(PyTypeObject* type, PyObject*, PyObject*) {
   });
 }
 
-PyObject* repr(PyObject* o) { return PyUnicode_FromFormat("<%s object at %p>", Py_TYPE(o)->tp_name, o); }
+PyObject* repr(PyObject* o) {
+  const char* module = context_of(*as_node(o)->node) ? kOfFunctions : "";
+  return PyUnicode_FromFormat("<%s%s%s object at %p>", module, *module ? "." : "", Py_TYPE(o)->tp_name, o);
+}
 
 PyObject* name(PyObject* o, PyObject*) {
   return guarded([&] { return text(as_node(o)->node->name()); });
@@ -370,7 +379,7 @@ void clear_node(Node& n) {
 PyObject* node_object(const Ref<Node>& node) {
   PyNodeExtras& e = extras_of(*node);
   if (e.wrapper) return Py_NewRef(e.wrapper);
-  PyTypeObject* type = type_of(node->name());
+  PyTypeObject* type = type_of(node->name(), context_of(*node));
   PyObject* o = check(type->tp_alloc(type, 0));
   node->retain();
   as_node(o)->node = node.get();

@@ -177,6 +177,8 @@ PyObject* power(PyObject* a, PyObject* b, PyObject*) {
         Py_RETURN_NOTIMPLEMENTED;
       }
       const Argument args[2] = {{&var_of(a), {}}, {nullptr, s}};
+      if (s.kind == Scalar::Kind::Bool && args[0].var->array.meta->dtype == DType::Bool)
+        return by_name("pow", a, b);
       const double e = s.as_double();
       if (e < 0 && s.kind != Scalar::Kind::Float && !is_float(args[0].var->array.meta->dtype))
         fail(ErrorKind::Runtime,

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "bindings/override.h"
+#include "bindings/refusal.h"
 #include "bindings/shared_elements.h"
 #include "tape/transform.h"
 
@@ -18,6 +19,7 @@ struct OpFunction {
   std::vector<Overload> overloads;
   std::string name;
   bool in_place;
+  PyObject* function;  // of a method, the function it stands for: errors do not count its tensor; else null
   PyObject* result_type;
   PyObject* doc;
   PyObject* dict;
@@ -25,40 +27,61 @@ struct OpFunction {
 
 OpFunction* self_of(PyObject* o) { return reinterpret_cast<OpFunction*>(o); }
 
-std::string got_types(PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
-  auto name = [](PyObject* o) -> std::string {
-    if (is_tensor(o)) return "Tensor";
-    if (PyTuple_Check(o) || PyList_Check(o)) {
-      std::string s = PyTuple_Check(o) ? "tuple of (" : "list of [";
-      for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(o); ++i)
-        s += (i ? ", " : "") + std::string(is_tensor(PySequence_Fast_GET_ITEM(o, i))
-                                               ? "Tensor"
-                                               : Py_TYPE(PySequence_Fast_GET_ITEM(o, i))->tp_name);
-      return s + (PyTuple_Check(o) ? ")" : "]");
-    }
-    return Py_TYPE(o)->tp_name;
-  };
-  std::string s;
-  for (Py_ssize_t i = 0; i < n; ++i) s += (i ? ", " : "") + name(args[i]);
-  for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k) {
-    s += (s.empty() ? "" : ", ") + std::string(PyUnicode_AsUTF8(PyTuple_GET_ITEM(kwnames, k))) + "=" +
-         name(args[n + k]);
-  }
-  return s;
+Py_ssize_t position_of(const char* name, PyObject* kwnames) {
+  for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k)
+    if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, k), name) == 0) return k;
+  return -1;
 }
 
-// Are these overloads one function in torch, split here by which options are given?
-bool is_one_function(const std::vector<Overload>& overloads) {
-  const std::vector<Parameter>& base = overloads[0].signature.parameters;
-  for (const Overload& o : overloads) {
-    if (o.signature.is_old()) continue;
-    const std::vector<Parameter>& p = o.signature.parameters;
-    if (p.size() < base.size()) return false;
-    for (size_t i = 0; i < p.size(); ++i) {
-      if (i < base.size() ? p[i].name != base[i].name : !p[i].keyword_only) return false;
+// Whether the call leaves a dtype open that may be any. One that is named must be that of `out`.
+bool leaves_dtype_open(const OpFunction* f, PyObject* const* args, Py_ssize_t n, PyObject* kwnames,
+                       PyObject* out) {
+  const DType d = as_tensor(out)->var.array.meta->dtype;
+  const Py_ssize_t k = position_of("dtype", kwnames);
+  if (k >= 0 && is_dtype(args[n + k])) {
+    if (const DType asked = dtype_from(args[n + k]); asked != d) {
+      fail(ErrorKind::Runtime, "Expected out tensor to have dtype ", info(asked).c_name, ", but got ",
+           info(d).c_name, " instead");
     }
+    return false;
   }
-  return true;
+  for (Py_ssize_t i = 0; i < n; ++i)  // refused later, in torch's words
+    if (is_tensor(args[i]) && grad_enabled() && requires_grad(as_tensor(args[i]))) return false;
+  PyObject* declaration = static_cast<PyObject*>(f->overloads[0].op->declaration);
+  return declaration && own(PyObject_GetAttrString(declaration, "float_results")).get() == Py_True;
+}
+
+// f(..., out=t): the function without it, and then its result in t.
+PyObject* call_into(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames, Py_ssize_t at) {
+  static PyObject* deliver = nullptr;
+  if (!deliver) {
+    Owned module = own(PyImport_ImportModule("pullback.arguments"));
+    deliver = check(PyObject_GetAttrString(module.get(), "deliver"));
+  }
+  PyObject* out = args[n + at];
+  // A sum is computed in the type of what takes it.
+  const bool typed = is_tensor(out) && leaves_dtype_open(self_of(self), args, n, kwnames, out);
+  Owned rest = own(PyTuple_New(PyTuple_GET_SIZE(kwnames) - !typed));
+  std::vector<PyObject*> values(args, args + n);
+  for (Py_ssize_t k = 0, to = 0; k < PyTuple_GET_SIZE(kwnames); ++k) {
+    if (k == at) continue;
+    PyTuple_SET_ITEM(rest.get(), to++, Py_NewRef(PyTuple_GET_ITEM(kwnames, k)));
+    values.push_back(args[n + k]);
+  }
+  if (typed) {
+    PyTuple_SET_ITEM(rest.get(), PyTuple_GET_SIZE(rest.get()) - 1, text("dtype"));
+    values.push_back(dtype_object(as_tensor(out)->var.array.meta->dtype));
+  }
+  Owned result = own(PyObject_Vectorcall(self, values.data(), static_cast<size_t>(n), rest.get()));
+  if (out == Py_None) return result.release();
+  Owned name = own(text(self_of(self)->name));
+  return check(PyObject_CallFunctionObjArgs(deliver, result.get(), out, name.get(), nullptr));
+}
+
+PyObject* dispatch(PyObject* function, size_t overload, const std::vector<PyObject*>& values) {
+  Owned tuple = own(PyTuple_New(static_cast<Py_ssize_t>(values.size())));
+  for (size_t i = 0; i < values.size(); ++i) PyTuple_SET_ITEM(tuple.get(), i, Py_NewRef(values[i]));
+  return PyObject_CallFunction(dispatcher, "OnO", function, static_cast<Py_ssize_t>(overload), tuple.get());
 }
 
 // Scratch for one call. A call may lead to another (through Python), so each takes its own.
@@ -86,70 +109,6 @@ class ScratchLease {
   }
   std::unique_ptr<Scratch> scratch_;
 };
-
-// Whether a call is one of this overload. The reason why not is worded only for those who ask: the first overload
-// that is tried is often not the one that is meant.
-bool matches(const Signature& signature, PyObject* const* args, Py_ssize_t n, PyObject* kwnames,
-             ScratchLease& s, Owned& packed, std::string* why) {
-  if (!match_arguments(signature, args, n, kwnames, s->values, packed, why) ||
-      !convert_arguments(signature, s->values, s->call, why)) {
-    return false;
-  }
-  if (s->call.first || s->call.foreign) return true;
-  if (why) {
-    *why = concat(signature.name, "(): argument '", signature.parameters[0].name,
-                  "' (position 1) must be Tensor, not ", n ? Py_TYPE(args[0])->tp_name : "nothing");
-  }
-  return false;
-}
-
-[[noreturn]] void refuse(OpFunction* f, PyObject* const* args, Py_ssize_t n, PyObject* kwnames,
-                         ScratchLease& s) {
-  if (is_one_function(f->overloads)) {
-    std::string why;
-    Owned packed;
-    matches(f->overloads[0].signature, args, n, kwnames, s, packed, &why);
-    fail(ErrorKind::Type, why);
-  }
-  std::string text = concat(f->name, "() received an invalid combination of arguments - got (",
-                            got_types(args, n, kwnames), "), but expected one of:\n");
-  for (const Overload& o : f->overloads)
-    if (!o.signature.is_old()) text += " * " + o.signature.text.substr(o.signature.text.find('(')) + "\n";
-  fail(ErrorKind::Type, text);
-}
-
-Py_ssize_t position_of_out(PyObject* kwnames) {
-  for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k)
-    if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, k), "out") == 0) return k;
-  return -1;
-}
-
-// f(..., out=t): the function without it, and then its result in t.
-PyObject* call_into(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames, Py_ssize_t at) {
-  static PyObject* deliver = nullptr;
-  if (!deliver) {
-    Owned module = own(PyImport_ImportModule("pullback.arguments"));
-    deliver = check(PyObject_GetAttrString(module.get(), "deliver"));
-  }
-  Owned rest = own(PyTuple_New(PyTuple_GET_SIZE(kwnames) - 1));
-  std::vector<PyObject*> values(args, args + n);
-  for (Py_ssize_t k = 0, to = 0; k < PyTuple_GET_SIZE(kwnames); ++k) {
-    if (k == at) continue;
-    PyTuple_SET_ITEM(rest.get(), to++, Py_NewRef(PyTuple_GET_ITEM(kwnames, k)));
-    values.push_back(args[n + k]);
-  }
-  Owned result = own(PyObject_Vectorcall(self, values.data(), static_cast<size_t>(n), rest.get()));
-  PyObject* out = args[n + at];
-  if (out == Py_None) return result.release();
-  Owned name = own(text(self_of(self)->name));
-  return check(PyObject_CallFunctionObjArgs(deliver, result.get(), out, name.get(), nullptr));
-}
-
-PyObject* dispatch(PyObject* function, size_t overload, const std::vector<PyObject*>& values) {
-  Owned tuple = own(PyTuple_New(static_cast<Py_ssize_t>(values.size())));
-  for (size_t i = 0; i < values.size(); ++i) PyTuple_SET_ITEM(tuple.get(), i, Py_NewRef(values[i]));
-  return PyObject_CallFunction(dispatcher, "OnO", function, static_cast<Py_ssize_t>(overload), tuple.get());
-}
 
 void check_call(const Op* op, const std::vector<PyObject*>& values) {
   Owned check_call = own(PyObject_GetAttrString(static_cast<PyObject*>(op->declaration), "check_call"));
@@ -201,16 +160,19 @@ PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* k
     const Py_ssize_t all = n + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0);
     if (modes_active()) [[unlikely]]
       return ask(self, args, n, kwnames);
-    if (const Py_ssize_t at = position_of_out(kwnames); at >= 0 && !f->in_place)
+    if (const Py_ssize_t at = position_of("out", kwnames); at >= 0 && !f->in_place)
       return any_asks(args, all) ? ask(self, args, n, kwnames) : call_into(self, args, n, kwnames, at);
     ScratchLease s;
     for (size_t k = 0; k < f->overloads.size(); ++k) {
+      const Signature& signature = f->overloads[k].signature;
       Owned packed;
-      if (matches(f->overloads[k].signature, args, n, kwnames, s, packed, nullptr))
+      if (match_arguments(signature, args, n, kwnames, s->values, packed) &&
+          convert_arguments(signature, s->values, s->call) && (s->call.first || s->call.foreign))
         return run_overload(f, k, s, args, n, kwnames);
     }
     if (any_asks(args, all)) return ask(self, args, n, kwnames);  // of a class that is no Tensor
-    refuse(f, args, n, kwnames, s);
+    refuse({f->overloads[0].signature.name, f->overloads, f->in_place, f->function != nullptr}, args, n,
+           kwnames);
   });
 }
 
@@ -219,6 +181,7 @@ void dealloc(PyObject* o) {
   PyTypeObject* type = Py_TYPE(o);
   f->overloads.~vector();
   f->name.~basic_string();
+  Py_XDECREF(f->function);
   Py_XDECREF(f->result_type);
   Py_XDECREF(f->doc);
   Py_XDECREF(f->dict);
@@ -251,6 +214,10 @@ PyObject* get_signatures(PyObject* self, void*) {
   }
   return list;
 }
+PyObject* get_function(PyObject* self, void*) {
+  PyObject* function = self_of(self)->function;
+  return Py_NewRef(function ? function : self);
+}
 PyObject* get_in_place(PyObject* self, void*) { return boolean(self_of(self)->in_place); }
 
 PyGetSetDef getset[] = {
@@ -258,6 +225,7 @@ PyGetSetDef getset[] = {
     {"__qualname__", get_name, nullptr, nullptr, nullptr},
     {"__doc__", get_doc, nullptr, nullptr, nullptr},
     {"overloads", get_signatures, nullptr, nullptr, nullptr},
+    {"function", get_function, nullptr, "What a method of Tensor is in the package.", nullptr},
     {"in_place", get_in_place, nullptr, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
@@ -303,6 +271,11 @@ PyObject* call_op(const Op* op, std::span<const Argument> args, std::span<const 
 
 PyObject* in_place(const Op* op, std::span<const Argument> args, std::span<const int64_t> ints,
                    uint64_t symbolic, TensorObject* self) {
+  static const Op* copy = find_op("copy");
+  if (op == copy && !is_float(self->var.array.meta->dtype) && grad_enabled()) {
+    const GradMode off(false);  // no gradient comes back through whole numbers, whatever is copied into them
+    return in_place(op, args, ints, symbolic, self);
+  }
   const Application a{op, args, ints, symbolic};
   if (has_layers(a)) [[unlikely]] {
     check_in_place(self, needed_inside(a));
@@ -315,6 +288,16 @@ PyObject* in_place(const Op* op, std::span<const Argument> args, std::span<const
   return Py_NewRef(reinterpret_cast<PyObject*>(self));
 }
 
+PyObject* as_method(PyObject* o) {
+  OpFunction* f = self_of(o);
+  Owned made = own(make_op_function(f->name, f->overloads, f->in_place, f->result_type, ""));
+  OpFunction* m = self_of(made.get());
+  m->function = Py_NewRef(o);
+  Py_XSETREF(m->doc, Py_NewRef(f->doc));
+  m->dict = f->dict ? check(PyDict_Copy(f->dict)) : nullptr;
+  return made.release();
+}
+
 PyObject* make_op_function(const std::string& name, std::vector<Overload> overloads, bool in_place,
                            PyObject* result_type, const std::string& doc) {
   PyObject* o = check(op_function_type->tp_alloc(op_function_type, 0));
@@ -323,6 +306,7 @@ PyObject* make_op_function(const std::string& name, std::vector<Overload> overlo
   new (&f->overloads) std::vector<Overload>(std::move(overloads));
   new (&f->name) std::string(name);
   f->in_place = in_place;
+  f->function = nullptr;
   f->result_type = Py_NewRef(result_type ? result_type : Py_None);
   f->doc = text(doc);
   f->dict = nullptr;

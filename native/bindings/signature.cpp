@@ -74,7 +74,7 @@ bool integer_from(PyObject* o, int64_t& v) {
   if (PyLong_CheckExact(o)) {
     int overflow = 0;
     v = PyLong_AsLongLongAndOverflow(o, &overflow);
-    if (overflow) fail(ErrorKind::Overflow, "Overflow when unpacking long");
+    if (overflow) fail(ErrorKind::Value, "Overflow when unpacking long long");
     return true;
   }
   if (PyBool_Check(o) || PyFloat_Check(o)) return false;
@@ -119,12 +119,6 @@ bool take_tensor(PyObject* o, BoundCall& out) {
   return false;
 }
 
-std::string mismatch(const Signature& s, const Parameter& p, size_t position, const char* wanted,
-                     PyObject* got) {
-  return concat(s.name, "(): argument '", p.name, "' (position ", position + 1, ") must be ", wanted,
-                ", not ", Py_TYPE(got)->tp_name);
-}
-
 bool take_integers(const Parameter& p, PyObject* o, BoundCall& out) {
   const bool symbolic = p.kind == Kind::Size;
   int64_t v = 0;
@@ -133,6 +127,10 @@ bool take_integers(const Parameter& p, PyObject* o, BoundCall& out) {
     return true;
   }
   if (!PyTuple_Check(o) && !PyList_Check(o)) {
+    if (o == Py_None && p.fallback && PyTuple_Check(p.fallback)) {  // all axes, as where none are given
+      out.push_int(0);
+      return true;
+    }
     if (!integer_from(o, v)) return false;
     out.push_int(1);
     out.push_int(v, symbolic);
@@ -146,7 +144,11 @@ bool take_integers(const Parameter& p, PyObject* o, BoundCall& out) {
       out.foreign = item;
       continue;
     }
-    if (!integer_from(item, v)) return false;
+    if (!integer_from(item, v)) {
+      if (i == 0) return false;
+      out.note_late(p, i);
+      return true;
+    }
     out.push_int(v, symbolic);
   }
   return true;
@@ -160,7 +162,10 @@ bool take_tensors(const Parameter& p, PyObject* o, BoundCall& out) {
     PyObject* item = PySequence_Fast_GET_ITEM(o, i);
     if (p.optional_items) out.push_int(item != Py_None);
     if (p.optional_items && item == Py_None) continue;
-    if (!take_tensor(item, out)) return false;
+    if (!take_tensor(item, out)) {
+      out.note_late(p, i);
+      return true;
+    }
   }
   return true;
 }
@@ -182,19 +187,6 @@ bool take_string(const Parameter& p, PyObject* o, BoundCall& out) {
     }
   }
   fail(ErrorKind::Value, s, " is not a valid value for ", p.name);
-}
-
-const char* wanted(const Parameter& p) {
-  switch (p.kind) {
-    case Kind::Tensor: return p.list ? "tuple of Tensors" : "Tensor";
-    case Kind::Operand: return "Tensor";
-    case Kind::Scalar: return "Number";
-    case Kind::Bool: return "bool";
-    case Kind::Float: return "float";
-    case Kind::DType: return "torch.dtype";
-    case Kind::Str: return "str";
-    default: return p.list ? "tuple of ints" : "int";
-  }
 }
 
 bool take(const Parameter& p, PyObject* o, BoundCall& out) {
@@ -284,23 +276,41 @@ Signature parse_signature(const std::string& text) {
   return s;
 }
 
+size_t find_parameter(const Signature& s, PyObject* key) {
+  const size_t count = s.parameters.size();
+  size_t found = count;
+  for (size_t p = 0; p < count && found == count; ++p) {
+    const Parameter& q = s.parameters[p];
+    if (q.key == key || PyUnicode_Compare(q.key, key) == 0) found = p;
+    // NumPy's names are understood too, as in torch.
+    else if (q.name == "dim" && PyUnicode_CompareWithASCIIString(key, "axis") == 0) found = p;
+    else if (q.name == "keepdim" && PyUnicode_CompareWithASCIIString(key, "keepdims") == 0) found = p;
+    else if (q.name == "input" && (PyUnicode_CompareWithASCIIString(key, "self") == 0 ||
+                                   PyUnicode_CompareWithASCIIString(key, "x") == 0))
+      found = p;
+  }
+  return found;
+}
+
+bool may_be_size(PyObject* o) {
+  if (PyLong_CheckExact(o) || is_foreign(o)) return true;
+  int64_t v = 0;
+  return integer_from(o, v);
+}
+
+bool fits(const Parameter& p, PyObject* o) {
+  BoundCall unused;
+  return take(p, o, unused);
+}
+
 bool match_arguments(const Signature& s, PyObject* const* args, Py_ssize_t n, PyObject* kwnames,
-                     std::vector<PyObject*>& values, Owned& packed, std::string* why) {
+                     std::vector<PyObject*>& values, Owned& packed) {
   const size_t count = s.parameters.size();
   values.assign(count, nullptr);
   size_t at = 0;
   for (Py_ssize_t i = 0; i < n; ++i, ++at) {
-    if (at >= count || s.parameters[at].keyword_only) {
-      if (why) {
-        const auto positional = std::count_if(s.parameters.begin(), s.parameters.end(),
-                                              [](const Parameter& p) { return !p.keyword_only; });
-        *why = concat(s.name, "() takes ", positional, " positional argument", positional == 1 ? "" : "s",
-                      " but ", n, n == 1 ? " was" : " were", " given");
-      }
-      return false;
-    }
-    const Parameter& p = s.parameters[at];
-    if (p.variadic && !PyTuple_Check(args[i]) && !PyList_Check(args[i])) {
+    if (at >= count || s.parameters[at].keyword_only) return false;
+    if (s.parameters[at].variadic && may_be_size(args[i])) {
       // Sizes given one by one: x.view(2, 3). They run to the end of the positional arguments.
       packed = own(PyTuple_New(n - i));
       for (Py_ssize_t k = i; k < n; ++k) PyTuple_SET_ITEM(packed.get(), k - i, Py_NewRef(args[k]));
@@ -311,53 +321,23 @@ bool match_arguments(const Signature& s, PyObject* const* args, Py_ssize_t n, Py
   }
   const Py_ssize_t keywords = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
   for (Py_ssize_t k = 0; k < keywords; ++k) {
-    PyObject* key = PyTuple_GET_ITEM(kwnames, k);
-    size_t found = count;
-    for (size_t p = 0; p < count && found == count; ++p) {
-      const Parameter& q = s.parameters[p];
-      if (q.key == key || PyUnicode_Compare(q.key, key) == 0) found = p;
-      // NumPy's names are understood too, as in torch.
-      else if (q.name == "dim" && PyUnicode_CompareWithASCIIString(key, "axis") == 0) found = p;
-      else if (q.name == "keepdim" && PyUnicode_CompareWithASCIIString(key, "keepdims") == 0) found = p;
-      else if (q.name == "input" && (PyUnicode_CompareWithASCIIString(key, "self") == 0 ||
-                                     PyUnicode_CompareWithASCIIString(key, "x") == 0))
-        found = p;
-    }
-    if (found == count) {
-      if (why) *why = concat(s.name, "() got an unexpected keyword argument '", PyUnicode_AsUTF8(key), "'");
-      return false;
-    }
-    if (values[found]) {
-      if (why) *why = concat(s.name, "() got multiple values for argument '", PyUnicode_AsUTF8(key), "'");
-      return false;
-    }
+    const size_t found = find_parameter(s, PyTuple_GET_ITEM(kwnames, k));
+    if (found == count || values[found]) return false;
     values[found] = args[n + k];
   }
   for (size_t p = 0; p < count; ++p) {
     if (values[p]) continue;
-    if (!s.parameters[p].fallback) {
-      if (why)
-        *why = concat(s.name, "() missing 1 required positional arguments: \"", s.parameters[p].name, "\"");
-      return false;
-    }
+    if (!s.parameters[p].fallback) return false;
     values[p] = s.parameters[p].fallback;
   }
   return true;
 }
 
-bool convert_arguments(const Signature& s, std::span<PyObject* const> values, BoundCall& out,
-                       std::string* why) {
+bool convert_arguments(const Signature& s, std::span<PyObject* const> values, BoundCall& out) {
   out.clear();
-  for (size_t p = 0; p < values.size(); ++p) {
-    if (take(s.parameters[p], values[p], out)) continue;
-    const Parameter& refused = s.parameters[p];
-    PyObject* got = values[p];
-    // Sizes given one by one were packed: the caller knows nothing of a tuple.
-    if (refused.variadic && PyTuple_Check(got) && PyTuple_GET_SIZE(got)) got = PyTuple_GET_ITEM(got, 0);
-    if (why) *why = mismatch(s, refused, p, wanted(refused), got);
-    return false;
-  }
-  return true;
+  for (size_t p = 0; p < values.size(); ++p)
+    if (!take(s.parameters[p], values[p], out)) return false;
+  return !out.late;
 }
 
 }  // namespace pb::py

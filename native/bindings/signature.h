@@ -47,7 +47,15 @@ struct BoundCall {
   PyTypeObject* subclass = nullptr;
   bool unrelated_classes = false;  // `subclass` does not stand for all of them
   TensorObject* first = nullptr;
+  // A list begins with what it should hold and goes on with something else: this overload is meant.
+  const Parameter* late = nullptr;
+  Py_ssize_t late_item = 0;
 
+  void note_late(const Parameter& p, Py_ssize_t item) {
+    if (late) return;
+    late = &p;
+    late_item = item;
+  }
   void push_int(int64_t v, bool is_symbolic = false) {
     if (is_symbolic && ints.size() < 64) symbolic |= uint64_t{1} << ints.size();
     ints.push_back(v);
@@ -60,16 +68,20 @@ struct BoundCall {
     subclass = nullptr;
     unrelated_classes = false;
     first = nullptr;
+    late = nullptr;
   }
 };
 
-// Puts positional and keyword arguments in the parameters' order (null: not given). False, with `why`, if they do
-// not fit this signature.
+// Puts positional and keyword arguments in the parameters' order (null: not given). False if they do not fit this
+// signature; bindings/refusal.h says why.
 bool match_arguments(const Signature& s, PyObject* const* args, Py_ssize_t n, PyObject* kwnames,
-                     std::vector<PyObject*>& values, Owned& packed, std::string* why);
-// Converts matched values. False, with `why`, if a type does not fit.
-bool convert_arguments(const Signature& s, std::span<PyObject* const> values, BoundCall& out,
-                       std::string* why);
+                     std::vector<PyObject*>& values, Owned& packed);
+// Converts matched values. False if a type does not fit.
+bool convert_arguments(const Signature& s, std::span<PyObject* const> values, BoundCall& out);
+// The position of the parameter with this name, or how many there are.
+size_t find_parameter(const Signature& s, PyObject* key);
+bool fits(const Parameter& p, PyObject* o);
+bool may_be_size(PyObject* o);  // one of the sizes that may be given one by one
 
 // The classes of a trace's values, and of those among them that stand for tensors: always foreign.
 void set_tracer_types(PyObject* symbolic, PyObject* tensor);

@@ -28,19 +28,20 @@ struct DTypeInfo {
   Category category;
   const char* legacy;      // "FloatTensor"
   const char* scalar_name; // "Float", as torch's error texts spell it
+  const char* c_name;      // "float", as others of them do
 };
 
 inline constexpr DTypeInfo kDTypeInfo[kDTypes] = {
-    {"bool", 1, Category::Bool, "BoolTensor", "Bool"},
-    {"uint8", 1, Category::Integer, "ByteTensor", "Byte"},
-    {"int8", 1, Category::Integer, "CharTensor", "Char"},
-    {"int16", 2, Category::Integer, "ShortTensor", "Short"},
-    {"int32", 4, Category::Integer, "IntTensor", "Int"},
-    {"int64", 8, Category::Integer, "LongTensor", "Long"},
-    {"float16", 2, Category::Float, "HalfTensor", "Half"},
-    {"bfloat16", 2, Category::Float, "BFloat16Tensor", "BFloat16"},
-    {"float32", 4, Category::Float, "FloatTensor", "Float"},
-    {"float64", 8, Category::Float, "DoubleTensor", "Double"},
+    {"bool", 1, Category::Bool, "BoolTensor", "Bool", "bool"},
+    {"uint8", 1, Category::Integer, "ByteTensor", "Byte", "unsigned char"},
+    {"int8", 1, Category::Integer, "CharTensor", "Char", "signed char"},
+    {"int16", 2, Category::Integer, "ShortTensor", "Short", "short int"},
+    {"int32", 4, Category::Integer, "IntTensor", "Int", "int"},
+    {"int64", 8, Category::Integer, "LongTensor", "Long", "long int"},
+    {"float16", 2, Category::Float, "HalfTensor", "Half", "c10::Half"},
+    {"bfloat16", 2, Category::Float, "BFloat16Tensor", "BFloat16", "c10::BFloat16"},
+    {"float32", 4, Category::Float, "FloatTensor", "Float", "float"},
+    {"float64", 8, Category::Float, "DoubleTensor", "Double", "double"},
 };
 
 constexpr const DTypeInfo& info(DType d) { return kDTypeInfo[static_cast<int>(d)]; }

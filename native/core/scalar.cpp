@@ -42,13 +42,12 @@ void require_fits(const Scalar& s, DType d) {
     } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
       constexpr auto high = static_cast<int64_t>(Limits::max());
       constexpr int64_t low = std::is_signed_v<T> ? static_cast<int64_t>(Limits::lowest()) : -high;
-      if (s.kind != Scalar::Kind::Float) fits = s.i >= low && s.i <= high;
+      if (s.kind != Scalar::Kind::Float) fits = !s.huge && s.i >= low && s.i <= high;
       else fits = s.d >= static_cast<double>(low) && s.d <= static_cast<double>(high);  // false for nan
     }
     if (!fits) {
       fail(ErrorKind::Runtime, "value cannot be converted to type ", kTypeNames[static_cast<int>(d)],
-           " without overflow\nIt is ", s.kind == Scalar::Kind::Float ? s.d : static_cast<double>(s.i),
-           ": choose a type that holds it.");
+           " without overflow\nIt is ", s.as_double(), ": choose a type that holds it.");
     }
   });
 }

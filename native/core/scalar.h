@@ -9,6 +9,7 @@ namespace pb {
 struct Scalar {
   enum class Kind : uint8_t { Bool, Int, Float };
   Kind kind = Kind::Int;
+  bool huge = false;  // an Int of 2**63 or more: i holds its bits, and whole numbers wrap
   union {
     int64_t i = 0;
     double d;
@@ -30,7 +31,10 @@ struct Scalar {
     s.d = v;
     return s;
   }
-  double as_double() const { return kind == Kind::Float ? d : static_cast<double>(i); }
+  double as_double() const {
+    if (kind == Kind::Float) return d;
+    return huge ? static_cast<double>(static_cast<uint64_t>(i)) : static_cast<double>(i);
+  }
   Category category() const { return static_cast<Category>(kind); }
 };
 

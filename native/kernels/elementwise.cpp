@@ -172,6 +172,7 @@ constexpr BlockRow kRows[] = {
     vector_unary<Sigmoid>("sigmoid", 10),
     vector_unary<Erf>("erf", 20),
     vector_unary<Erfc>("erfc", 20),
+    vector_unary<Erfinv>("erfinv", 200),
     vector_unary<Lgamma>("lgamma", 200),
     vector_unary<Digamma>("digamma", 200),
     binary<Add>("add", 1, All{}),

@@ -269,6 +269,9 @@ struct Erf {
 struct Erfc {
   template <class V> PB_INLINE V operator()(V x) const { return math::erfc(x); }
 };
+struct Erfinv {
+  template <class V> PB_INLINE V operator()(V x) const { return math::erfinv(x); }
+};
 struct Lgamma {
   template <class V> PB_INLINE V operator()(V x) const { return math::lgamma(x); }
 };

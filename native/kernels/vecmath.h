@@ -57,6 +57,10 @@ PB_INLINE VecF pow(VecF x, VecF y) {
   return through_double([](VecD a, VecD b) PB_LAMBDA { return pow_single(a, b); }, x, y);
 }
 
+PB_INLINE VecD erfinv(VecD x) { return per_lane(erfinv_scalar, x); }
+PB_INLINE VecF erfinv(VecF x) {
+  return through_double([](VecD v) PB_LAMBDA { return per_lane(erfinv_scalar, v); }, x);
+}
 PB_INLINE VecD lgamma(VecD x) { return per_lane(lgamma_scalar, x); }
 PB_INLINE VecF lgamma(VecF x) {
   return through_double([](VecD v) PB_LAMBDA { return per_lane(lgamma_scalar, v); }, x);

@@ -38,7 +38,7 @@ Ref<Meta> result_meta(DType dtype, std::span<const Operand> in, const Dims& shap
   if (op.name == "bitwise_not")
     fail(ErrorKind::Type, "~ (operator.invert) is only implemented on integer and Boolean-type tensors");
   const std::string kernel = op.name == "floor_divide" ? "div_floor" : op.name;
-  fail(ErrorKind::Dtype, "\"", kernel, "_cpu\" not implemented for '", info(d).scalar_name,
+  fail(ErrorKind::NotImplemented, "\"", kernel, "_cpu\" not implemented for '", info(d).scalar_name,
        "'\nConvert the tensor first, for example with .float().");
 }
 

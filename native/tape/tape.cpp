@@ -222,17 +222,17 @@ void check_no_partial_overlap(const Array& a, const Array& b) {
 }
 
 void check_fits(const Meta& result, const Meta& self) {
-  if (info(result.dtype).category > info(self.dtype).category) {
-    fail(ErrorKind::Dtype, "result type ", info(result.dtype).scalar_name,
-         " can't be cast to the desired output type ", info(self.dtype).scalar_name,
-         "\nAn in-place operation keeps its tensor's type; use the form that returns a new ",
-         "tensor, or convert the tensor first.");
-  }
   if (!std::ranges::equal(result.shape(), self.shape())) {
     fail(ErrorKind::Shape, "output with shape ", shape_text(self.shape()),
          " doesn't match the broadcast shape ", shape_text(result.shape()),
          "\nAn in-place operation cannot change the shape of its tensor; use the form that returns a new "
          "one.");
+  }
+  if (info(result.dtype).category > info(self.dtype).category) {
+    fail(ErrorKind::Dtype, "result type ", info(result.dtype).scalar_name,
+         " can't be cast to the desired output type ", info(self.dtype).scalar_name,
+         "\nAn in-place operation keeps its tensor's type; use the form that returns a new ",
+         "tensor, or convert the tensor first.");
   }
 }
 

@@ -44,12 +44,16 @@ class BackwardCFunction(FunctionCtx):
         return (cls.vjp if own_vjp else cls.backward)(self, *grads)
 
 
+FunctionCtx.__module__ = BackwardCFunction.__module__ = "torch.autograd.function"  # as they are printed
+
+
 class FunctionMeta(type):
     """Gives each Function the class of its ctx."""
 
     def __init__(cls, name, bases, namespace):
         super().__init__(name, bases, namespace)
-        cls._backward_cls = type(f"{name}Backward", (BackwardCFunction,), {"_forward_cls": cls})
+        own = {"_forward_cls": cls, "__module__": BackwardCFunction.__module__}
+        cls._backward_cls = type(f"{name}Backward", (BackwardCFunction,), own)
 
 
 class Function(FunctionCtx, metaclass=FunctionMeta):

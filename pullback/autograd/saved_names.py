@@ -79,6 +79,7 @@ EqBackward0
 EqBackward1
 ErfBackward0 self
 ErfcBackward0 self
+ErfinvBackward0 self
 Exp2Backward0 result
 ExpBackward0 result
 ExpandBackward0 self_sym_sizes
@@ -183,6 +184,7 @@ ReciprocalBackward0 result
 ReluBackward0 result
 RemainderBackward0
 RemainderBackward1 other self
+RenormBackward0 dim maxnorm p self
 RepeatBackward0 repeats self_sym_sizes
 ReshapeAliasBackward0 self_sym_sizes
 RollBackward0 dims shifts

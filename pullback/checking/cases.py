@@ -356,6 +356,7 @@ def _lists(d):
         "std_kernel": squares,
         "var_mean_kernel": squares,
         "vector_norm": norms,
+        "renorm": [[x(3, 4), 2.0, 0, 1.0], [x(3, 4), 1.0, -1, 0.5], [x(2, 3, 2), 3.0, 1, 9.0]],
         "logsumexp_kernel": dims,
         "logsumexp": dims,
         "cumsum_kernel": _along(d),

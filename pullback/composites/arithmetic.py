@@ -37,7 +37,7 @@ def _scaled_difference(x, y, a):
 
 
 composite(
-    "add(Operand input, Operand other, *, Scalar alpha)",
+    "add(Operand input, Operand other, *, Scalar alpha=1)",
     _scaled_sum,
     name="add_scaled",
     node="AddBackward0!",
@@ -45,7 +45,7 @@ composite(
     dtypes=ANY,
 )
 composite(
-    "sub(Tensor input, Operand other, *, Scalar alpha)",
+    "sub(Tensor input, Operand other, *, Scalar alpha=1)",
     _scaled_difference,
     name="sub_scaled",
     node="SubBackward0!",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pullback.arguments import answer, tensor_list
+from pullback import _core
+from pullback.arguments import all_tensors, answer, tensor_list
 from pullback.composites.shape import (
     as_tuple,
     even_sizes,
@@ -35,7 +36,7 @@ def atleast_3d(*tensors):
             return t.unsqueeze(0).unsqueeze(-1)
         return t.unsqueeze(-1) if t.dim() == 2 else t
 
-    out = tuple(three(t) for t in flat(tensors))
+    out = tuple(three(t) for t in all_tensors(flat(tensors)))
     return out[0] if len(out) == 1 else out
 
 
@@ -91,7 +92,9 @@ def block_diag(*tensors):
               tensor([[1., 1., 0.],
                       [0., 0., 5.]])
     """
-    for k, t in enumerate(tensors):
+    if not tensors:
+        return _core.empty([1, 0], _core.get_default_dtype())
+    for k, t in enumerate(all_tensors(tensors)):
         if t.dim() > 2:
             raise RuntimeError(
                 "torch.block_diag: Input tensors must have 2 or fewer dimensions. Input "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+from pullback.arguments import all_tensors
 from pullback.composites.shape import flat, function
 from pullback.errors import ShapeError
 from pullback.primitives.registry import public
@@ -114,7 +115,9 @@ def broadcast_tensors(*tensors):
     Example   >>> torch.broadcast_tensors(torch.ones(2, 1), torch.ones(3))[1].shape
               torch.Size([2, 3])
     """
-    tensors = flat(tensors)
+    if not tensors:
+        return ()
+    all_tensors(tensors)
     shape = (
         broadcast_shapes(*(tuple(t.shape) for t in tensors)) if len(tensors) != 2 else _pair_shape(*tensors)
     )
@@ -131,7 +134,7 @@ def meshgrid(*tensors, indexing=None):
               tensor([[0, 1, 2],
                       [0, 1, 2]])
     """
-    tensors = flat(tensors)
+    tensors = all_tensors(flat(tensors))
     if not tensors:
         raise RuntimeError("meshgrid expects a non-empty TensorList\nGive one tensor for each axis.")
     if indexing is None:

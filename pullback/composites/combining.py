@@ -8,6 +8,7 @@ from itertools import combinations_with_replacement as pairs_with_replacement
 import numpy as np
 
 from pullback import creation
+from pullback.arguments import all_tensors
 from pullback.composites.broadcasting import meshgrid
 from pullback.composites.linalg import reshaped
 from pullback.composites.shape import function
@@ -49,8 +50,7 @@ def cartesian_prod(*tensors):
               >>> torch.cartesian_prod(torch.tensor([1, 2]), torch.tensor([3, 4])).tolist()
               [[1, 3], [1, 4], [2, 3], [2, 4]]
     """
-    tensors = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
-    tensors = [_vector(t) for t in tensors]
+    tensors = [_vector(t) for t in all_tensors(tensors)]
     if len(tensors) == 1:
         return tensors[0]
     return f["stack"]([g.reshape(-1) for g in meshgrid(*tensors, indexing="ij")], 1)

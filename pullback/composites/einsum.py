@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from string import ascii_letters
+
 from pullback import errors
+from pullback.arguments import all_tensors
 from pullback.composites.linalg import _product, reshaped
 from pullback.primitives.registry import public
 from pullback.trace.tracer import functions as f
@@ -111,8 +114,28 @@ def _check_sizes(operands, inputs):
                 )
 
 
-def einsum(equation, *operands):
-    """Sums of products, described by letters for the axes.
+def _letters(labels):
+    """The letters for a list of axes: 0 to 51, and Ellipsis."""
+    for n in labels:
+        if n is not Ellipsis and not 0 <= n < 52:
+            raise ValueError(
+                "einsum(): subscript in subscript list is not within the valid range [0, 52)\n"
+                f"Axis {n} has no letter."
+            )
+    return "".join("..." if n is Ellipsis else ascii_letters[(n + 26) % 52] for n in labels)
+
+
+def _in_letters(args):
+    """einsum(x, [0, 1], y, [1, 2], [0, 2]) as the equation and the operands; the result's list may be left
+    out."""
+    equation = ",".join(_letters(labels) for labels in args[1::2])
+    if len(args) % 2:
+        equation = ",".join(_letters(labels) for labels in args[1:-1:2]) + "->" + _letters(args[-1])
+    return equation, args[: len(args) // 2 * 2 : 2]
+
+
+def einsum(*args):
+    """Sums of products, described by letters for the axes, or by lists of numbers behind each operand.
 
     Shapes    those of the letters: "ij,jk->ik" takes (i, j) and (j, k) to (i, k)
     Gradient  for every operand: the product of g and the others, summed the same way
@@ -121,11 +144,19 @@ def einsum(equation, *operands):
     >>> import pullback as torch
     >>> torch.einsum("ij,j->i", torch.ones(2, 3), torch.ones(3))
     tensor([3., 3.])
+    >>> torch.einsum(torch.ones(2, 3), [0, 1], torch.ones(3), [1], [0])
+    tensor([3., 3.])
 
     """
+    if len(args) < 2:
+        raise ValueError(
+            "einsum(): must specify the equation string and at least one operand, or at least one operand "
+            "and its subscripts list"
+        )
+    equation, operands = (args[0], args[1:]) if isinstance(args[0], str) else _in_letters(args)
     if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
         operands = operands[0]
-    inputs, result = _parsed(equation, operands)
+    inputs, result = _parsed(equation, all_tensors(operands))
     pairs = [_without_repeats(x, labels) for x, labels in zip(operands, inputs, strict=True)]
     _check_sizes([x for x, _ in pairs], [labels for _, labels in pairs])
     gone = sorted({n for _, labels in pairs for n in labels if n not in result}, key=str)

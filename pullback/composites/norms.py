@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pullback.composites.shape import wrap
 from pullback.primitives.family import composite
 from pullback.trace.tracer import functions as f
 
@@ -87,4 +88,26 @@ composite(
     name="batch_norm_eval",
     node="NativeBatchNormBackward0!",
     expose_as="_batch_norm_eval",
+)
+
+
+def _renorm(x, p, dim, maxnorm):
+    if x.ndim < 2:
+        raise RuntimeError(
+            f"renorm: input needs at least 2 dimensions, got {x.ndim} dimensions\n"
+            "The norms are those of its slices along one of them."
+        )
+    if p <= 0:
+        raise RuntimeError(f"renorm: non-positive-norm not supported\np is {p:g}.")
+    if maxnorm < 0:
+        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm:g}")
+    dim = wrap(dim, x.ndim)
+    norm = f["_vector_norm"](x, p, tuple(d for d in range(x.ndim) if d != dim), True)
+    return x * f["where"](norm > maxnorm, maxnorm / (norm + 1e-7), 1.0)  # torch's guard, which is felt
+
+
+composite(
+    "renorm(Tensor input, float p, int dim, float maxnorm)",
+    _renorm,
+    in_place=True,
 )

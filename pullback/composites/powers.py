@@ -28,6 +28,8 @@ def _raise(x, exponent, suffix):
     if _is_tensor(exponent):
         return f["_pow" + suffix](x, exponent)
     if isinstance(exponent, NUMBERS):
+        if isinstance(exponent, bool) and x.dtype == _core.bool:
+            return f["bitwise_or" + suffix](x, not exponent)
         if isinstance(exponent, int) and exponent < 0 and not x.dtype.is_floating_point:
             raise RuntimeError(
                 "Integers to negative integer powers are not allowed.\nConvert the tensor with .float()."
@@ -119,7 +121,7 @@ methods["true_divide_"] = true_divide_
 methods["__rdiv__"] = lambda self, other: f["reciprocal"](self) * other
 
 composite(
-    "rsub(Tensor input, Operand other, *, Scalar alpha)",
+    "rsub(Tensor input, Operand other, *, Scalar alpha=1)",
     lambda x, y, a: _scaled_difference(y, x, a),
     name="rsub_scaled",
     node="RsubBackward0!",

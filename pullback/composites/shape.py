@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pullback import _core
-from pullback.arguments import answer, kind_name, tensor_list
+from pullback.arguments import all_tensors, answer, kind_name, tensor_list
 from pullback.primitives.family import composite
-from pullback.primitives.registry import ANY, methods, public
+from pullback.primitives.registry import ANY, expose, methods, public
 from pullback.trace.tracer import functions as f
 
 
@@ -243,10 +243,7 @@ def stack(tensors, dim=0, *, out=None, axis=0):
         raise TypeError(
             f"stack(): argument 'tensors' (position 1) must be tuple of Tensors, not {kind_name(tensors)}"
         )
-    for k, t in enumerate(tensors):
-        if not hasattr(t, "ndim") or not hasattr(t, "unsqueeze"):
-            raise TypeError(f"expected Tensor as element {k} in argument 0, but got {kind_name(t)}")
-    tensors = list(tensors)
+    tensors = list(all_tensors(tensors))
     if not tensors:
         raise RuntimeError("stack expects a non-empty TensorList")
     first = tuple(tensors[0].shape)
@@ -261,7 +258,7 @@ def stack(tensors, dim=0, *, out=None, axis=0):
 
 public["stack"] = f["stack"] = stack
 for _name in ("concat", "concatenate"):
-    public[_name] = f["cat"]
+    expose(_name, *f["cat"].declarations, method=False)
 
 
 def _joined(shape_of, axis):
@@ -280,7 +277,7 @@ def atleast_1d(*tensors):
     Example   >>> torch.atleast_1d(torch.tensor(1.0))
               tensor([1.])
     """
-    out = tuple(t.reshape(1) if t.dim() == 0 else t for t in flat(tensors))
+    out = tuple(t.reshape(1) if t.dim() == 0 else t for t in all_tensors(flat(tensors)))
     return out[0] if len(out) == 1 else out
 
 
@@ -294,7 +291,8 @@ def atleast_2d(*tensors):
               tensor([[1., 2.]])
     """
     out = tuple(
-        t.reshape(1, 1) if t.dim() == 0 else t.unsqueeze(0) if t.dim() == 1 else t for t in flat(tensors)
+        t.reshape(1, 1) if t.dim() == 0 else t.unsqueeze(0) if t.dim() == 1 else t
+        for t in all_tensors(flat(tensors))
     )
     return out[0] if len(out) == 1 else out
 

@@ -8,7 +8,6 @@ from pullback import _core, creation
 from pullback.composites.elementwise_more import scalar_name
 from pullback.composites.reduction import diff
 from pullback.composites.shape import function, wrap
-from pullback.errors import DtypeError
 from pullback.trace.tracer import functions as f
 
 Tensor = _core.Tensor
@@ -209,13 +208,13 @@ def histc(input, bins=100, min=0, max=0):
 
     Shapes    input (*) -> (bins)
     Gradient  none: the result counts
-    Errors    DtypeError for whole numbers; RuntimeError for no bins or an empty range
+    Errors    NotImplementedError for whole numbers; RuntimeError for no bins or an empty range
     Example   >>> import pullback as torch
               >>> torch.histc(torch.tensor([1.0, 2.0, 1.0]), bins=4, min=0, max=3)
               tensor([0., 2., 1., 0.])
     """
     if not input.dtype.is_floating_point:
-        raise DtypeError(f"\"histogram_cpu\" not implemented for '{scalar_name(input.dtype)}'")
+        raise NotImplementedError(f"\"histogram_cpu\" not implemented for '{scalar_name(input.dtype)}'")
     if bins <= 0:
         raise RuntimeError(f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0")
     x = input.detach().flatten()

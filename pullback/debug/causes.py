@@ -82,6 +82,10 @@ _CASES = {
         (lambda x: abs(x) == 1, "atanh() is infinite at -1 and 1: clamp the operand away from them."),
         (lambda x: abs(x) > 1, _INTERVAL.format("atanh")),
     ),
+    "erfinv": (
+        (lambda x: abs(x) == 1, "erfinv() is infinite at -1 and 1: clamp the operand away from them."),
+        (lambda x: abs(x) > 1, _INTERVAL.format("erfinv")),
+    ),
     **{
         name: ((lambda x: (x <= 0) & (x == np.floor(x)), _POLE.format(name)),)
         for name in ("lgamma", "digamma")

@@ -93,6 +93,8 @@ clamp_min Held above a bound.
     Gradient g where input >= min, else 0; a bound that is a tensor gets the rest
     > clamp_min([-2.0, 0.5, 2.0], 0.0)
 clip = clamp
+concat = cat
+concatenate = cat
 copysign The size of input with the sign of other, -0.0 included.
     Shapes   input (*a), other (*b) or a number -> broadcast(a, b)
     Gradient input: g where the sign is kept, -g where it is turned over, 0 at 0; other: 0
@@ -152,6 +154,8 @@ erf The error function: 2/sqrt(pi) times the integral of exp(-t^2) from 0.
     > erf([0.0, 1.0])
 erfc 1 - erf(x), exact where that is small.
     > erfc([0.0, 5.0])
+erfinv The number whose error function this is; nan beyond -1 and 1, infinite there.
+    > erfinv([0.0, 0.5])
 exp e to the power of each element.
     > exp([0.0, 1.0])
 exp2 2 to the power of each element.
@@ -382,6 +386,11 @@ relu max(x, 0).
 remainder The remainder of a division rounded down: it has the sign of other.
     Gradient input: g; other, where it is a tensor: -g * floor(input / other)
     > remainder([7.0, -7.0], 3.0)
+renorm The slices along dim, scaled down to a p-norm of maxnorm where theirs is larger.
+    Shapes   input (*, n, *), of two axes at least -> (*, n, *)
+    Gradient g times the slice's factor, less what the norm takes from it
+    Errors   RuntimeError for fewer axes, for p that is not positive and for a negative maxnorm
+    > renorm([[3.0, 4.0], [0.3, 0.4]], 2, 0, 1)
 repeat Repeated along each axis, copied; leading repeats make new axes.
     Shapes   input (a, b), repeats (r, s) -> (r a, s b)
     Gradient summed over the repeats

@@ -175,11 +175,13 @@ def linearize(func, *primals):
     flat, spec = tree_flatten(primals)
     output, pull = _vjp(func, primals, None, False)
     flat_out, out_spec = tree_flatten(output)
-    # The derivative is the transpose of the pullback, which is linear in these.
-    probes = [y.new_zeros(y.shape).requires_grad_() for y in flat_out if levels.is_plain(y)]
-    if len(probes) < len(flat_out):
+    if not all(levels.is_plain(y) for y in flat_out):
         return output, lambda *tangents: jvp(func, primals, tangents)[1]
-    with _recording():
+    # The derivative is the transpose of the pullback, which is linear in the probes. They have a scope of
+    # their own, so that what is computed by them leads nowhere else; the one around it takes the pullback's
+    # bit.
+    with levels.scope(), levels.scope() as bit:
+        probes = [_core.open_input(y.new_zeros(y.shape), bit) for y in flat_out]
         pulled = tree_flatten(pull(tree_unflatten(probes, out_spec)))[0]
 
     def push(*tangents):
@@ -195,28 +197,23 @@ def linearize(func, *primals):
                         f"tangent:{k} with {what} {getattr(t, what)} in flattened pytree doesn't match the "
                         f"{what} {getattr(x, what)} of the corresponding primal."
                     )
-        return tree_unflatten(_transposed(pulled, given, probes, flat), out_spec)
+        return tree_unflatten(_transposed(pulled, given, probes), out_spec)
 
     return output, push
 
 
-def _recording():
-    from pullback.autograd.grad_mode import enable_grad
-
-    return enable_grad()
-
-
-def _transposed(pulled, tangents, probes, primals):
-    """The transpose of the pullback. It is recorded where what it is applied to, or the point that it belongs
-    to, is being differentiated."""
+def _transposed(pulled, tangents, probes):
+    """The transpose of the pullback. It is recorded where what it is applied to, or what it was made of, is
+    being differentiated."""
     from pullback.autograd.backward import grad
 
     pairs = [(g, t) for g, t in zip(pulled, tangents) if g.requires_grad]
     if not pairs:
         return [p.new_zeros(p.shape) for p in probes]
     outputs, cotangents = zip(*pairs)
-    record = _core.is_grad_enabled() and any(
-        x.requires_grad for t in (*cotangents, *primals) for x in levels.innermost_parts(t)
+    record = _core.is_grad_enabled() and (
+        any(_core.scopes(g) & levels.outer_scopes(0) for g in outputs)
+        or any(x.requires_grad for t in cotangents for x in levels.innermost_parts(t))
     )
     found = grad(outputs, probes, cotangents, retain_graph=True, create_graph=record, allow_unused=True)
     return [p.new_zeros(p.shape) if d is None else d for p, d in zip(probes, found)]

@@ -191,7 +191,8 @@ class _Plan:
                 )
 
     def flat_out_dims(self):
-        dims = broadcast_to_and_flatten(self.out_dims, self.out_spec)
+        one = self.out_spec.is_leaf() and isinstance(self.out_dims, tuple) and len(self.out_dims) == 1
+        dims = list(self.out_dims) if one else broadcast_to_and_flatten(self.out_dims, self.out_spec)
         if dims is None or any(d is not None and not isinstance(d, int) for d in dims):
             _refuse_out_dims(self.name, self.out_dims, self.out_spec)
         return dims
@@ -380,6 +381,10 @@ def _checked_dim(call, x, dim):
         raise ValueError(
             f"{call()}: Got in_dim={dim} for an input but the input is of type {type(x)}. We cannot vmap "
             "over non-Tensor arguments, please use None as the respective in_dim"
+        )
+    if isinstance(dim, bool):
+        raise TypeError(
+            f"size(): argument 'dim' (position 1) must be int, not bool\nGot in_dim={dim}; give 0 or 1."
         )
     ndim = x.dim()
     if not -ndim <= dim < ndim:

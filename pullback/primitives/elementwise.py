@@ -299,6 +299,14 @@ elementwise(
     tex=r"\operatorname{erfc} x",
 )
 elementwise(
+    "erfinv(Tensor input)",
+    lambda g, x, out: g * (math.sqrt(pi) / 2 * f["exp"](out * out)),
+    typing="float",
+    in_place=True,
+    samples=interval(-0.9, 0.9),
+    tex=r"\operatorname{erf}^{-1} x",
+)
+elementwise(
     "log_sigmoid(Tensor input)",
     lambda g, x, out: g * f["sigmoid"](-x),
     typing="float",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from pullback import _core
 from pullback._return_types import make_return_type
 from pullback.primitives.family import composite, kernel, linear
 from pullback.primitives.reduce import chosen, chosen_vjp, moved, shared_by_all, typed, whole_results_refused
@@ -14,6 +15,12 @@ from pullback.trace.tracer import functions as f
 def _backwards(function, x, dim):
     """A running result that runs from the end."""
     return f["flip"](f[function](f["flip"](x, (dim,)), dim), (dim,)) if x.ndim else x
+
+
+def _running(name, x, dim, dtype):
+    if dtype == _core.bool:
+        raise NotImplementedError(f"\"{name}_out_cpu\" not implemented for 'Bool'\nAsk for integers instead.")
+    return typed(f["_" + name](typed(x, dtype), dim), dtype)
 
 
 # ---- running sums and products ----
@@ -27,7 +34,7 @@ linear(
 )
 composite(
     "cumsum(Tensor input, int dim, *, dtype? dtype=None)",
-    lambda x, dim, dtype: typed(f["_cumsum"](typed(x, dtype), dim), dtype),
+    lambda x, dim, dtype: _running("cumsum", x, dim, dtype),
     in_place=True,
     dtypes=ANY,
     doc="The sums of the elements up to each.",
@@ -66,7 +73,7 @@ kernel(
 )
 composite(
     "cumprod(Tensor input, int dim, *, dtype? dtype=None)",
-    lambda x, dim, dtype: typed(f["_cumprod"](typed(x, dtype), dim), dtype),
+    lambda x, dim, dtype: _running("cumprod", x, dim, dtype),
     in_place=True,
     dtypes=ANY,
     doc="The products of the elements up to each.",

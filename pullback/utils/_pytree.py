@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "is_structseq_instance",
     "key_get",
     "keystr",
+    "register_constant",  # noqa: F822
+    "register_dataclass",  # noqa: F822
     "register_pytree_node",
     "tree_all",
     "tree_all_only",
@@ -40,8 +43,22 @@ __all__ = [
     "tree_map_with_path",
     "tree_structure",
     "tree_unflatten",
+    "treespec_dumps",  # noqa: F822
+    "treespec_loads",  # noqa: F822
     "treespec_pprint",
 ]
+
+_WAITING = frozenset(
+    "is_constant_class register_constant register_dataclass treespec_dumps treespec_loads "
+    "_register_namedtuple".split()
+)
+
+
+def __getattr__(name):  # imported where somebody asks for them
+    if name not in _WAITING:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("pullback.utils._pytree_registration"), name)
+
 
 _Kind = namedtuple("_Kind", "flatten unflatten")
 _registry: dict[type, _Kind] = {}
@@ -64,6 +81,11 @@ def register_pytree_node(cls, flatten_fn, unflatten_fn, **options) -> None:
     _registry[cls] = _Kind(flatten_fn, unflatten_fn)
     if options.get("flatten_with_keys_fn") is not None:
         _with_keys[cls] = options["flatten_with_keys_fn"]
+    if options.get("serialized_type_name") is not None:
+        from pullback.utils._pytree_registration import add_text
+
+        texts = (options.get(f"{way}_dumpable_context") for way in ("to", "from"))
+        add_text(cls, options["serialized_type_name"], *texts)
 
 
 _register_pytree_node = register_pytree_node

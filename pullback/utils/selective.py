@@ -8,6 +8,8 @@ kept.
 from __future__ import annotations
 
 import enum
+import functools
+import inspect
 
 from pullback import _core, random
 from pullback.autograd.saved import saved_tensors_hooks
@@ -102,6 +104,21 @@ def _share_memory(outputs, operands):
     return any(y.untyped_storage().data_ptr() in memory for y in outputs)
 
 
+@functools.cache
+def _public_functions():
+    import pullback
+
+    callables = (_core.OpFunction, _core.Overridable)
+    public = [v for v in vars(pullback).values() if isinstance(v, callables)]
+    return {inspect.unwrap(v): v for v in public}
+
+
+def _public(func):
+    """The function of the package that does what a method or an operator does, if there is one."""
+    func = getattr(func, "function", func)
+    return _public_functions().get(inspect.unwrap(func), func)
+
+
 def _is_asked(func):
     return func not in SAC_IGNORED_OPS and getattr(func, "__name__", None) not in _ACCESSORS
 
@@ -132,7 +149,7 @@ class _Keeping(TorchFunctionMode):
         kwargs = {} if kwargs is None else kwargs
         if not _is_asked(func):
             return func(*args, **kwargs)
-        call = _Call(func)
+        call = _Call(_public(func))
         pack, unpack = _core.saved_hooks()
         before, packed = random.get_rng_state(), []
 
@@ -143,7 +160,7 @@ class _Keeping(TorchFunctionMode):
         with saved_tensors_hooks(hold, lambda p: p.unpack(unpack)):
             out = func(*args, **kwargs)
         told = SelectiveCheckpointContext(is_recompute=False, op_output=out)
-        policy = self.region.policy(told, func, *args, **kwargs)
+        policy = self.region.policy(told, call.func, *args, **kwargs)
         keeps = policy if isinstance(policy, bool) else policy not in _AGAIN
         leaves, spec = tree_flatten(out)
         operands = _tensors((args, kwargs))
@@ -206,7 +223,7 @@ class _Using(TorchFunctionMode):
         self.at += 1
         if k >= len(calls) and not self.region.finished:
             return None  # differentiated inside of the region
-        if k >= len(calls) or calls[k].func is not func:
+        if k >= len(calls) or calls[k].func is not _public(func):
             name = getattr(func, "__name__", func)
             raise RuntimeError(
                 f"{name} encountered during backward but not found in storage. This can happen if the "

@@ -20,7 +20,7 @@ UNARY = """
     abs absolute acos asin atan ceil cos cosh cumprod:0 cumsum:0 deg2rad digamma erf erfc exp exp2 expm1 floor
     frac lgamma log log10 log1p log2 logit nan_to_num neg negative rad2deg reciprocal relu round rsqrt sgn
     sigmoid sign sin sinc sinh sqrt square tan tanh tril triu trunc zero detach squeeze t logical_not
-    arccos arcsin arcsinh arctan arctanh asinh atanh fix
+    arccos arcsin arcsinh arctan arctanh asinh atanh fix erfinv renorm:201
 """
 BY_NUMBER = """
     add:2 sub:2 subtract:2 mul:2 multiply:2 div:2 divide:2 true_divide:2 floor_divide:2 remainder:0.4 fmod:0.4

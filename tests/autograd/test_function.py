@@ -330,3 +330,28 @@ def test_once_differentiable():
     (g,) = torch.autograd.grad((Once.apply(x) ** 2).sum(), x, create_graph=True)
     text = "trying to differentiate twice a function that was marked with @once_differentiable"
     refuses(RuntimeError, text, g.sum().backward)
+
+
+def test_a_context_is_shown_as_torch_shows_it():
+    shown = []
+
+    class Doubled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            shown.append(str(ctx))
+            return x * 2
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * 2
+
+    class Own(torch.autograd.function.FunctionCtx):
+        pass
+
+    y = Doubled.apply(torch.ones(2, requires_grad=True))
+    for text in (*shown, repr(y.grad_fn)):
+        assert text.startswith("<torch.autograd.function.DoubledBackward object at 0x")
+    assert repr(torch.autograd.function.FunctionCtx()).startswith(
+        "<torch.autograd.function.FunctionCtx object"
+    )
+    assert f"<{__name__}." in repr(Own()) and "grad_fn=<DoubledBackward>" in repr(y)

@@ -279,3 +279,15 @@ def test_jacobians_of_single_elements():
         assert jacobian(lambda x: x**3)(x).item() == 12
         assert jacobian(lambda x: x**3)(x).shape == ()
     assert hessian(lambda x: x**3)(x).item() == 12
+
+
+def test_axes_of_vmap_that_are_no_axes():
+    x = torch.ones(2, 3)
+    for dims in (False, True, (False,)):
+        with pytest.raises(
+            TypeError, match=r"^size\(\): argument 'dim' \(position 1\) must be int, not bool"
+        ):
+            torch.func.vmap(lambda v: v, in_dims=dims)(x)
+    assert torch.func.vmap(lambda v: v, out_dims=(1,))(x).shape == (3, 2)  # of a single result, in a tuple
+    with pytest.raises(ValueError, match=r"can not return a BatchedTensor when out_dim is None"):
+        torch.func.vmap(lambda v: v, out_dims=(None,))(x)

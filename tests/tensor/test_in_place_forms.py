@@ -136,3 +136,15 @@ def test_draws_clear_the_tangent(draw):
     with torch.func.not_vectorised() as report:
         filled = torch.func.vmap(lambda x: draw(x.clone()), randomness="same")(torch.ones(2, 3))
     assert torch.equal(filled[0], filled[1]) and not report
+
+
+def test_what_is_put_into_whole_numbers_needs_no_gradient():
+    source = torch.ones(3, requires_grad=True) * 2
+    for change in (
+        lambda t: t.copy_(source),
+        lambda t: t.__setitem__(slice(None), source),
+        lambda t: t.__setitem__(0, source[0]),
+    ):
+        whole = torch.ones(3, dtype=torch.int64)
+        change(whole)
+        assert not whole.requires_grad and whole.grad_fn is None

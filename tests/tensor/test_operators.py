@@ -74,3 +74,37 @@ def test_a_false_divisor_is_zero():
         with pytest.raises(RuntimeError, match="ZeroDivisionError"):
             call()
     assert (five // True).tolist() == [5, 6] and (five / truth).tolist() == [5.0, float("inf")]
+
+
+def test_whole_numbers_beyond_the_signed_ones():
+    whole, real = torch.tensor([1]), torch.tensor([1.5], dtype=torch.float64)
+    assert (whole + 2**63).tolist() == [1 - 2**63] and (whole * 2**63).tolist() == [-(2**63)]
+    assert (whole / 2**63).tolist() == [2.0**-63] and (2**63 - whole).tolist() == [2**63 - 1]
+    assert (real * 2**63).tolist() == [1.5 * 2.0**63] and torch.full((1,), 2**63, dtype=torch.bool).item()
+    assert torch.full_like(real, 2**64 - 1).item() == 2.0**64
+    with pytest.raises(RuntimeError, match=r"^value cannot be converted to type int64_t without overflow"):
+        torch.full_like(whole, 2**63)
+    for number, text in ((2**64, "int too big to convert"), (-(2**63) - 1, "can't convert negative int to")):
+        with pytest.raises(OverflowError, match=f"^{text}"):
+            whole + number
+
+
+def test_powers_of_bools_by_bools_stay_bools():
+    b = torch.tensor([True, False])
+    for exponent, expected in ((True, [True, False]), (False, [True, True])):
+        for power in (b**exponent, b.pow(exponent), torch.pow(b, exponent), b.clone().pow_(exponent)):
+            assert power.dtype == torch.bool and power.tolist() == expected
+    assert (b**1).dtype == torch.int64
+
+
+def test_a_result_that_its_place_cannot_take_is_no_missing_implementation():
+    whole = torch.tensor([1])
+    for change in (lambda: whole.add_(0.5), lambda: whole.__itruediv__(2), lambda: whole.mul_(torch.ones(1))):
+        with pytest.raises(RuntimeError) as e:
+            change()
+        assert str(e.value).split("\n")[0] == (
+            "result type Float can't be cast to the desired output type Long"
+        )
+        assert not isinstance(e.value, NotImplementedError)
+    with pytest.raises(RuntimeError, match=r"^output with shape \[1\] doesn't match"):  # before the type
+        whole.add_(torch.ones(2))

@@ -63,3 +63,41 @@ def test_it_takes_no_part_in_a_graph(call):
 def test_sparse_tensors_are_refused_and_not_forgotten(make):
     with pytest.raises(NotImplementedError, match="is not implemented for sparse layout"):
         make(2, layout=torch.sparse_coo)
+
+
+SUMS = {
+    "sum": (torch.sum, [6, 15]),
+    "prod": (torch.prod, [6, 120]),
+    "cumsum": (torch.cumsum, [[1, 3, 6], [4, 9, 15]]),
+    "cumprod": (torch.cumprod, [[1, 2, 6], [4, 20, 120]]),
+}
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_sums_are_computed_in_the_type_of_out(name):
+    function, whole = SUMS[name]
+    x = T([[1.5, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    assert function(x, 1, out=torch.empty(0, dtype=torch.int64)).tolist() == whole
+    double = function(x, 1, out=torch.empty(0, dtype=torch.float64))
+    assert double.equal(function(x.double(), 1))
+    for dtype, out, text in (
+        (torch.float32, torch.float64, "float, but got double"),
+        (torch.int64, torch.int32, "long int, but got int"),
+        (torch.bool, torch.uint8, "bool, but got unsigned char"),
+    ):
+        with pytest.raises(RuntimeError, match=f"^Expected out tensor to have dtype {text} instead$"):
+            function(x, 1, dtype=dtype, out=torch.empty(0, dtype=out))
+    with pytest.raises(RuntimeError, match=r"functions with out=\.\.\. arguments don't support automatic"):
+        function(x.requires_grad_(), 1, out=torch.empty(0, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("name", ["cumsum", "cumprod"])
+def test_running_sums_are_no_bools(name):
+    with pytest.raises(NotImplementedError, match=f"^\"{name}_out_cpu\" not implemented for 'Bool'"):
+        getattr(ROW, name)(0, dtype=torch.bool)
+
+
+def test_extremes_of_all_axes():
+    for dim in (None, ()):
+        assert SQUARE.amax(dim) == 4 and torch.amin(SQUARE, dim=dim) == 1
+        assert torch.amax(SQUARE, dim, True).tolist() == [[4.0]]

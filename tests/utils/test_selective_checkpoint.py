@@ -136,3 +136,17 @@ def test_states_of_devices():
     assert module.set_device_states([], []) is None
     with pytest.raises(RuntimeError, match="Torch not compiled with CUDA enabled"):
         module.set_device_states([0], [torch.get_rng_state()])
+
+
+def test_a_policy_sees_the_public_function_for_methods_and_operators():
+    seen = []
+
+    def policy(ctx, op, *args, **kwargs):
+        seen.append(op)
+        return False
+
+    context = functools.partial(create_selective_checkpoint_contexts, policy)
+    x = torch.ones(2, 2, requires_grad=True)
+    run = lambda t: ((t @ t).matmul(t).mm(t) + 1).exp().sum()  # noqa: E731
+    checkpoint(run, x, use_reentrant=False, context_fn=context).backward()
+    assert seen == [torch.matmul, torch.matmul, torch.mm, torch.add, torch.exp, torch.sum]

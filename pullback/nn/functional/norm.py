@@ -36,7 +36,7 @@ def _check_like_normalized(name, tensor, shape):
 
 def _check_types(input, weight, kernel):
     if not input.dtype.is_floating_point:
-        raise DtypeError(
+        raise NotImplementedError(
             f"\"{kernel}\" not implemented for '{input.dtype._legacy.removesuffix('Tensor').title()}'\n"
             "Convert the input with .float()."
         )
@@ -52,7 +52,8 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-05):
 
     Shapes    input (*, normalized_shape), weight and bias normalized_shape  ->  input's
     Gradient  for input, weight and bias
-    Errors    ShapeError, RuntimeError for shapes that do not fit; DtypeError for whole or mixed numbers
+    Errors    ShapeError, RuntimeError for shapes that do not fit; NotImplementedError for whole numbers,
+              DtypeError for mixed ones
     Example   >>> import pullback as torch
               >>> torch.nn.functional.layer_norm(torch.tensor([1.0, 3.0]), (2,))
               tensor([-1.0000,  1.0000])
