@@ -25,11 +25,13 @@ def _log_softmax_backward_vjp(h, values, out):
 kernel(
     "softmax_backward(Tensor grad, Tensor output, int dim)",
     _softmax_backward_vjp,
+    node="SoftmaxBackwardDataBackward0!",
     expose_as="_softmax_backward",
 )
 kernel(
     "log_softmax_backward(Tensor grad, Tensor output, int dim)",
     _log_softmax_backward_vjp,
+    node="LogSoftmaxBackwardDataBackward0!",
     expose_as="_log_softmax_backward",
 )
 kernel(
