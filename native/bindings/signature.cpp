@@ -99,6 +99,11 @@ bool integer_from(PyObject* o, int64_t& v) {
 bool is_foreign(PyObject* o) { return symbolic_type && PyObject_TypeCheck(o, symbolic_type); }
 bool is_tracer(PyObject* o) { return tracer_type && PyObject_TypeCheck(o, tracer_type); }
 
+// Whether a tensor may stand for a number: no gradient would be lost without a word.
+bool is_plain_number(PyObject* o) {
+  return is_tensor(o) && as_tensor(o)->var.array.meta->ndim == 0 && !requires_grad(as_tensor(o));
+}
+
 // A tensor argument; subclasses and tracers are noted on the way.
 bool take_tensor(PyObject* o, BoundCall& out) {
   if (is_tensor(o)) {
@@ -121,8 +126,21 @@ bool take_tensor(PyObject* o, BoundCall& out) {
 
 std::string mismatch(const Signature& s, const Parameter& p, size_t position, const char* wanted,
                      PyObject* got) {
-  return concat(s.name, "(): argument '", p.name, "' (position ", position + 1, ") must be ", wanted,
-                ", not ", Py_TYPE(got)->tp_name);
+  const std::string where = p.keyword_only ? "" : concat(" (position ", position + 1, ")");
+  return concat(s.name, "(): argument '", p.name, "'", where, " must be ", wanted, ", not ",
+                Py_TYPE(got)->tp_name);
+}
+
+std::string missing(const Signature& s, const std::vector<PyObject*>& values) {
+  std::string names;
+  int count = 0;
+  for (size_t p = 0; p < values.size(); ++p) {
+    if (values[p] || s.parameters[p].fallback) continue;
+    names += concat(count++ ? ", " : "", '"', s.parameters[p].name, '"');
+  }
+  // Torch has the plural for one and the singular for several.
+  return concat(s.name, "() missing ", count, " required positional argument", count == 1 ? "s" : "", ": ",
+                names);
 }
 
 bool take_integers(const Parameter& p, PyObject* o, BoundCall& out) {
@@ -220,7 +238,7 @@ bool take(const Parameter& p, PyObject* o, BoundCall& out) {
         out.foreign = o;
         return true;
       }
-      if (p.kind == Kind::Scalar && !p.old && is_tensor(o) && as_tensor(o)->var.array.meta->numel == 1) {
+      if (p.kind == Kind::Scalar && !p.old && is_plain_number(o)) {
         const Array a = readable(o);
         out.args.push_back({nullptr, load_scalar(a.meta->dtype, a.data())});
         return true;
@@ -336,8 +354,7 @@ bool match_arguments(const Signature& s, PyObject* const* args, Py_ssize_t n, Py
   for (size_t p = 0; p < count; ++p) {
     if (values[p]) continue;
     if (!s.parameters[p].fallback) {
-      if (why)
-        *why = concat(s.name, "() missing 1 required positional arguments: \"", s.parameters[p].name, "\"");
+      if (why) *why = missing(s, values);
       return false;
     }
     values[p] = s.parameters[p].fallback;
