@@ -277,3 +277,55 @@ def test_float_of_a_tensor_with_a_gradient_warns_once():
             [sys.executable, "-c", code.replace("CALL", call)], capture_output=True, text=True, check=True
         )
         assert done.stdout == f"0\n{[LOST + chr(10) + 'Consider using tensor.detach() first.']}\n"
+
+
+LEAF, PAIR = torch.zeros(2, requires_grad=True), torch.zeros(2)
+
+
+@pytest.mark.parametrize(
+    "call, kind, text",
+    [
+        (
+            lambda: LEAF.apply_(abs),
+            RuntimeError,
+            "Can't call apply_() on Variable that requires grad. Use var.detach().apply_() instead.",
+        ),
+        (
+            lambda: PAIR.map_(LEAF, max),
+            RuntimeError,
+            "Can't call map_() on Variable that requires grad. Use var.detach().map_() instead.",
+        ),
+        (
+            lambda: PAIR.map_(1, max),
+            TypeError,
+            "map_(): argument 'other' (position 1) must be Tensor, not int",
+        ),
+        (
+            lambda: PAIR.map_(torch.ones(2, dtype=torch.float64), max),
+            TypeError,
+            "map_: expected torch.FloatTensor for 'other' (got torch.DoubleTensor)",
+        ),
+        (
+            lambda: PAIR.map2_(PAIR, torch.arange(2), max),
+            TypeError,
+            "map2_: expected torch.FloatTensor for argument 'y' (got torch.LongTensor)",
+        ),
+        (
+            lambda: PAIR.map_(torch.ones(3), max),
+            RuntimeError,
+            "The expanded size of the tensor (2) must match",
+        ),
+    ],
+)
+def test_functions_of_elements_refuse(call, kind, text):
+    with pytest.raises(kind) as e:
+        call()
+    assert str(e.value).startswith(text)
+
+
+def test_functions_of_elements_of_several_tensors():
+    assert torch.arange(4).view(2, 2).map_(torch.arange(2), max).tolist() == [[0, 1], [2, 3]]
+    assert torch.zeros(2).map2_(torch.ones(1), torch.ones(2), lambda a, b, c: a + b + c).tolist() == [
+        2.0,
+        2.0,
+    ]
