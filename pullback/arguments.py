@@ -91,10 +91,10 @@ def integer(name: str, argument: str, position: int, x) -> int:
 
 
 def number(name: str, argument: str, position: int, x):
-    """A number, also out of a tensor of one element."""
-    if isinstance(x, Tensor):
+    """A number, also out of a tensor without axes, of which no gradient is asked: it would be lost."""
+    if isinstance(x, Tensor) and x.ndim == 0 and not x.requires_grad:
         return x.item()
-    if isinstance(x, (str, bytes, list, tuple, dict, type(None))) or not hasattr(x, "__float__"):
+    if isinstance(x, (Tensor, str, bytes, list, tuple, dict, type(None))) or not hasattr(x, "__float__"):
         raise TypeError(
             f"{name}(): argument '{argument}' (position {position}) must be Number, not {kind_name(x)}"
         )

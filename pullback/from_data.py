@@ -79,7 +79,7 @@ class _Reader:
                 raise ValueError("only one element tensors can be converted to Python scalars")
             raise TypeError("only integer tensors of a single element can be converted to an index")
         self.note(t.dtype)
-        return t.item()
+        return float(t) if t.requires_grad else t.item()  # float() warns that the gradient is lost
 
 
 def _shape(data):

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 from pullback import _core, conversion, creation, from_data, random
-from pullback.arguments import device_of, dtype_of, finish, number, sized, sizes_of
+from pullback.arguments import device_of, dtype_of, finish, kind_name, number, sized, sizes_of
 from pullback.conversion import clone, contiguous, is_contiguous, to, to_dtype, type_, type_as
 from pullback.copying import __copy__, __deepcopy__, __reduce_ex__
 from pullback.functions import adjoint, allclose, equal, is_nonzero, isclose
@@ -288,7 +288,45 @@ def apply_(self, callable):
     Example   >>> torch.tensor([1.0, 2.0]).apply_(lambda v: v + 10)
               tensor([11., 12.])
     """
-    values = [callable(v) for v in self.detach().reshape(-1).tolist()]
+    return _changed_by(self, "apply_", callable)
+
+
+def map_(self, tensor, callable):
+    """Every element becomes what a Python function makes of it and of another tensor's: slow.
+
+    Example   >>> torch.tensor([1.0, 2.0]).map_(torch.tensor([3.0, 4.0]), lambda a, b: a * b)
+              tensor([3., 8.])
+    """
+    return _changed_by(self, "map_", callable, other=tensor)
+
+
+def map2_(self, x, y, callable):
+    """Every element becomes what a Python function makes of it and of those of two tensors: slow.
+
+    Example   >>> torch.ones(2).map2_(torch.ones(2), torch.tensor([3.0, 4.0]), lambda a, b, c: a + b * c)
+              tensor([4., 5.])
+    """
+    return _changed_by(self, "map2_", callable, x=x, y=y)
+
+
+def _changed_by(self, name, callable, **others):
+    for position, (argument, other) in enumerate(others.items(), 1):
+        if not isinstance(other, Tensor):
+            where = f"{name}(): argument '{argument}' (position {position})"
+            raise TypeError(f"{where} must be Tensor, not {kind_name(other)}")
+    if any(t.requires_grad for t in (self, *others.values())):
+        raise RuntimeError(
+            f"Can't call {name}() on Variable that requires grad. Use var.detach().{name}() instead."
+        )
+    word = "argument " if len(others) > 1 else ""
+    for argument, other in others.items():
+        if other.dtype != self.dtype:
+            raise TypeError(
+                f"{name}: expected {self.type()} for {word}'{argument}' (got {other.type()})\n"
+                f"Convert it with .to({self.dtype})."
+            )
+    columns = [t.expand(self.shape).reshape(-1).tolist() for t in (self, *others.values())]
+    values = [callable(*row) for row in zip(*columns, strict=True)]
     self._take_elements(from_data.tensor(values, dtype=self.dtype).reshape(self.shape))
     return self
 
@@ -489,6 +527,8 @@ def _install():
         isclose,
         allclose,
         apply_,
+        map_,
+        map2_,
         is_contiguous,
         is_shared,
         share_memory_,

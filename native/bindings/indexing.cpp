@@ -46,7 +46,8 @@ class Walker {
          "], but got ", axis, ")\nWrite one ellipsis only.");
   }
 
-  void select(int axis, PyObject* key) {
+  // `position` is the key's place in the subscript, which torch's text calls the dimension.
+  void select(int axis, PyObject* key, Py_ssize_t position) {
     static const Op* op = find_op("select");
     require_axis(axis);
     Owned number = own(PyNumber_Index(key));
@@ -54,8 +55,8 @@ class Walker {
     if (index == -1 && PyErr_Occurred()) throw PythonError();
     const int64_t size = meta().size(axis);
     if (index < -size || index >= size) {
-      fail(ErrorKind::Index, "index ", index, " is out of bounds for dimension ", axis, " with size ", size,
-           "\nValid positions run from ", -size, " to ", size - 1, ".");
+      fail(ErrorKind::Index, "index ", index, " is out of bounds for dimension ", position, " with size ",
+           size, "\nValid positions run from ", -size, " to ", size - 1, ".");
     }
     const int64_t ints[2] = {axis, index < 0 ? index + size : index};
     step(op, ints, 2);
@@ -117,7 +118,7 @@ PyObject* basic(PyObject* self, PyObject* key) {
     if (k == Py_Ellipsis) axis += ndim - static_cast<int>(taken);
     else if (k == Py_None) w.unsqueeze(axis++);
     else if (PySlice_Check(k)) w.slice(axis++, k);
-    else w.select(axis, k);
+    else w.select(axis, k, i);
   }
   return w.finish(self, PySlice_Check(key));
 }

@@ -271,10 +271,18 @@ PyObject* to_int(PyObject* o) {
     return s.kind == Scalar::Kind::Float ? PyLong_FromDouble(s.d) : PyLong_FromLongLong(s.i);
   });
 }
+void warn_of_lost_gradient() {
+  static bool warned = false;  // torch warns once in a program
+  const char* text =
+      "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
+      "Consider using tensor.detach() first.";
+  if (!std::exchange(warned, true) && PyErr_WarnEx(PyExc_UserWarning, text, 1) < 0) throw PythonError();
+}
 PyObject* to_float(PyObject* o) {
   return guarded([&]() -> PyObject* {
     if (asks(o)) return ask_slot("__float__", &o, 1);
     const Array a = single_element(o, "float");
+    if (is_float(a.meta->dtype) && grad_enabled() && requires_grad(as_tensor(o))) warn_of_lost_gradient();
     return PyFloat_FromDouble(load_scalar(a.meta->dtype, a.data()).as_double());
   });
 }

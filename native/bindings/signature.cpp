@@ -99,6 +99,11 @@ bool integer_from(PyObject* o, int64_t& v) {
 bool is_foreign(PyObject* o) { return symbolic_type && PyObject_TypeCheck(o, symbolic_type); }
 bool is_tracer(PyObject* o) { return tracer_type && PyObject_TypeCheck(o, tracer_type); }
 
+// Whether a tensor may stand for a number: no gradient would be lost without a word.
+bool is_plain_number(PyObject* o) {
+  return is_tensor(o) && as_tensor(o)->var.array.meta->ndim == 0 && !requires_grad(as_tensor(o));
+}
+
 // A tensor argument; subclasses and tracers are noted on the way.
 bool take_tensor(PyObject* o, BoundCall& out) {
   if (is_tensor(o)) {
@@ -212,7 +217,7 @@ bool take(const Parameter& p, PyObject* o, BoundCall& out) {
         out.foreign = o;
         return true;
       }
-      if (p.kind == Kind::Scalar && !p.old && is_tensor(o) && as_tensor(o)->var.array.meta->numel == 1) {
+      if (p.kind == Kind::Scalar && !p.old && is_plain_number(o)) {
         const Array a = readable(o);
         out.args.push_back({nullptr, load_scalar(a.meta->dtype, a.data())});
         return true;

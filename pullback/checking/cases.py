@@ -191,6 +191,7 @@ def _views(d):
         "split_sizes": [[x(5, 2), (1, 4), 0], [x(3), (0, 3), 0]],
         "unbind": [[x(3, 2), 3, 0], [x(2, 3), 3, 1]],
         "full_like_scalar": [[Fixed(x(2)), 1.5]],
+        "zeroth_power": [[x(2), 1.0]],
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pullback import _core
 from pullback.primitives.elementwise import interval, where
-from pullback.primitives.family import composite, elementwise
+from pullback.primitives.family import composite, elementwise, linear
 from pullback.primitives.registry import ANY, expose, ops
 from pullback.trace.tracer import BOOL, FLOAT, INT, Tracer
 from pullback.trace.tracer import functions as f
@@ -112,7 +112,28 @@ def _pow_known_vjp(g, values, out):
     return g * (e * _power(x, e - 1, whole))
 
 
+# x and 1 as powers of x, as the derivatives of higher powers meet them. Programs that derive a polynomial
+# until nothing is left rely on what torch says of them: the derivative of x is x**0, which depends on x, and
+# the derivative of that is 0.
+elementwise(
+    "first_power(Tensor input)",
+    lambda g, x, out: g * f["_zeroth_power"](x, 1),
+    kernel="copy",
+    cheap=True,
+    expose_as="_first_power",
+)
+linear(
+    "zeroth_power(Tensor input, Scalar one)",
+    lambda g, x, one: f["_full_like"](x, 0),
+    kernel="full_like_scalar",
+    cheap=True,
+    expose_as="_zeroth_power",
+)
+
+
 def _power(x, e, whole):
+    if e in (0, 1) and x.dtype.is_floating_point:
+        return f["_first_power"](x) if e else f["_zeroth_power"](x, 1)
     return pow_known(x, e, whole) if e in STATIC_EXPONENTS else f["_pow_number"](x, float(e))
 
 
@@ -125,9 +146,16 @@ composite(
     expose_as="_pow_known",
     dtypes=ANY,
 )
+
+
+def _one_less(y):
+    """The exponent of the derivative of x**y; 0 where y is 0, for 0 times an infinite 0**-1 would be nan."""
+    return y - 1 + 0.0 ** (y * y)
+
+
 elementwise(
     "pow(Tensor input, Scalar exponent)",
-    lambda g, x, y, out: g * (y * f["_pow_number"](x, y - 1)),
+    lambda g, x, y, out: g * (y * f["_pow_number"](x, _one_less(y))),
     name="pow_number",
     kernel="pow",
     node="PowBackward0!",
@@ -158,7 +186,7 @@ composite(
 composite(
     "square(Tensor input)",
     lambda x: f["_square"](f["_cast"](x, _core.int64) if x.dtype is _core.bool else x),
-    lambda g, values, out: g * (2 * values[0]),
+    lambda g, values, out: g * (2 * _power(values[0], 1, True)),
     name="square_op",
     node="PowBackward0!",
     expose_as="square",

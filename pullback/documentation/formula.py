@@ -38,7 +38,7 @@ INFIX = {
     "bitwise_or": ("|", EITHER),
     "pow": ("**", POWER),
 }
-SILENT = ("cast", "expand", "sum_to", "clone", "copy", "alias", "contiguous")
+SILENT = ("cast", "expand", "sum_to", "clone", "first_power", "copy", "alias", "contiguous")
 NUMBER = {
     N_ADD: ("+", SUM),
     N_SUB: ("-", SUM),

@@ -6,9 +6,11 @@ agree.
 
 from __future__ import annotations
 
+import bisect
 import math
 import types
 import warnings
+from collections import Counter
 
 from pullback.optim.optimizer import Optimizer
 from pullback.tensor import Tensor
@@ -28,6 +30,16 @@ def _copy(value):
     return value.clone() if isinstance(value, Tensor) else value
 
 
+def _warn_outside_step(scheduler):
+    """Asked for outside of ``step``, ``get_lr`` gives the rates after the next step, not the present ones."""
+    if not scheduler._get_lr_called_within_step:
+        warnings.warn(
+            "To get the last learning rate computed by the scheduler, please use `get_last_lr()`.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
 class LRScheduler:
     """Base class: a subclass gives the new rates of all groups in ``get_lr``.
 
@@ -41,6 +53,10 @@ class LRScheduler:
               >>> scheduler.get_last_lr()
               [0.5]
     """
+
+    # Schedulers of users read the first of these in get_lr, to warn of a call from outside.
+    _get_lr_called_within_step = False
+    _is_initial = False
 
     def __init__(self, optimizer, last_epoch=-1):
         if not isinstance(optimizer, Optimizer):
@@ -60,9 +76,16 @@ class LRScheduler:
                 )
         self.base_lrs = [_copy(group["initial_lr"]) for group in optimizer.param_groups]
         self.last_epoch = last_epoch
-        self._step_count = 0
         self._watch_steps()
-        self.step()
+        self._initial_step()
+
+    def _initial_step(self):
+        self._step_count = 0
+        self._is_initial = True
+        try:
+            self.step()
+        finally:
+            self._is_initial = False
 
     def _watch_steps(self):
         # A scheduler stepped before its optimizer skips the first rate; to warn, it must see optimizer steps.
@@ -89,23 +112,51 @@ class LRScheduler:
     def _rates(self):
         return [group["lr"] for group in self.optimizer.param_groups]
 
-    def step(self):
-        """Go to the next epoch and set its rates."""
+    def step(self, epoch=None):
+        """Go to the next epoch, or to ``epoch``, and set its rates."""
+        if self._step_count == 1:
+            self._check_order()
         self._step_count += 1
-        if self._step_count == 2 and not getattr(self.optimizer, "_opt_called", False):
+        if epoch is not None:
+            warnings.warn(
+                "The epoch parameter in `scheduler.step()` was not necessary and is being deprecated where "
+                "possible. Please use `scheduler.step()` to step the scheduler. During the deprecation, if "
+                "epoch is different from None, the closed form is used instead of the new chainable form, "
+                "where available. Please open an issue if you are unable to replicate your use case: "
+                "https://github.com/pytorch/pytorch/issues/new/choose.",
+                UserWarning,
+                stacklevel=2,
+            )
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        self._get_lr_called_within_step = True
+        try:
+            closed = getattr(self, "_get_closed_form_lr", None) if epoch is not None else None
+            rates = closed() if closed else self.get_lr()
+        finally:
+            self._get_lr_called_within_step = False
+        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+            _set_rate(group, rate)
+        self._last_lr = [_copy(rate) for rate in self._rates()]
+
+    def _check_order(self):
+        see = "See more details at https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate"
+        if not hasattr(self.optimizer.step, "_watched"):
+            warnings.warn(
+                "Seems like `optimizer.step()` has been overridden after learning rate scheduler "
+                "initialization. Please, make sure to call `optimizer.step()` before "
+                f"`lr_scheduler.step()`. {see}",
+                UserWarning,
+                stacklevel=3,
+            )
+        elif not getattr(self.optimizer, "_opt_called", False):
             warnings.warn(
                 "Detected call of `lr_scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0 and "
                 "later, you should call them in the opposite order: `optimizer.step()` before "
                 "`lr_scheduler.step()`.  Failure to do this will result in PyTorch skipping the first value "
-                "of the learning rate schedule. See more details at "
-                "https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate",
+                f"of the learning rate schedule. {see}",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
-        self.last_epoch += 1
-        for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
-            _set_rate(group, rate)
-        self._last_lr = [_copy(rate) for rate in self._rates()]
 
     def state_dict(self):
         """Everything but the optimizer."""
@@ -114,6 +165,10 @@ class LRScheduler:
     def load_state_dict(self, state_dict):
         """Take over what ``state_dict`` gave."""
         self.__dict__.update(state_dict)
+
+
+class _LRScheduler(LRScheduler):
+    """The base class under its older name, from which many programs still derive."""
 
 
 class LambdaLR(LRScheduler):
@@ -138,12 +193,14 @@ class LambdaLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
+        _warn_outside_step(self)
         pairs = zip(self.lr_lambdas, self.base_lrs, strict=True)
         return [base * function(self.last_epoch) for function, base in pairs]
 
     def state_dict(self):
         """Everything but the optimizer; functions are left out, callable objects give their attributes."""
         state = super().state_dict()
+        state.pop("lr_lambdas")  # for torch's order
         plain = (types.FunctionType, types.LambdaType)
         state["lr_lambdas"] = [None if isinstance(f, plain) else f.__dict__.copy() for f in self.lr_lambdas]
         return state
@@ -177,9 +234,13 @@ class StepLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
+        _warn_outside_step(self)
         if self.last_epoch == 0 or self.last_epoch % self.step_size != 0:
             return self._rates()
         return [rate * self.gamma for rate in self._rates()]
+
+    def _get_closed_form_lr(self):
+        return [base * self.gamma ** (self.last_epoch // self.step_size) for base in self.base_lrs]
 
 
 class MultiStepLR(LRScheduler):
@@ -197,13 +258,19 @@ class MultiStepLR(LRScheduler):
     """
 
     def __init__(self, optimizer, milestones, gamma=0.1, last_epoch=-1):
-        self.milestones = list(milestones)
+        self.milestones = Counter(milestones)
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
-        times = self.milestones.count(self.last_epoch)
-        return [rate * self.gamma**times for rate in self._rates()] if times else self._rates()
+        _warn_outside_step(self)
+        if self.last_epoch not in self.milestones:
+            return self._rates()
+        return [rate * self.gamma ** self.milestones[self.last_epoch] for rate in self._rates()]
+
+    def _get_closed_form_lr(self):
+        passed = bisect.bisect_right(sorted(self.milestones.elements()), self.last_epoch)
+        return [base * self.gamma**passed for base in self.base_lrs]
 
 
 class ExponentialLR(LRScheduler):
@@ -222,9 +289,13 @@ class ExponentialLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
-        if self.last_epoch == 0:
+        _warn_outside_step(self)
+        if self._is_initial:
             return self._rates()
         return [rate * self.gamma for rate in self._rates()]
+
+    def _get_closed_form_lr(self):
+        return [base * self.gamma**self.last_epoch for base in self.base_lrs]
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -245,13 +316,12 @@ class CosineAnnealingLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self):
+        _warn_outside_step(self)
         epoch, period, low = self.last_epoch, self.T_max, self.eta_min
-        if epoch == 0:
+        if self._is_initial:
             return self._rates()
-        if self._step_count == 1:
-            return [
-                low + (base - low) * (1 + math.cos(epoch * math.pi / period)) / 2 for base in self.base_lrs
-            ]
+        if self._step_count == 1 and epoch > 0:
+            return self._get_closed_form_lr()
         if (epoch - 1 - period) % (2 * period) == 0:
             # The rate was eta_min, from which no factor leads up again.
             return [
@@ -260,3 +330,8 @@ class CosineAnnealingLR(LRScheduler):
             ]
         ratio = (1 + math.cos(math.pi * epoch / period)) / (1 + math.cos(math.pi * (epoch - 1) / period))
         return [ratio * (rate - low) + low for rate in self._rates()]
+
+    def _get_closed_form_lr(self):
+        low = self.eta_min
+        half = 1 + math.cos(math.pi * self.last_epoch / self.T_max)
+        return [low + (base - low) * half / 2 for base in self.base_lrs]

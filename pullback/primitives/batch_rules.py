@@ -72,7 +72,7 @@ def _typed(b, t, dtype):
     return out
 
 
-@rule("clone", "full_like_scalar", "alias")
+@rule("clone", "full_like_scalar", "first_power", "zeroth_power", "alias")
 def same(b, i, x, *values):
     return b.record(i.op, x, *values)
 

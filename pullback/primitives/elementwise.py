@@ -74,7 +74,13 @@ elementwise(
     tex="x y + z",
     doc="x * y + z with one rounding.",
 )
-elementwise("square(Tensor input)", lambda g, x, out: g * (2 * x), cheap=True, expose_as="_square", tex="x^2")
+elementwise(
+    "square(Tensor input)",
+    lambda g, x, out: g * (2 * f["_first_power"](x)),
+    cheap=True,
+    expose_as="_square",
+    tex="x^2",
+)
 elementwise(
     "reciprocal(Tensor input)",
     lambda g, x, out: -g * (out * out),

@@ -25,11 +25,13 @@ def _log_softmax_backward_vjp(h, values, out):
 kernel(
     "softmax_backward(Tensor grad, Tensor output, int dim)",
     _softmax_backward_vjp,
+    node="SoftmaxBackwardDataBackward0!",
     expose_as="_softmax_backward",
 )
 kernel(
     "log_softmax_backward(Tensor grad, Tensor output, int dim)",
     _log_softmax_backward_vjp,
+    node="LogSoftmaxBackwardDataBackward0!",
     expose_as="_log_softmax_backward",
 )
 kernel(
@@ -58,7 +60,10 @@ def softmax(input, dim=None, dtype=None, *, axis=None):
     """
     if dtype is not None and input.dtype != dtype:
         input = f["_cast"](input, dtype)
-    return f["_softmax"](input, axis if dim is None else dim)
+    dim = axis if dim is None else dim
+    if dim is None:
+        return f["_softmax"](input)  # refused, in torch's words
+    return f["_softmax"](input, dim)
 
 
 def log_softmax(input, dim=None, dtype=None, *, axis=None):
@@ -72,7 +77,10 @@ def log_softmax(input, dim=None, dtype=None, *, axis=None):
     """
     if dtype is not None and input.dtype != dtype:
         input = f["_cast"](input, dtype)
-    return f["_log_softmax"](input, axis if dim is None else dim)
+    dim = axis if dim is None else dim
+    if dim is None:
+        return f["_log_softmax"](input)  # refused, in torch's words
+    return f["_log_softmax"](input, dim)
 
 
 for _function in (softmax, log_softmax):

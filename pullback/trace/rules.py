@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pullback import _core
 from pullback.errors import GradError
+from pullback.trace import node_names
 from pullback.trace import signature as sig
 from pullback.trace.program import Lowering, dependencies, element_reads, is_constant, size_sources
 from pullback.trace.sizes import FOLD, PARAM, SIZE, Size, size, work_out
@@ -277,7 +278,8 @@ class BackwardOp:
     def __init__(self, trace: Trace, mask: int):
         self.trace, self.mask = trace, mask
         name = trace.op.name + "_backward"
-        node = trace.op.node_name.replace("Backward", "BackwardBackward")
+        trace.backward(mask)
+        node = node_names.of_backward(trace.op.node_name, trace.programs[mask][1])
         self.name, self.node_name = name, node
         self.handle = _core.register_op(name, node, "composite", 0, "", True, self)
 

@@ -72,6 +72,9 @@ class Number(Symbolic):
     def __pow__(self, other):
         return self._join(N_POW, self, other)
 
+    def __rpow__(self, other):
+        return self._join(N_POW, other, self)
+
     def __neg__(self):
         return Number(self.graph, N_NEG, self, self, max(self.kind, INT))
 

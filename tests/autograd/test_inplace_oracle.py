@@ -122,7 +122,16 @@ def test_every_method_has_a_case():
     functions = {
         f"{n}_" for n in ("elu", "hardsigmoid", "hardswish", "hardtanh", "mish", "silu", "threshold")
     }
-    others = {"apply_", "fill_diagonal_", "requires_grad_", "resize_", "share_memory_", "swapdims_"}
+    others = {
+        "apply_",
+        "map_",
+        "map2_",
+        "fill_diagonal_",
+        "requires_grad_",
+        "resize_",
+        "share_memory_",
+        "swapdims_",
+    }
     others |= {"acosh_", "arccosh_"}  # not a number for these elements
     others |= {f"{n}_" for n in "addmm addmv addbmm baddbmm addr float_power ldexp as_strided".split()}
     assert ours - tested == bits | functions | others

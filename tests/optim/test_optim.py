@@ -6,6 +6,7 @@
 import copy
 import json
 import pathlib
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -211,6 +212,7 @@ def test_closure_hooks_and_groups():
 
 
 SCHEDULES = {
+    "MultiStepLR": ({"milestones": [3, 1, 1], "gamma": 0.5}, [0.025, 0.025, 0.0125]),
     "StepLR": ({"step_size": 2}, [0.1, 0.010000000000000002, 0.010000000000000002, 0.0010000000000000002]),
     "ExponentialLR": ({"gamma": 0.9}, [0.09000000000000001, 0.08100000000000002, 0.07290000000000002]),
     "LambdaLR": ({"lr_lambda": lambda epoch: 0.5**epoch}, [0.05, 0.025, 0.0125]),
@@ -231,6 +233,64 @@ def test_schedules(name):
         scheduler.step()
         got += scheduler.get_last_lr()
     assert got == expected
+
+
+@pytest.mark.parametrize(
+    "name, rate, after",
+    [
+        ("StepLR", 0.0010000000000000002, 0.00010000000000000003),
+        ("MultiStepLR", 0.0125, 0.0125),
+        ("ExponentialLR", 0.05904900000000001, 0.053144100000000014),
+        ("LambdaLR", 0.003125, 0.0015625),
+        ("CosineAnnealingLR", 0.05000000000000002, 0.0),
+    ],
+)
+def test_schedules_go_to_an_epoch(name, rate, after):
+    import pullback as torch
+
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1)
+    scheduler = getattr(torch.optim.lr_scheduler, name)(optimizer, **SCHEDULES[name][0])
+    optimizer.step()
+    with pytest.warns(UserWarning, match=r"^The epoch parameter in `scheduler.step\(\)` was not necessary"):
+        scheduler.step(5)
+    assert (scheduler.get_last_lr(), scheduler.last_epoch) == ([rate], 5)
+    scheduler.step()
+    assert scheduler.get_last_lr() == [after]
+    with pytest.warns(UserWarning, match="^To get the last learning rate computed by the scheduler"):
+        scheduler.get_lr()
+
+
+def test_states_of_schedules():
+    import pullback as torch
+
+    rates = torch.optim.lr_scheduler
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+    common = {"base_lrs": [1.0], "last_epoch": 0, "_step_count": 1, "_is_initial": False}
+    common |= {"_get_lr_called_within_step": False, "_last_lr": [1.0]}
+    steps = rates.MultiStepLR(optimizer, [3, 1, 1])
+    assert str(steps.state_dict()) == str({"milestones": Counter([3, 1, 1]), "gamma": 0.1} | common)
+    own = rates.LambdaLR(optimizer, lambda epoch: 1)
+    assert str(own.state_dict()) == str(common | {"lr_lambdas": [None]})
+    other = rates.MultiStepLR(optimizer, [8])
+    other.load_state_dict(steps.state_dict())
+    assert other.milestones == {1: 2, 3: 1}
+
+    class Fixed(rates._LRScheduler):
+        def get_lr(self):
+            assert self._get_lr_called_within_step
+            return self.base_lrs
+
+    assert isinstance(Fixed(optimizer), rates.LRScheduler)
+
+
+def test_schedule_of_a_replaced_step_warns():
+    import pullback as torch
+
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+    optimizer.step = lambda: None
+    with pytest.warns(UserWarning, match=r"^Seems like `optimizer.step\(\)` has been overridden"):
+        scheduler.step()
 
 
 def test_rule_names_its_columns():

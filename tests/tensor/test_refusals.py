@@ -1,5 +1,7 @@
 """What torch refuses (or only warns of) in arithmetic, fills and keys. Texts are PyTorch's."""
 
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -194,3 +196,136 @@ def test_freedom_is_warned_of_at_every_call(name, call):
         with pytest.raises(UserWarning):
             call()
         assert np.isnan(torch.ones(2).var().item()) is np.False_
+
+
+SLOPE = torch.tensor(2.0, requires_grad=True)
+X, BLOCK = torch.ones(5, 3), torch.ones(2, 3, 4)
+LOST = "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior."
+
+
+@pytest.mark.parametrize(
+    "call, text",
+    [
+        (
+            lambda: torch.full((2,), SLOPE),
+            "full(): argument 'fill_value' (position 2) must be Number, not Tensor",
+        ),
+        (lambda: torch.arange(SLOPE), "arange(): argument 'end' (position 1) must be Number, not Tensor"),
+        (
+            lambda: X.new_full((2,), torch.ones(1)),
+            "new_full(): argument 'fill_value' (position 2) must be Number",
+        ),
+        (
+            lambda: torch.addcmul(X, X, X, value=SLOPE),
+            "addcmul(): argument 'value' must be Number, not Tensor",
+        ),
+        (
+            lambda: torch.nn.functional.leaky_relu(X, SLOPE),
+            "leaky_relu(): argument 'negative_slope' (position 2) must be Number, not Tensor",
+        ),
+        (lambda: torch.softmax(X), 'softmax() missing 1 required positional arguments: "dim"'),
+        (lambda: X.log_softmax(), 'log_softmax() missing 1 required positional arguments: "dim"'),
+        (lambda: X.gather(), 'gather() missing 2 required positional argument: "dim", "index"'),
+        (lambda: X.select(0), 'select() missing 1 required positional arguments: "index"'),
+    ],
+)
+def test_arguments_that_would_lose_a_gradient_or_are_missing(call, text):
+    with pytest.raises(TypeError) as e:
+        call()
+    assert str(e.value).startswith(text)
+
+
+def test_numbers_may_be_tensors_without_a_gradient():
+    two = torch.tensor(2.0)
+    assert torch.full((2,), two).tolist() == [2.0, 2.0]
+    assert torch.addcmul(X[0], X[0], X[0], value=two).tolist() == [3.0, 3.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    "key, text",
+    [
+        ((0, 7), "index 7 is out of bounds for dimension 1 with size 3"),
+        ((0, 1, -9), "index -9 is out of bounds for dimension 2 with size 4"),
+        ((..., 9), "index 9 is out of bounds for dimension 1 with size 4"),
+        ((None, 0, 9), "index 9 is out of bounds for dimension 2 with size 3"),
+        ((slice(None), 9), "index 9 is out of bounds for dimension 1 with size 3"),
+    ],
+)
+def test_index_errors_count_the_places_of_the_key(key, text):
+    with pytest.raises(IndexError) as e:
+        BLOCK[key]
+    assert str(e.value).split("\n")[0] == text
+
+
+def test_float_of_a_tensor_with_a_gradient_warns_once():
+    code = (
+        "import warnings\n"
+        "import pullback as torch\n"
+        "x = torch.tensor(2.0, requires_grad=True)\n"
+        "with warnings.catch_warnings(record=True) as seen:\n"
+        "    warnings.simplefilter('always')\n"
+        "    x.item(), int(x), bool(x), f'{x:.2f}', x.tolist(), float(x.detach())\n"
+        "    with torch.no_grad():\n"
+        "        float(x)\n"
+        "    print(len(seen))\n"
+        "    CALL\n"
+        "    float(x)\n"
+        "    print([str(w.message) for w in seen])\n"
+    )
+    for call in ("'%.1f' % x", "complex(x)", "torch.tensor([x, 1])"):
+        done = subprocess.run(
+            [sys.executable, "-c", code.replace("CALL", call)], capture_output=True, text=True, check=True
+        )
+        assert done.stdout == f"0\n{[LOST + chr(10) + 'Consider using tensor.detach() first.']}\n"
+
+
+LEAF, PAIR = torch.zeros(2, requires_grad=True), torch.zeros(2)
+
+
+@pytest.mark.parametrize(
+    "call, kind, text",
+    [
+        (
+            lambda: LEAF.apply_(abs),
+            RuntimeError,
+            "Can't call apply_() on Variable that requires grad. Use var.detach().apply_() instead.",
+        ),
+        (
+            lambda: PAIR.map_(LEAF, max),
+            RuntimeError,
+            "Can't call map_() on Variable that requires grad. Use var.detach().map_() instead.",
+        ),
+        (
+            lambda: PAIR.map_(1, max),
+            TypeError,
+            "map_(): argument 'other' (position 1) must be Tensor, not int",
+        ),
+        (
+            lambda: PAIR.map_(torch.ones(2, dtype=torch.float64), max),
+            TypeError,
+            "map_: expected torch.FloatTensor for 'other' (got torch.DoubleTensor)",
+        ),
+        (
+            lambda: PAIR.map2_(PAIR, torch.arange(2), max),
+            TypeError,
+            "map2_: expected torch.FloatTensor for argument 'y' (got torch.LongTensor)",
+        ),
+        (
+            lambda: PAIR.map_(torch.ones(3), max),
+            RuntimeError,
+            "The expanded size of the tensor (2) must match",
+        ),
+    ],
+)
+def test_functions_of_elements_refuse(call, kind, text):
+    with pytest.raises(kind) as e:
+        call()
+    assert str(e.value).startswith(text)
+
+
+def test_functions_of_elements_of_several_tensors():
+    assert torch.arange(4).view(2, 2).map_(torch.arange(2), max).tolist() == [[0, 1], [2, 3]]
+    assert torch.zeros(2).map2_(torch.ones(1), torch.ones(2), lambda a, b, c: a + b + c).tolist() == [
+        2.0,
+        2.0,
+    ]
