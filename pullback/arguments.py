@@ -65,6 +65,8 @@ def tensor_list(name: str, tensors) -> list:
 
 def device_of(name: str, device, layout=strided, pin_memory=False) -> None:
     """Refuses other devices than the CPU, and what torch offers beside it in the same calls."""
+    if device is None and layout is None and pin_memory is False:
+        return
     if layout is not strided and layout is not None and str(layout) != str(strided):  # torch's own passes
         if not isinstance(layout, layout_type):
             raise TypeError(f"{name}(): argument 'layout' must be torch.layout, not {kind_name(layout)}")

@@ -158,6 +158,11 @@ def tensor(data=MISSING, *, dtype=None, device=None, requires_grad=False, pin_me
         t = _core.from_numbers(data, dtype)
         if t is not None:
             return t if requires_grad is False else finish(t, None, requires_grad)
+        if isinstance(data, np.ndarray):
+            t = _core.from_array(data, True)
+            if t is not None and (dtype is None or t.dtype == dtype):
+                t = _core.new_tensor((t.shape,), t.dtype, None)._take_elements(t)
+                return finish(t, None, requires_grad)
     if data is MISSING:
         raise TypeError('tensor() missing 1 required positional arguments: "data"')
     device_of("tensor", device, pin_memory=pin_memory)

@@ -66,6 +66,9 @@ def _drawn(t, fill, generator, *args):
 
 def _permute(memory, native):
     """A random order in each row."""
+    if memory.dim() == 1:
+        _core.fill_randperm(memory, native)
+        return
     for row in memory.reshape(-1, memory.shape[-1]) if memory.numel() else ():
         _core.fill_randperm(row, native)
 
@@ -169,31 +172,36 @@ def randint(
               tensor([4, 9, 3, 0, 3])
     """
     device_of("randint", device, layout, pin_memory)
-    bounds = list(args)
-    if size is None and bounds and isinstance(bounds[-1], (tuple, list)):
-        size = bounds.pop()
-    names = ["high"] if len(bounds) == 1 and high is None and low is None else ["low", "high"]
-    given = {"low": low, "high": high}
-    given.update(
-        (name, integer("randint", name, k, x))
-        for k, (name, x) in enumerate(zip(names, bounds, strict=False), 1)
-    )
-    if given["high"] is None or size is None or len(bounds) > 2:
-        found = ", ".join(map(kind_name, args))
-        raise TypeError(
-            f"randint() received an invalid combination of arguments - got ({found}), but expected one of:\n"
-            " * (int high, tuple of ints size)\n * (int low, int high, tuple of ints size)"
-        )
-    low, high = given["low"] or 0, given["high"]
+    low, high, size, position = _randint_arguments(args, low, high, size)
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     kind = dtype_of("randint", dtype, out.dtype if out is not None else _core.int64)
     t = _core.new_tensor((size,), kind, None)
     if t is None:
-        t = _core.empty(sizes_of((tuple(size),), "randint", position=len(bounds) + 1), kind)
+        t = _core.empty(sizes_of((tuple(size),), "randint", position=position), kind)
     return _filled(
         "randint", t, _core.fill_randint, generator, low, high, out=out, requires_grad=requires_grad
     )
+
+
+def _randint_arguments(args, low, high, size):
+    """low, high, size, and at which place the size was given."""
+    bounds = args
+    if size is None and args and isinstance(args[-1], (tuple, list)):
+        *bounds, size = args
+    if len(bounds) == 1 and high is None and low is None:
+        high = integer("randint", "high", 1, bounds[0])
+    elif len(bounds) <= 2:
+        for k, x in enumerate(bounds, 1):
+            value = integer("randint", "low" if k == 1 else "high", k, x)
+            low, high = (value, high) if k == 1 else (low, value)
+    if high is None or size is None or len(bounds) > 2:
+        found = ", ".join(map(kind_name, args))
+        raise TypeError(
+            f"randint() received an invalid combination of arguments - got ({found}), but expected one of:\n"
+            " * (int high, tuple of ints size)\n * (int low, int high, tuple of ints size)"
+        )
+    return low or 0, high, size, len(bounds) + 1
 
 
 def randint_like(input, *bounds, low=0, high=None, dtype=None, memory_format=None, **options):
