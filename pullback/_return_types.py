@@ -35,7 +35,12 @@ def _repr(self):
 
 
 def _reduce(self):
-    return type(self), (tuple(self),)
+    return _again, (type(self).__name__, tuple(self))
+
+
+def _again(name, values):
+    """A result out of a pickle: its type is found by name, whatever module it says that it is of."""
+    return _types[name](values)
 
 
 def _missing(self, name):
@@ -65,7 +70,7 @@ def make_return_type(name: str, fields) -> type:
         return made
     members = {
         "__slots__": (),
-        "__module__": __name__,
+        "__module__": "torch.return_types",  # as it is printed
         "__new__": _new,
         "__repr__": _repr,
         "__reduce__": _reduce,

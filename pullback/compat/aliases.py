@@ -22,6 +22,46 @@ MODULES: dict[str, tuple[str, ...]] = {
 RENAMED = {"return_types": "pullback._return_types", "_tensor_str": "pullback.printing"}
 MODULES.update({f"torch.{name}": (home,) for name, home in RENAMED.items()})
 
+# Optimizers that share a module here have one each in torch.
+_OPTIMIZERS = {
+    "adam": ("adamw",),
+    "adaptive": ("adadelta", "adagrad", "rmsprop"),
+    "moments": ("adamax", "nadam", "radam"),
+    "rprop": ("asgd",),
+}
+MODULES.update(
+    {f"torch.optim.{n}": (f"pullback.optim.{home}",) for home, names in _OPTIMIZERS.items() for n in names}
+)
+
+# Where torch's classes say that they come from, for the modules that define them here: programs print types.
+# {name} is the class's own name in lower case, without the number of dimensions.
+CLASSES: dict[str, str] = {
+    "pullback.autograd.function": "torch.autograd.function",
+    "pullback.nn.container": "torch.nn.modules.container",
+    "pullback.nn.layers.activation": "torch.nn.modules.activation",
+    "pullback.nn.layers.attention": "torch.nn.modules.activation",
+    "pullback.nn.layers.batchnorm": "torch.nn.modules.{name}",
+    "pullback.nn.layers.dropout": "torch.nn.modules.dropout",
+    "pullback.nn.layers.linear": "torch.nn.modules.linear",
+    "pullback.nn.layers.normalization": "torch.nn.modules.normalization",
+    "pullback.nn.layers.shape": "torch.nn.modules.flatten",
+    "pullback.nn.layers.sparse": "torch.nn.modules.sparse",
+    "pullback.nn.loss": "torch.nn.modules.loss",
+    "pullback.nn.module": "torch.nn.modules.module",
+    "pullback.nn.parameter": "torch.nn.parameter",
+    "pullback.optim.adam": "torch.optim.{name}",
+    "pullback.optim.adaptive": "torch.optim.{name}",
+    "pullback.optim.lbfgs": "torch.optim.lbfgs",
+    "pullback.optim.lr_scheduler": "torch.optim.lr_scheduler",
+    "pullback.optim.moments": "torch.optim.{name}",
+    "pullback.optim.optimizer": "torch.optim.optimizer",
+    "pullback.optim.rprop": "torch.optim.{name}",
+    "pullback.optim.sgd": "torch.optim.sgd",
+    "pullback.utils.data.dataset": "torch.utils.data.dataset",
+    "pullback.utils.data.loader": "torch.utils.data.dataloader",
+    "pullback.utils.data.sampler": "torch.utils.data.sampler",
+}
+
 # Modules of pullback that are its own affair: `torch.trace` is a function, not our tracer.
 INTERNAL = frozenset(
     {"cli", "compat", "composites", "documentation", "explain", "generator", "primitives", "tensor", "trace"}

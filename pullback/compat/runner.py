@@ -12,6 +12,7 @@ import importlib.metadata
 import importlib.util
 import io
 import os
+import re
 import sys
 import types
 from collections.abc import Sequence
@@ -102,12 +103,42 @@ class _Loader(importlib.abc.Loader):
                 sys.modules.setdefault(f"{name}.{last}", child)
 
 
+def _show_as_torch(module: types.ModuleType) -> None:
+    """The public classes of a module say that they come from where torch has them, and are found there."""
+    shown = aliases.CLASSES.get(module.__name__)
+    for name, value in list(vars(module).items()) if shown else ():
+        if isinstance(value, type) and value.__module__ == module.__name__ and not name.startswith("_"):
+            value.__module__ = shown.format(name=re.sub(r"\d+d$", "", name.lower()))
+
+
+class _ShowingLoader(importlib.abc.Loader):
+    """A module of pullback whose classes are printed as torch's."""
+
+    def __init__(self, own: importlib.abc.Loader):
+        self.own = own
+
+    def __getattr__(self, name: str):  # source, resources and the like
+        return getattr(self.own, name)
+
+    def create_module(self, spec):
+        return self.own.create_module(spec)
+
+    def exec_module(self, module):
+        self.own.exec_module(module)
+        _show_as_torch(module)
+
+
 class TorchFinder(importlib.abc.MetaPathFinder):
     """Finds `torch` and everything below it in pullback, before any installed torch."""
 
     def find_spec(self, fullname: str, path=None, target=None):
         if fullname == "torch":
             return importlib.machinery.ModuleSpec("torch", _Loader(None), origin="pullback", is_package=True)
+        if fullname in aliases.CLASSES:
+            spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+            if spec is not None:
+                spec.loader = _ShowingLoader(spec.loader)
+            return spec
         if not fullname.startswith("torch."):
             return None
         home = _find_home(fullname)
@@ -161,6 +192,9 @@ def install() -> TorchModule:
         )
     sys.meta_path.insert(0, TorchFinder())
     sys.meta_path.append(MissingNames())
+    for name in aliases.CLASSES:
+        if name in sys.modules:
+            _show_as_torch(sys.modules[name])
     return import_module("torch")
 
 

@@ -218,3 +218,61 @@ def test_too_late_is_an_error(installed_torch):
         prelude="",
     )
     assert out.startswith("torch is already imported, from ") and "before the first import of torch" in out
+
+
+@pytest.mark.parametrize("imported", ["", "import pullback.nn, pullback.optim.lr_scheduler\n"])
+def test_classes_say_that_they_come_from_torch(imported):
+    """Whether they are loaded before or after; user's classes keep their own module."""
+    printed = run(
+        """
+        import pickle
+        import torch, torch.optim.lr_scheduler
+        from torch.utils.data import DataLoader, TensorDataset
+        nn = torch.nn
+        optim = torch.optim
+        layers = nn.Linear, nn.InstanceNorm1d, nn.MultiheadAttention, nn.Parameter
+        for cls in (*layers, optim.AdamW, optim.RMSprop, optim.lr_scheduler.StepLR, DataLoader):
+            print(cls)
+        print(torch.autograd.Function)
+        print(type(torch.ones(2).max(0)))
+        class Mine(nn.Module):
+            pass
+        print(Mine, type(nn.Sequential(nn.ReLU())[0]).__name__)
+        packages = (nn, torch.optim, torch.optim.lr_scheduler, torch.utils.data)
+        public = [vars(p)[n] for p in packages for n in p.__all__ if isinstance(vars(p).get(n), type)]
+        for cls in public:
+            assert cls.__module__.startswith("torch."), cls
+            assert pickle.loads(pickle.dumps(cls)) is cls
+        assert len(public) > 80
+        model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Tanh())
+        print(type(pickle.loads(pickle.dumps(model))[1]))
+        top = torch.ones(2).topk(1)
+        assert pickle.loads(pickle.dumps(top)) == top
+        """,
+        prelude=imported + "import pullback; pullback.as_torch()\n",
+    )
+    assert printed.splitlines() == [
+        "<class 'torch.nn.modules.linear.Linear'>",
+        "<class 'torch.nn.modules.instancenorm.InstanceNorm1d'>",
+        "<class 'torch.nn.modules.activation.MultiheadAttention'>",
+        "<class 'torch.nn.parameter.Parameter'>",
+        "<class 'torch.optim.adamw.AdamW'>",
+        "<class 'torch.optim.rmsprop.RMSprop'>",
+        "<class 'torch.optim.lr_scheduler.StepLR'>",
+        "<class 'torch.utils.data.dataloader.DataLoader'>",
+        "<class 'torch.autograd.function.Function'>",
+        "<class 'torch.return_types.max'>",
+        "<class '__main__.Mine'> ReLU",
+        "<class 'torch.nn.modules.batchnorm.BatchNorm1d'>",
+    ]
+
+
+def test_without_as_torch_classes_are_found_where_they_are():
+    run(
+        """
+        import pickle, pullback as torch
+        model = torch.nn.Sequential(torch.nn.Linear(2, 3))
+        assert type(pickle.loads(pickle.dumps(model))[0]).__module__ == "pullback.nn.layers.linear"
+        """,
+        prelude="",
+    )
