@@ -48,6 +48,9 @@ def _is_sequence(x):
     return hasattr(x, "__len__") and hasattr(x, "__getitem__")
 
 
+_SCALARS = {kind.type: dtype for dtype, kind in TO_NUMPY.items() if dtype in _STORED}
+
+
 class _Reader:
     """Flattens nested data: sizes from the first elements, then every element against these sizes."""
 
@@ -57,10 +60,15 @@ class _Reader:
         self.checked = True  # whether numbers outside the dtype's range are an error
 
     def note(self, kind):
-        self.kind = kind if self.kind is None else _core.promote_types(self.kind, kind)
+        if self.kind is not kind:
+            self.kind = kind if self.kind is None else _core.promote_types(self.kind, kind)
 
     def read(self, data, depth=0, first=True):
         """The data with arrays and tensors replaced by plain lists and numbers."""
+        kind = _SCALARS.get(type(data))
+        if kind is not None:
+            self.note(kind)
+            return data.item()
         if isinstance(data, Tensor):
             return self._tensor(data)
         if isinstance(data, np.ndarray):
@@ -105,11 +113,11 @@ def _flatten(data, shape, kind, depth=0):
     return [v for x in data for v in _flatten(x, shape, kind, depth + 1)]
 
 
-def _parse(data, dtype):
-    """An array in the dtype that the tensor shall have."""
+def _parsed(data, dtype):
+    """The data in a new tensor."""
     if isinstance(data, np.ndarray):
         _refuse_negative_strides(data)
-        return data, dtype or _dtype_of_array(data)
+        return _copy(data, dtype or _dtype_of_array(data))
     if isinstance(data, (list, tuple)) and data and isinstance(data[0], np.ndarray):
         warnings.warn(
             "Creating a tensor from a list of numpy.ndarrays is extremely slow. Please consider converting "
@@ -121,10 +129,17 @@ def _parse(data, dtype):
         data = list(data)
     reader = _Reader()
     plain = reader.read(data)
-    shape = _shape(plain)
     kind = dtype or reader.kind or _core.get_default_dtype()
+    t = _core.from_numbers(plain, kind)
+    return t if t is not None else _copy(_checked_array(plain, kind), kind)
+
+
+def _checked_array(plain, kind):
+    """Numbers in an array of the dtype's kind: torch's errors for those that do not fit, and for ragged
+    data."""
+    shape = _shape(plain)
     values = _flatten(plain, shape, kind)
-    return _array(values if 0 not in shape else [], kind).reshape(shape), kind
+    return _array(values if 0 not in shape else [], kind).reshape(shape)
 
 
 def _array(values, kind):
@@ -178,7 +193,7 @@ def tensor(data=MISSING, *, dtype=None, device=None, requires_grad=False, pin_me
         )
         t = f["_clone"](data.detach())
         return finish(t if dtype is None else t.to(dtype), None, requires_grad)
-    return finish(_copy(*_parse(data, dtype)), None, requires_grad)
+    return finish(_parsed(data, dtype), None, requires_grad)
 
 
 def _copy(array, dtype):

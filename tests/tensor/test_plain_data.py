@@ -7,7 +7,7 @@ import pytest
 
 import pullback as torch
 from pullback import _core
-from pullback.from_data import _copy, _parse
+from pullback.from_data import _checked_array, _copy, _Reader
 
 DTYPES = [None, torch.bool, torch.uint8, torch.int32, torch.int64, torch.float32, torch.float64]
 DATA = [
@@ -40,7 +40,25 @@ def outcome(make):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("data", DATA, ids=lambda d: str(d)[:30])
 def test_numbers_as_python_reads_them(data, dtype):
-    assert outcome(lambda: torch.tensor(data, dtype=dtype)) == outcome(lambda: _copy(*_parse(data, dtype)))
+    def by_python():
+        reader = _Reader()
+        plain = reader.read(data)
+        kind = dtype or reader.kind or torch.get_default_dtype()
+        return _copy(_checked_array(plain, kind), kind)
+
+    assert outcome(lambda: torch.tensor(data, dtype=dtype)) == outcome(by_python)
+
+
+SCALARS = [np.float32(1.5), np.float64(2.5), np.int32(3), np.int64(-4), np.uint8(5), np.bool_(True)]
+
+
+def test_scalars_of_numpy():
+    for x in SCALARS:
+        assert torch.tensor(x).dtype == torch.from_numpy(np.array([x])).dtype
+        assert torch.tensor([x, x]).tolist() == [x.item()] * 2
+    assert torch.tensor(SCALARS).dtype == torch.float64
+    assert torch.tensor([SCALARS[0], 1]).dtype == torch.float32
+    assert torch.tensor([SCALARS[4], SCALARS[2]]).dtype == torch.int32
 
 
 REST = [
