@@ -99,48 +99,9 @@ PyObject* shares_memory(PyObject* self, PyObject* other) {
   return boolean(is_tensor(other) && same_memory(array(self), array(other)));
 }
 
-// zero_() and fill_() without a gradient; the recorded forms go through the ops of those names.
-PyObject* set_all(PyObject* self, PyObject* value) {
-  return guarded([&]() -> PyObject* {
-    Scalar s;
-    if (!scalar_from(value, s)) fail(ErrorKind::Type, "fill_(): argument 'value' must be a number");
-    TensorObject* t = as_tensor(self);
-    if (var_of(t).layer) return PyObject_CallMethod(self, "fill_", "O", value);
-    check_not_inference(t->var.array);
-    check_no_internal_overlap(t->var.array);
-    require_fits(s, t->var.array.meta->dtype);
-    if (g_before_change) g_before_change(t->var.array);
-    fill_elements(t->var.array, s);
-    count_change(*t->var.array.storage);
-    return Py_NewRef(self);
-  });
-}
-
-// Elements of `other`, of the same shape, without recording.
 PyObject* count_from_zero(PyObject* self, PyObject*) {
   array(self).storage->version = 0;
   Py_RETURN_NONE;
-}
-
-PyObject* take_elements(PyObject* self, PyObject* other) {
-  return guarded([&]() -> PyObject* {
-    TensorObject* t = as_tensor(self);
-    if (var_of(t).layer || var_of(other).layer) return PyObject_CallMethod(self, "copy_", "O", other);
-    check_not_inference(t->var.array);
-    check_no_internal_overlap(t->var.array);
-    if (g_before_change) g_before_change(t->var.array);
-    const Array& from = array(other);
-    check_no_partial_overlap(t->var.array, from);
-    if (same_memory(t->var.array, from) && from.meta.get() != t->var.array.meta.get()) {
-      Array copy = Array::allocate(Meta::contiguous(from.meta->dtype, from.meta->shape()));
-      copy_elements(copy, from);
-      copy_elements(t->var.array, copy);
-    } else {
-      copy_elements(t->var.array, from);
-    }
-    count_change(*t->var.array.storage);
-    return Py_NewRef(self);
-  });
 }
 
 PyObject* bump_version(PyObject* self, PyObject*) {
@@ -204,6 +165,45 @@ std::optional<Scalar> numpy_scalar(PyObject* o) {
 }
 
 }  // namespace
+
+// zero_() and fill_() without a gradient; the recorded forms go through the ops of those names.
+PyObject* set_all(PyObject* self, PyObject* value) {
+  return guarded([&]() -> PyObject* {
+    Scalar s;
+    if (!scalar_from(value, s)) fail(ErrorKind::Type, "fill_(): argument 'value' must be a number");
+    TensorObject* t = as_tensor(self);
+    if (var_of(t).layer) return PyObject_CallMethod(self, "fill_", "O", value);
+    check_not_inference(t->var.array);
+    check_no_internal_overlap(t->var.array);
+    require_fits(s, t->var.array.meta->dtype);
+    if (g_before_change) g_before_change(t->var.array);
+    fill_elements(t->var.array, s);
+    count_change(*t->var.array.storage);
+    return Py_NewRef(self);
+  });
+}
+
+// Elements of `other`, of the same shape, without recording.
+PyObject* take_elements(PyObject* self, PyObject* other) {
+  return guarded([&]() -> PyObject* {
+    TensorObject* t = as_tensor(self);
+    if (var_of(t).layer || var_of(other).layer) return PyObject_CallMethod(self, "copy_", "O", other);
+    check_not_inference(t->var.array);
+    check_no_internal_overlap(t->var.array);
+    if (g_before_change) g_before_change(t->var.array);
+    const Array& from = array(other);
+    check_no_partial_overlap(t->var.array, from);
+    if (same_memory(t->var.array, from) && from.meta.get() != t->var.array.meta.get()) {
+      Array copy = Array::allocate(Meta::contiguous(from.meta->dtype, from.meta->shape()));
+      copy_elements(copy, from);
+      copy_elements(t->var.array, copy);
+    } else {
+      copy_elements(t->var.array, from);
+    }
+    count_change(*t->var.array.storage);
+    return Py_NewRef(self);
+  });
+}
 
 PyObject* in_class(PyObject* tensor, PyTypeObject* cls) {
   if (PyType_IsSubtype(Py_TYPE(tensor), cls)) return Py_NewRef(tensor);

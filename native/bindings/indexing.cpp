@@ -1,4 +1,7 @@
-// x[...]: integers, slices, None and Ellipsis are views made here; tensors, lists and masks go to Python.
+// x[key]: a view for the positions, slices, None and Ellipsis in the key, a copy of what tensors and masks choose.
+#include "bindings/assignment.h"
+#include "bindings/functions.h"
+#include "bindings/index_key.h"
 #include "bindings/op_function.h"
 #include "bindings/override.h"
 #include "core/shape.h"
@@ -6,26 +9,9 @@
 namespace pb::py {
 namespace {
 
-PyObject* python_indexing(const char* name) {
-  static PyObject* module = nullptr;
-  if (!module) module = check(PyImport_ImportModule("pullback.indexing"));
-  return check(PyObject_GetAttrString(module, name));
-}
-
 bool is_plain_integer(PyObject* o) {
   if (PyLong_CheckExact(o)) return true;
   return !PyBool_Check(o) && !is_tensor(o) && PyIndex_Check(o) && !PySequence_Check(o);
-}
-
-// Only positions that make views?
-bool is_basic(PyObject* key) {
-  if (!PyTuple_Check(key))
-    return is_plain_integer(key) || PySlice_Check(key) || key == Py_None || key == Py_Ellipsis;
-  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); ++i) {
-    PyObject* k = PyTuple_GET_ITEM(key, i);
-    if (!is_plain_integer(k) && !PySlice_Check(k) && k != Py_None && k != Py_Ellipsis) return false;
-  }
-  return true;
 }
 
 class Walker {
@@ -123,6 +109,10 @@ PyObject* basic(PyObject* self, PyObject* key) {
   return w.finish(self, PySlice_Check(key));
 }
 
+Function index("_index"), alias("_alias");
+
+const Meta& meta_of(PyObject* tensor) { return *as_tensor(tensor)->var.array.meta; }
+
 PyObject* get_item(PyObject* self, PyObject* key) {
   return guarded([&]() -> PyObject* {
     const bool views = is_basic(key);
@@ -130,13 +120,16 @@ PyObject* get_item(PyObject* self, PyObject* key) {
       PyObject* args[2] = {self, key};
       return ask_slot("__getitem__", args, 2);
     }
-    if (views) {
-      Owned part = own(basic(self, key));
-      PyTypeObject* cls = class_of_results(self);
-      return cls ? in_class(part.get(), cls) : part.release();
+    const SplitKey parts = views ? SplitKey() : split_key(self, key);
+    if (parts.tensors) {
+      warn_of_bytes(parts.tensors.get());
+      return index(parts.view.get(), positions(meta_of(parts.view.get()), parts.tensors.get()).get());
     }
-    Owned f = own(python_indexing("get_item"));
-    return PyObject_CallFunctionObjArgs(f.get(), self, key, nullptr);
+    Owned part = own(views                      ? basic(self, key)
+                     : parts.view.get() == self ? alias(self)
+                                                : Owned(parts.view).release());
+    PyTypeObject* cls = class_of_results(self);
+    return cls ? in_class(part.get(), cls) : part.release();
   });
 }
 
@@ -148,8 +141,7 @@ int set_item(PyObject* self, PyObject* key, PyObject* value) {
       Owned(ask_slot("__setitem__", args, 3));
       return;
     }
-    Owned f = own(python_indexing("set_item"));
-    Owned r = own(PyObject_CallFunctionObjArgs(f.get(), self, key, value, nullptr));
+    assign(self, key, value);
   });
 }
 
@@ -181,9 +173,17 @@ PyObject* tensor_iter(PyObject* self) {
   });
 }
 
-PyObject* basic_index(PyObject* self, PyObject* key) {
-  return guarded([&] { return basic(self, key); });
+bool is_basic(PyObject* key) {
+  if (!PyTuple_Check(key))
+    return is_plain_integer(key) || PySlice_Check(key) || key == Py_None || key == Py_Ellipsis;
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); ++i) {
+    PyObject* k = PyTuple_GET_ITEM(key, i);
+    if (!is_plain_integer(k) && !PySlice_Check(k) && k != Py_None && k != Py_Ellipsis) return false;
+  }
+  return true;
 }
+
+PyObject* view_of(PyObject* self, PyObject* key) { return basic(self, key); }
 
 void fill_index_slots(std::vector<PyType_Slot>& s) {
   s.push_back({Py_mp_subscript, reinterpret_cast<void*>(get_item)});

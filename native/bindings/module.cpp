@@ -8,6 +8,7 @@
 #include "bindings/creation.h"
 #include "bindings/foreign.h"
 #include "bindings/function_node.h"
+#include "bindings/index_key.h"
 #include "bindings/journal.h"
 #include "bindings/module_call.h"
 #include "bindings/node_object.h"
@@ -30,8 +31,6 @@
 namespace nb = nanobind;
 
 namespace pb::py {
-PyObject* basic_index(PyObject* self, PyObject* key);
-
 namespace {
 
 nb::object steal_checked(PyObject* o) {
@@ -182,10 +181,9 @@ void init_python_hooks(nb::module_& m) {
   m.def("set_edge_positions", [](nb::object f) { set_edge_positions(f.ptr()); });
   m.def("op_function", op_function, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg());
   m.def("as_method", [](nb::handle f) { return steal_checked(as_method(f.ptr())); });
-  m.def(
-      "basic_index",
-      [](nb::handle self, nb::handle key) { return steal_checked(basic_index(self.ptr(), key.ptr())); },
-      nb::arg("self"), nb::arg("key").none());
+  m.def("index_list", [](nb::handle self, nb::handle tensors) {
+    return steal_checked(index_list(self.ptr(), tensors.ptr()));
+  });
 }
 
 }  // namespace

@@ -159,13 +159,7 @@ void init_sequences(nb::module_& m) {
 
 int64_t* longs(nb::handle o) { return static_cast<int64_t*>(array_of(o).data()); }
 
-nb::object nonzero_py(nb::handle o) {
-  const View v = array_of(o).placed().view();
-  const int64_t count = count_nonzero(v);
-  nb::object out = new_array(DType::Int64, {count, v.ndim});
-  if (count) nonzero(v, longs(out));
-  return out;
-}
+nb::object nonzero_py(nb::handle o) { return nb::steal(wrap_array(nonzero_rows(o.ptr()))); }
 
 nb::object bincount_py(nb::handle input, nb::handle weights, int64_t minlength) {
   const View v = array_of(input).placed().view();
@@ -224,6 +218,14 @@ void init_data_dependent(nb::module_& m) {
 }
 
 }  // namespace
+
+Array nonzero_rows(PyObject* tensor) {
+  const View v = array_of(tensor).placed().view();
+  const int64_t sizes[2] = {count_nonzero(v), v.ndim};
+  Array rows = Array::allocate(Meta::contiguous(DType::Int64, sizes));
+  if (sizes[0]) nonzero(v, static_cast<int64_t*>(rows.data()));
+  return rows;
+}
 
 void init_random(nb::module_& m) {
   init_generator(m);

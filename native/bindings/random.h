@@ -1,4 +1,13 @@
 #pragma once
 #include <nanobind/nanobind.h>
 
-namespace pb::py { void init_random(nanobind::module_& m); }
+#include "core/meta.h"
+#include "tape/tape.h"
+
+namespace pb::py {
+
+// What is not 0 in a tensor: a row of positions each.
+Array nonzero_rows(PyObject* tensor);
+void init_random(nanobind::module_& m);
+
+}  // namespace pb::py

@@ -100,10 +100,9 @@ PyObject* take_history(PyObject* self, PyObject* other) {
   });
 }
 
-PyObject* check_writable(PyObject* self, PyObject*) {
+PyObject* check_writable_py(PyObject* self, PyObject*) {
   return guarded([&]() -> PyObject* {
-    check_in_place(as_tensor(self));
-    check_no_internal_overlap(as_tensor(self)->var.array);
+    check_writable(as_tensor(self));
     Py_RETURN_NONE;
   });
 }
@@ -257,7 +256,7 @@ PyMethodDef tape_methods[] = {
     {"_hook_dict", hook_dict, METH_O, "The dict of this tensor's hooks."},
     {"_gradient_edge", gradient_edge, METH_NOARGS, "(node, output number), or None."},
     {"_take_history", take_history, METH_O, "Becomes the result that another tensor stands for."},
-    {"_check_writable", check_writable, METH_NOARGS, "Torch's refusals of an in-place change."},
+    {"_check_writable", check_writable_py, METH_NOARGS, "Torch's refusals of an in-place change."},
     {"_backward_plain", method(backward_plain), METH_FASTCALL, "backward(), perhaps with the graph kept."},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -369,6 +369,11 @@ void check_in_place(TensorObject* t, bool records) {
   }
 }
 
+void check_writable(TensorObject* t) {
+  check_in_place(t);
+  check_no_internal_overlap(t->var.array);
+}
+
 void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr) {
   if (!node) return;
   Journal::before_move(t);

@@ -70,6 +70,11 @@ void check_not_inference(const Array& a);
 void become_view(TensorObject* t, const Var& view);
 // Torch's refusals before an in-place change. `records`: the change needs a gradient whatever t itself needs.
 void check_in_place(TensorObject* t, bool records = false);
+// The same, and of a write to elements that share a place.
+void check_writable(TensorObject* t);
+// Every element becomes a number, or that of another tensor of the same shape; not recorded. The tensor itself.
+PyObject* set_all(PyObject* self, PyObject* value);
+PyObject* take_elements(PyObject* self, PyObject* other);
 // A new place on the tape, for a tensor whose value or shape changed.
 void move_to_node(TensorObject* t, Ref<Node> node, uint32_t nr);
 

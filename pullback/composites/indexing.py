@@ -107,35 +107,6 @@ methods["fill_diagonal_"] = fill_diagonal_
 # ---- by tensors ----
 
 
-def index_list(self, indices):
-    """Index tensors for `_index`: a mask becomes its positions, one tensor for each of its axes."""
-    out = []
-    for i in indices:
-        if i is None or i.dtype in (_core.int64, _core.int32):
-            out.append(i)
-        elif i.dtype in (_core.bool, _core.uint8):
-            at = len(out)
-            for axis in range(i.dim()):
-                if at + axis >= self.dim() or i.size(axis) != self.size(at + axis):
-                    raise IndexError(
-                        f"The shape of the mask {list(i.shape)} at index {axis} does not match the shape of "
-                        f"the indexed tensor {list(self.shape)} at index {at + axis}\n"
-                        "A mask has the sizes of the axes that it stands for."
-                    )
-            if i.dim() == 0:
-                raise IndexError("a mask without axes is applied with x[mask] only")
-            positions = _core.nonzero(i)
-            out.extend(f["select"](positions, 1, axis) for axis in range(i.dim()))
-        else:
-            raise IndexError(
-                "tensors used as indices must be long, int, byte or bool tensors\n"
-                f"Got one of type {str(i.dtype).rpartition('.')[2]}; convert it with .long()."
-            )
-    if len(out) > self.dim():
-        raise IndexError(f"too many indices for tensor of dimension {self.dim()} (got {len(out)})")
-    return out
-
-
 def index_put(input, indices, values, accumulate=False):
     """A copy of input with values written (or added) at the positions that the index tensors give.
 
@@ -145,7 +116,7 @@ def index_put(input, indices, values, accumulate=False):
     Example   >>> torch.index_put(torch.zeros(3), (torch.tensor([2, 0]),), torch.tensor([1.0, 2.0]))
               tensor([2., 0., 1.])
     """
-    return f["_index_put"](input, index_list(input, indices), values, accumulate)
+    return f["_index_put"](input, _core.index_list(input, indices), values, accumulate)
 
 
 def index_put_(input, indices, values, accumulate=False):
@@ -157,7 +128,7 @@ def index_put_(input, indices, values, accumulate=False):
     Example   >>> torch.zeros(3).index_put_((torch.tensor([2, 2]),), torch.ones(2), accumulate=True)
               tensor([0., 0., 2.])
     """
-    return f["_index_put_"](input, index_list(input, indices), values, accumulate)
+    return f["_index_put_"](input, _core.index_list(input, indices), values, accumulate)
 
 
 for _g in (index_put, index_put_):
