@@ -5,7 +5,7 @@ from __future__ import annotations
 from pullback import _core, creation, from_data
 from pullback.arguments import dtype_of, kind_name, sizes_of
 from pullback.trace.tracer import functions as f
-from pullback.types import check_device, device
+from pullback.types import check_device
 from pullback.types import memory_format as format_type
 
 Tensor = _core.Tensor
@@ -25,7 +25,8 @@ def convert(t, dtype, copy=False, memory_format=None):
     return t if memory_format is None else contiguous(t, memory_format)
 
 
-def _refuse(args, named):
+def refuse(args, named):
+    """Torch's TypeError for arguments that fit no form of to()."""
     found = ", ".join([kind_name(a) for a in args] + [f"{k}={kind_name(v)}" for k, v in named.items()])
     found += ", " if named and not args else ""
     raise TypeError(
@@ -35,49 +36,6 @@ def _refuse(args, named):
         " * (torch.dtype dtype, bool non_blocking = False, bool copy = False)\n"
         " * (Tensor other, bool non_blocking = False, bool copy = False)"
     )
-
-
-def _is_dtype(x):
-    return isinstance(x, _core.dtype) or (isinstance(x, type) and x in (float, int, bool))
-
-
-_OPTIONS = ("device", "dtype", "non_blocking", "copy", "memory_format", "other")
-
-
-def to(self, *args, **named):
-    """The tensor with another dtype; itself if nothing changes. Devices other than the CPU raise.
-
-    Dtypes    any that tensors have, to any other
-    Gradient  converted back to this tensor's dtype
-    Errors    DeviceError for another device
-    Example   >>> torch.tensor([1.7, -1.7]).to(torch.int64)
-              tensor([ 1, -1])
-    """
-    if any(k not in _OPTIONS for k in named) or len(args) > 4:
-        _refuse(args, named)
-    rest = list(args)
-    if "other" in named:
-        rest.insert(0, named["other"])
-    place, dtype = named.get("device"), named.get("dtype")
-    if rest and isinstance(rest[0], Tensor):
-        dtype = rest.pop(0).dtype
-    elif rest and _is_dtype(rest[0]):
-        dtype = rest.pop(0)
-    elif rest and (
-        rest[0] is None or (isinstance(rest[0], (str, int, device)) and not isinstance(rest[0], bool))
-    ):
-        place = rest.pop(0)
-        if rest and (rest[0] is None or _is_dtype(rest[0])):
-            dtype = rest.pop(0)
-    if len(rest) > 2 or any(not isinstance(x, bool) for x in rest) or not (dtype is None or _is_dtype(dtype)):
-        _refuse(args, named)
-    if isinstance(place, int):
-        raise RuntimeError(
-            "Cannot access accelerator device when none is available.\npullback runs on CPUs only."
-        )
-    check_device(place)
-    copy = rest[1] if len(rest) == 2 else named.get("copy", False)
-    return convert(self, dtype_of("to", dtype, self.dtype), copy, named.get("memory_format"))
 
 
 def to_dtype(dtype, name):
@@ -108,6 +66,10 @@ def to_dtype(dtype, name):
     """
     )
     return method
+
+
+def _is_dtype(x):
+    return isinstance(x, _core.dtype) or (isinstance(x, type) and x in (float, int, bool))
 
 
 def type_(self, dtype=None, non_blocking=False, **_):

@@ -8,7 +8,7 @@ import numpy as np
 
 from pullback import _core, conversion, creation, from_data, random
 from pullback.arguments import device_of, dtype_of, finish, kind_name, number, sized, sizes_of
-from pullback.conversion import clone, contiguous, is_contiguous, to, to_dtype, type_, type_as
+from pullback.conversion import clone, contiguous, is_contiguous, to_dtype, type_, type_as
 from pullback.copying import __copy__, __deepcopy__, __reduce_ex__
 from pullback.functions import adjoint, allclose, equal, is_nonzero, isclose
 from pullback.storage import _typed_storage, _untyped_storage
@@ -29,26 +29,6 @@ Example   >>> x = torch.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
 """
 
 
-class _Memory:
-    """What NumPy needs to know of a tensor's memory; holds the tensor, and so the memory."""
-
-    __slots__ = ("__array_interface__", "tensor")
-
-
-def _numpy_view(t):
-    m = _Memory()
-    size = t.element_size()
-    m.__array_interface__ = {
-        "shape": tuple(t.shape),
-        "typestr": creation.TO_NUMPY[t.dtype].str,
-        "data": (t.data_ptr() or t._storage_ptr(), False),
-        "strides": tuple(s * size for s in t.stride()),
-        "version": 3,
-    }
-    m.tensor = t.detach()
-    return np.asarray(m)
-
-
 def numpy(self, *, force=False):
     """The elements as a NumPy array over the same memory.
 
@@ -60,7 +40,7 @@ def numpy(self, *, force=False):
         raise RuntimeError(
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
         )
-    return _numpy_view(self)
+    return self._numpy_view()
 
 
 def __array__(self, dtype=None, copy=None):
@@ -74,15 +54,6 @@ def __array_wrap__(self, array, context=None, return_scalar=False):
     if array.dtype == bool:
         array = array.astype("uint8")
     return creation.from_numpy(np.asarray(array))
-
-
-def tolist(self):
-    """The elements as nested lists of Python numbers.
-
-    Example   >>> torch.tensor([[1, 2], [3, 4]]).tolist()
-              [[1, 2], [3, 4]]
-    """
-    return self.item() if self.dim() == 0 else _numpy_view(self).tolist()
 
 
 def cpu(self, memory_format=None):
@@ -495,8 +466,6 @@ def _install():
         numpy,
         __array__,
         __array_wrap__,
-        tolist,
-        to,
         type_as,
         cpu,
         cuda,

@@ -4,9 +4,12 @@
 
 #include <thread>
 
+#include "bindings/axes.h"
+#include "bindings/conversion.h"
 #include "bindings/journal.h"
 #include "bindings/node_object.h"
 #include "bindings/override.h"
+#include "bindings/reading.h"
 #include "core/shape.h"
 #include "tape/transform.h"
 #include "tape/views.h"
@@ -546,7 +549,7 @@ void accumulate_grad(TensorObject* t, Var&& g, bool create_graph) {
 
 void init_tensor_type(PyObject* module) {
   static std::vector<PyMethodDef> methods;
-  for (PyMethodDef* table : {data_methods, tape_methods})
+  for (PyMethodDef* table : {data_methods, reading_methods, conversion_methods, tape_methods})
     for (PyMethodDef* m = table; m->ml_name; ++m) methods.push_back(*m);
   methods.push_back({nullptr, nullptr, 0, nullptr});
   std::vector<PyType_Slot> slots = {
@@ -569,6 +572,7 @@ void init_tensor_type(PyObject* module) {
   tensor_type = reinterpret_cast<PyTypeObject*>(check(PyType_FromSpec(&spec)));
   check(PyModule_AddObjectRef(module, "Tensor", reinterpret_cast<PyObject*>(tensor_type)));
   check(PyModule_AddFunctions(module, gradient_functions));
+  check(PyModule_AddFunctions(module, axis_functions));
 }
 
 }  // namespace pb::py

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 from string import ascii_letters
 
-from pullback import errors
+from pullback import _core, errors
 from pullback.arguments import all_tensors
 from pullback.composites.linalg import _product, reshaped
 from pullback.primitives.registry import public
 from pullback.trace.tracer import functions as f
 
 
-def _parsed(equation, operands):
+def _parsed(equation, shapes):
     """The labels of each operand and of the result; "..." becomes labels of its own (negative numbers)."""
     equation = equation.replace(" ", "")
     left, arrow, right = equation.partition("->")
     terms = left.split(",")
-    if len(terms) != len(operands):
-        more = "more" if len(terms) < len(operands) else "fewer"
+    if len(terms) != len(shapes):
+        more = "more" if len(terms) < len(shapes) else "fewer"
         raise errors.ShapeError(f"einsum(): {more} operands were provided than specified in the equation")
     inputs, dots = [], 0
-    for k, (term, x) in enumerate(zip(terms, operands, strict=True)):
+    for k, (term, shape) in enumerate(zip(terms, shapes, strict=True)):
         named = len(term.replace("...", ""))
-        extra = x.dim() - named
+        extra = len(shape) - named
         if extra < 0 or (extra and "..." not in term):
             raise errors.ShapeError(
                 f"einsum(): the number of subscripts in the equation ({named}) does not match the number of "
-                f"dimensions ({x.dim()}) for operand "
+                f"dimensions ({len(shape)}) for operand "
                 f"{k}" + ("" if "..." in term else " and no ellipsis was given")
             )
         dots = max(dots, extra if "..." in term else 0)
@@ -56,6 +57,30 @@ def _labels(term, dots):
     return [*head, *(range(-dots, 0) if ellipsis else ()), *tail]
 
 
+class _Value:
+    """A tensor of a plan: its sizes by now. What happens to it is written down in the plan's steps."""
+
+    __slots__ = ("place", "shape", "steps")
+
+    def __init__(self, steps, place, shape):
+        self.steps, self.place, self.shape = steps, place, list(shape)
+
+    def do(self, function, *args):
+        self.steps.append((function, self.place, None, args))
+
+    def permute(self, order):
+        self.do(f["permute"], order)
+        self.shape = [self.shape[k] for k in order]
+
+    def sum(self, axes):
+        self.do(f["sum"], axes, True)
+        for d in axes:
+            self.shape[d] = 1
+
+    def times(self, other, function):
+        self.steps.append((function, self.place, other.place, ()))
+
+
 def _without_repeats(x, labels):
     """Diagonals for labels that an operand names twice."""
     labels = list(labels)
@@ -63,48 +88,61 @@ def _without_repeats(x, labels):
         while labels.count(label) > 1:
             i = labels.index(label)
             j = labels.index(label, i + 1)
-            x = f["movedim"](f["diagonal"](x, 0, i, j), -1, i)
+            x.do(f["diagonal"], 0, i, j)
+            x.do(f["movedim"], -1, i)
+            x.shape[i] = min(x.shape[i], x.shape.pop(j))
             labels.pop(j)
-    return x, labels
+    return labels
 
 
-def _laid_out(x, labels, order):
-    """x with one axis for each label of `order`, of size 1 where it has none."""
+def _lay_out(x, labels, order):
+    """One axis for each label of `order`, of size 1 where x has none."""
     missing = [n for n in order if n not in labels]
     for _ in missing:
-        x = f["unsqueeze"](x, x.dim())
+        x.do(f["unsqueeze"], len(x.shape))
+        x.shape.append(1)
     have = [*labels, *missing]
-    return f["permute"](x, [have.index(n) for n in order])
+    x.permute([have.index(n) for n in order])
 
 
-def _pair(a, b, summed):
-    """The product of two tensors laid out alike, summed over axes that stay, of size 1."""
-    axes = range(a.dim())
-    alone_a = [d for d in summed if a.size(d) != 1 and b.size(d) == 1]
-    alone_b = [d for d in summed if b.size(d) != 1 and a.size(d) == 1]
-    a = f["sum"](a, alone_a, True) if alone_a else a
-    b = f["sum"](b, alone_b, True) if alone_b else b
-    over = [d for d in summed if a.size(d) != 1 and b.size(d) != 1]
+def _multiply(a, b, summed):
+    """a times b, which are laid out alike, summed over axes that stay, of size 1."""
+    axes = range(len(a.shape))
+    alone_a = [d for d in summed if a.shape[d] != 1 and b.shape[d] == 1]
+    alone_b = [d for d in summed if b.shape[d] != 1 and a.shape[d] == 1]
+    if alone_a:
+        a.sum(alone_a)
+    if alone_b:
+        b.sum(alone_b)
+    size_a, size_b = a.shape, b.shape
+    over = [d for d in summed if size_a[d] != 1 and size_b[d] != 1]
     if not over:
-        return f["mul"](a, b)
+        a.times(b, f["mul"])
+        a.shape = [m if n == 1 else n for n, m in zip(size_a, size_b, strict=True)]
+        return
     rest = [d for d in axes if d in summed and d not in over]
-    both = [d for d in axes if d not in summed and a.size(d) != 1 and b.size(d) != 1]
-    only_a = [d for d in axes if d not in summed and a.size(d) != 1 and b.size(d) == 1]
-    only_b = [d for d in axes if d not in summed and a.size(d) == 1]
-    batch, m = _product(a.size(d) for d in both), _product(a.size(d) for d in only_a)
-    k, p = _product(a.size(d) for d in over), _product(b.size(d) for d in only_b)
-    left = reshaped(f["permute"](a, [*both, *only_a, *over, *only_b, *rest]), (batch, m, k))
-    right = reshaped(f["permute"](b, [*both, *over, *only_b, *only_a, *rest]), (batch, k, p))
+    both = [d for d in axes if d not in summed and size_a[d] != 1 and size_b[d] != 1]
+    only_a = [d for d in axes if d not in summed and size_a[d] != 1 and size_b[d] == 1]
+    only_b = [d for d in axes if d not in summed and size_a[d] == 1]
+    batch, m = _product(size_a[d] for d in both), _product(size_a[d] for d in only_a)
+    k, p = _product(size_a[d] for d in over), _product(size_b[d] for d in only_b)
     order = [*both, *only_a, *over, *only_b, *rest]
-    sizes = tuple(1 if d in summed else a.size(d) if d in both or d in only_a else b.size(d) for d in order)
-    return f["permute"](f["_view"](f["bmm"](left, right), sizes), [order.index(d) for d in axes])
+    sizes = [1 if d in summed else size_a[d] if d in both or d in only_a else size_b[d] for d in order]
+    a.permute(order)
+    a.do(reshaped, (batch, m, k))
+    b.permute([*both, *over, *only_b, *only_a, *rest])
+    b.do(reshaped, (batch, k, p))
+    a.times(b, f["bmm"])
+    a.do(f["_view"], tuple(sizes))
+    a.shape = sizes
+    a.permute([order.index(d) for d in axes])
 
 
-def _check_sizes(operands, inputs):
+def _check_sizes(values, inputs):
     seen = {}
-    for k, (x, labels) in enumerate(zip(operands, inputs, strict=True)):
+    for k, (x, labels) in enumerate(zip(values, inputs, strict=True)):
         for d, label in enumerate(labels):
-            size = x.size(d)
+            size = x.shape[d]
             if seen.setdefault(label, size) == 1:
                 seen[label] = size
             elif size != 1 and size != seen[label]:
@@ -112,6 +150,39 @@ def _check_sizes(operands, inputs):
                     f"einsum(): subscript {label} has size {size} for operand {k} which does not broadcast "
                     f"with previously seen size {seen[label]}"
                 )
+
+
+def _plan(equation, shapes):
+    """What einsum does with operands of these shapes, as steps: (function, place, other place, arguments).
+
+    A step replaces the value at its place, at first the operands; the result is at place 0.
+    """
+    inputs, result = _parsed(equation, shapes)
+    steps = []
+    values = [_Value(steps, k, shape) for k, shape in enumerate(shapes)]
+    inputs = [_without_repeats(x, labels) for x, labels in zip(values, inputs, strict=True)]
+    _check_sizes(values, inputs)
+    gone = sorted({n for labels in inputs for n in labels if n not in result}, key=str)
+    order = [*result, *gone]
+    for x, labels in zip(values, inputs, strict=True):
+        _lay_out(x, labels, order)
+    kept, out = len(result), values[0]
+    if len(values) == 1:
+        if gone:
+            out.do(f["sum"], tuple(range(kept, len(order))))
+        return steps
+    last_use = {n: max(k for k, labels in enumerate(inputs) if n in labels) for n in gone}
+    alone = [order.index(n) for n in gone if last_use[n] == 0]  # what only the first operand has
+    if alone:
+        out.sum(alone)
+    for k in range(1, len(values)):
+        _multiply(out, values[k], [order.index(n) for n in gone if last_use[n] == k])
+    if gone:
+        out.do(f["_view"], tuple(out.shape[:kept]))
+    return steps
+
+
+_known_plan = functools.lru_cache(maxsize=1024)(_plan)
 
 
 def _letters(labels):
@@ -156,23 +227,12 @@ def einsum(*args):
     equation, operands = (args[0], args[1:]) if isinstance(args[0], str) else _in_letters(args)
     if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
         operands = operands[0]
-    inputs, result = _parsed(equation, all_tensors(operands))
-    pairs = [_without_repeats(x, labels) for x, labels in zip(operands, inputs, strict=True)]
-    _check_sizes([x for x, _ in pairs], [labels for _, labels in pairs])
-    gone = sorted({n for _, labels in pairs for n in labels if n not in result}, key=str)
-    order = [*result, *gone]
-    laid = [_laid_out(x, labels, order) for x, labels in pairs]
-    kept = len(result)
-    if len(laid) == 1:
-        return f["sum"](laid[0], tuple(range(kept, len(order)))) if gone else laid[0]
-    last_use = {n: max(k for k, (_, labels) in enumerate(pairs) if n in labels) for n in gone}
-    out = laid[0]
-    for k in range(1, len(laid)):
-        if k == 1:  # what only the first operand has
-            alone = [order.index(n) for n in gone if last_use[n] == 0]
-            out = f["sum"](out, alone, True) if alone else out
-        out = _pair(out, laid[k], [order.index(n) for n in gone if last_use[n] == k])
-    return f["_view"](out, tuple(out.shape)[:kept]) if gone else out
+    shapes = tuple([x.shape if x.dim() else () for x in all_tensors(operands)])
+    plain = all(isinstance(x, _core.Tensor) for x in operands)  # sizes in a trace are expressions
+    values = list(operands)
+    for function, k, other, args in (_known_plan if plain else _plan)(equation, shapes):
+        values[k] = function(values[k], *args) if other is None else function(values[k], values[other])
+    return values[0]
 
 
 public["einsum"] = f["einsum"] = einsum

@@ -20,7 +20,7 @@ def _needs_gradient(x):
 
 
 def _dense(x):
-    return not isinstance(x, Tensor) or x.is_contiguous()
+    return not isinstance(x, Tensor) or x._is_contiguous()
 
 
 def reshaped(x, shape):

@@ -243,17 +243,8 @@ def stack(tensors, dim=0, *, out=None, axis=0):
         raise TypeError(
             f"stack(): argument 'tensors' (position 1) must be tuple of Tensors, not {kind_name(tensors)}"
         )
-    tensors = list(all_tensors(tensors))
-    if not tensors:
-        raise RuntimeError("stack expects a non-empty TensorList")
-    first = tuple(tensors[0].shape)
-    for k, t in enumerate(tensors):
-        if tuple(t.shape) != first:
-            raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(first)} at entry 0 and "
-                f"{list(t.shape)} at entry {k}"
-            )
-    return answer(f["_stack"](tensors, wrap(dim or axis, len(first) + 1)), out, "stack")
+    result = f["_stack"](tensors, _core.stacked_axis(tensors, dim or axis))
+    return result if out is None else answer(result, out, "stack")
 
 
 public["stack"] = f["stack"] = stack
@@ -365,12 +356,11 @@ def squeeze(input, dim=None, *more):
               torch.Size([2, 3])
     """
     if dim is None:
-        return f["_squeeze_all"](input, [k for k in range(input.dim()) if input.size(k) == 1])
-    dim = (dim, *more) if more else dim
-    several = isinstance(dim, (tuple, list))
-    given = (wrap(d, input.dim()) for d in (dim if several else (dim,)))
-    dims = [d for d in given if input.dim() and input.size(d) == 1]
-    return f["_squeeze_several" if several else "_squeeze"](input, dims)
+        return f["_squeeze_all"](input, _core.axes_of_one(input, None))
+    if more:
+        dim = (dim, *more)
+    squeezed = f["_squeeze_several" if isinstance(dim, (tuple, list)) else "_squeeze"]
+    return squeezed(input, _core.axes_of_one(input, dim))
 
 
 @function
@@ -383,19 +373,8 @@ def flatten(input, start_dim=0, end_dim=-1):
     Example   >>> torch.flatten(torch.ones(2, 3, 4), 1).shape
               torch.Size([2, 12])
     """
-    n = input.dim()
-    start, end = wrap(start_dim, n), wrap(end_dim, n)
-    if start > end:
-        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
-    if n == 0:
-        return f["reshape"](input, (1,))
-    if start == end:
-        return input
-    shape = tuple(input.shape)
-    merged = 1
-    for s in shape[start : end + 1]:
-        merged *= s
-    return f["reshape"](input, (*shape[:start], merged, *shape[end + 1 :]))
+    sizes = _core.merged_sizes(input, start_dim, end_dim)
+    return input if sizes is None else f["reshape"](input, sizes)
 
 
 @function

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pullback.composites.shape import wrap
+from pullback import _core
 from pullback.primitives.family import view
 from pullback.primitives.registry import ANY, methods, ops
 from pullback.trace.tracer import functions as f
@@ -107,15 +107,12 @@ def squeeze_(self, dim=None, *more):
     Example   >>> torch.ones(2, 1).squeeze_()
               tensor([1., 1.])
     """
-    n = self.dim()
     if dim is None:
-        dims = [d for d in range(n) if self.size(d) == 1]
-        return self._become(f["_squeeze_all_in_place"](self, dims))
-    dim = (dim, *more) if more else dim
-    several = isinstance(dim, (tuple, list))
-    given = [wrap(d, n) for d in (dim if several else (dim,))]
-    squeezed = f["_squeeze_several_in_place" if several else "_squeeze_in_place"]
-    return self._become(squeezed(self, [d for d in given if n and self.size(d) == 1]))
+        return self._become(f["_squeeze_all_in_place"](self, _core.axes_of_one(self, None)))
+    if more:
+        dim = (dim, *more)
+    squeezed = f["_squeeze_several_in_place" if isinstance(dim, (tuple, list)) else "_squeeze_in_place"]
+    return self._become(squeezed(self, _core.axes_of_one(self, dim)))
 
 
 @_method

@@ -1,0 +1,9 @@
+#pragma once
+#include "bindings/python.h"
+
+namespace pb::py {
+
+// Methods of Tensor that convert it.
+extern PyMethodDef conversion_methods[];
+
+}  // namespace pb::py
