@@ -17,59 +17,11 @@ def _dtype_by_name(name):
 copyreg.pickle(dtype, lambda d: (_dtype_by_name, (d._name,)))
 
 
-class Size(tuple):
-    """The sizes of a tensor's axes.
-
-    >>> import pullback as torch
-    >>> torch.zeros(2, 3).shape
-    torch.Size([2, 3])
-    """
-
-    __slots__ = ()
-
-    def __new__(cls, sizes=()):
-        out = []
-        for k, s in enumerate(sizes):
-            if not hasattr(s, "__index__"):
-                raise TypeError(f"torch.Size() takes an iterable of 'int' (item {k} is '{type(s).__name__}')")
-            out.append(s.__index__() if isinstance(s, bool) or not isinstance(s, int) else s)
-        return tuple.__new__(cls, out)
-
-    def __repr__(self):
-        return f"torch.Size([{', '.join(map(str, self))}])"
-
-    def numel(self) -> int:
-        """The number of elements."""
-        n = 1
-        for s in self:
-            n *= s
-        return n
-
-    def __getitem__(self, key):
-        value = tuple.__getitem__(self, key)
-        return Size(value) if isinstance(key, slice) else value
-
-    def __add__(self, other):
-        if not isinstance(other, tuple):
-            raise TypeError(f"can only concatenate tuple (not {type(other).__name__}) to torch.Size")
-        return Size(tuple.__add__(self, tuple(other)))
-
-    def __radd__(self, other):
-        return Size(tuple(other) + tuple(self))
-
-    def __mul__(self, other):
-        return Size(tuple.__mul__(self, other))
-
-    def __reduce__(self):
-        return (_size, (tuple(self),))
+Size = _core.Size
 
 
 def _size(sizes):
     return Size(sizes)
-
-
-Size.__module__ = "torch"
-_core.set_size_class(Size)
 
 
 class device:

@@ -172,7 +172,6 @@ void init_tape(nb::module_& m) {
 void init_python_hooks(nb::module_& m) {
   m.def("set_error_class",
         [](int kind, nb::object cls) { set_error_class(static_cast<ErrorKind>(kind), cls.ptr()); });
-  m.def("set_size_class", [](nb::object cls) { set_size_class(cls.ptr()); });
   m.def("set_parameter_class",
         [](nb::object cls) { parameter_type = reinterpret_cast<PyTypeObject*>(cls.release().ptr()); });
   m.def("set_tracer_classes",
@@ -204,6 +203,7 @@ NB_MODULE(_core, m) {
   init_function_node(m.ptr());
   init_override(m.ptr());
   init_module_call(m.ptr());
+  init_size_type(m.ptr());
   init_tensor_type(m.ptr());
   init_op_function(m.ptr());
   init_saved_hooks(m.ptr());

@@ -10,7 +10,6 @@
 namespace pb::py {
 namespace {
 
-PyObject* size_class = nullptr;
 
 std::string lower(std::string s) {
   for (char& c : s) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -378,17 +377,6 @@ PyMethodDef gradient_functions[] = {
     {"forget_gradients", forget_gradients, METH_O, "Sets the gradients of parameters to None."},
     {nullptr, nullptr, 0, nullptr},
 };
-
-void set_size_class(PyObject* cls) { Py_XSETREF(size_class, Py_NewRef(cls)); }
-
-PyObject* size_object(std::span<const int64_t> sizes) {
-  auto* type =
-      reinterpret_cast<PyTypeObject*>(size_class ? size_class : reinterpret_cast<PyObject*>(&PyTuple_Type));
-  Owned t = own(type->tp_alloc(type, static_cast<Py_ssize_t>(sizes.size())));
-  for (size_t i = 0; i < sizes.size(); ++i)
-    PyTuple_SET_ITEM(t.get(), i, check(PyLong_FromLongLong(sizes[i])));
-  return t.release();
-}
 
 Py_hash_t tensor_hash(PyObject* self) {
   return static_cast<Py_hash_t>(reinterpret_cast<uintptr_t>(self));  // its id, as in torch

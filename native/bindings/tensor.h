@@ -120,7 +120,7 @@ bool is_dtype(PyObject* o);
 DType dtype_from(PyObject* o);  // throws TypeError
 void init_dtype(PyObject* module);
 PyObject* size_object(std::span<const int64_t> sizes);  // a new torch.Size
-void set_size_class(PyObject* cls);
+void init_size_type(PyObject* module);
 
 // Attribute tables contributed by the other binding files.
 extern PyGetSetDef tensor_getset[];
