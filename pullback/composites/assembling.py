@@ -284,7 +284,7 @@ def unsafe_split(tensor, split_size, dim=0):
     Example   >>> torch.unsafe_split(torch.arange(5), 2)
               (tensor([0, 1]), tensor([2, 3]), tensor([4]))
     """
-    return as_tuple(f["_unsafe_split_even"](tensor, even_sizes(tensor, split_size, dim), dim))
+    return as_tuple(f["_unsafe_split_even"](tensor, even_sizes(tensor.size(dim), split_size), dim))
 
 
 @function

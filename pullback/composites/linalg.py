@@ -341,9 +341,9 @@ def outer(input, vec2):
               tensor([[3., 4.],
                       [6., 8.]])
     """
-    for name, v in (("self", input), ("vec2", vec2)):
-        if v.dim() != 1:
-            raise _errors().ShapeError(f"outer: Expected 1-D argument {name}, but got {v.dim()}-D")
+    if input.dim() != 1 or vec2.dim() != 1:
+        name, v = ("self", input) if input.dim() != 1 else ("vec2", vec2)
+        raise _errors().ShapeError(f"outer: Expected 1-D argument {name}, but got {v.dim()}-D")
     return f["mul"](reshaped(input, (input.size(0), 1)), vec2)
 
 

@@ -20,7 +20,8 @@ from pullback.trace.tracer import functions as f
 def _warn_of_freedom(name, x, dim, correction):
     """Said at every call, not only when a program is made."""
     correction = 1 if correction is None else correction
-    if x.dtype.is_floating_point and count(x, dim) <= math.floor(correction):
+    n = x.size(dim) if type(dim) is int and x.ndim else count(x, dim)
+    if n <= math.floor(correction) and x.dtype.is_floating_point:
         warnings.warn(
             f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction "
             "factor (input numel divided by output numel).",

@@ -110,42 +110,44 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
     Example   >>> torch.split(torch.arange(5), 2)
               (tensor([0, 1]), tensor([2, 3]), tensor([4]))
     """
-    split_size_or_sections = split_size if split_size is not None else split_size_or_sections
-    if not isinstance(split_size_or_sections, (list, tuple)) and not hasattr(
-        split_size_or_sections, "__index__"
-    ):
-        kind = kind_name(split_size_or_sections)
+    asked = split_size_or_sections if split_size is None else split_size
+    several = isinstance(asked, (list, tuple))
+    if not several and not hasattr(asked, "__index__"):
         raise TypeError(
-            f"split_with_sizes(): argument 'split_sizes' (position 2) must be tuple of ints, not {kind}"
+            f"split_with_sizes(): argument 'split_sizes' (position 2) must be tuple of ints, not "
+            f"{kind_name(asked)}"
         )
     if tensor.dim() == 0:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
+    if several:
+        return _of_sizes(tensor, tuple(asked), dim)
+    dim = wrap(dim, tensor.dim())
+    return as_tuple(f["_split_even"](tensor, even_sizes(tensor.size(dim), asked), dim))
+
+
+def _of_sizes(tensor, sizes, dim):
     dim = wrap(dim, tensor.dim())
     n = tensor.size(dim)
-    if isinstance(split_size_or_sections, (list, tuple)):
-        sizes = tuple(split_size_or_sections)
-        if sum(sizes) != n or any(s < 0 for s in sizes):
-            raise RuntimeError(
-                f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at "
-                f"dimension {dim}), but got split_sizes={list(sizes)}"
-            )
-        return as_tuple(f["_split_sizes"](tensor, sizes, dim)) if sizes else ()
-    return as_tuple(f["_split_even"](tensor, even_sizes(tensor, split_size_or_sections, dim), dim))
+    if sum(sizes) != n or any(s < 0 for s in sizes):
+        raise RuntimeError(
+            f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at "
+            f"dimension {dim}), but got split_sizes={list(sizes)}"
+        )
+    return as_tuple(f["_split_sizes"](tensor, sizes, dim)) if sizes else ()
 
 
-def even_sizes(tensor, size, dim):
-    """The sizes of split()'s pieces: all the same, the last perhaps smaller."""
-    n = tensor.size(dim)
-    if size < 0:
-        raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
-    if size == 0:
+def even_sizes(n, size):
+    """The sizes of split()'s pieces of an axis: all the same, the last perhaps smaller."""
+    if size <= 0:
+        if size < 0:
+            raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
         if n:
             raise RuntimeError(
                 f"split_size can only be 0 if dimension size is 0, but got dimension size of {n}"
             )
         size = 1
-    count = max((n + size - 1) // size, 1)
-    return (size,) * (count - 1) + (n - size * (count - 1),)
+    others = (n + size - 1) // size - 1 if n else 0
+    return (size,) * others + (n - size * others,)
 
 
 def as_tuple(x):
@@ -179,11 +181,12 @@ def chunk(input, chunks, dim=0):
         raise RuntimeError("chunk expects at least a 1-dimensional tensor")
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+    dim = wrap(dim, input.dim())
     n = input.size(dim)
     size = (n + chunks - 1) // chunks
     if size == 0:
-        return split(input, [0] * chunks, dim)
-    return split(input, size, dim)
+        return _of_sizes(input, (0,) * chunks, dim)
+    return as_tuple(f["_split_even"](input, even_sizes(n, size), dim))
 
 
 @function

@@ -134,18 +134,23 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
               tensor(0.3993)
     """
     kind = _reduction.code(reduction, size_average, reduce)
+    _require_both("nll_loss_nd", input, target)
     return _nll(input, target, weight, kind, ignore_index)
 
 
+def _require_both(name, input, target):
+    if not (isinstance(input, _core.Tensor) and isinstance(target, _core.Tensor)):
+        require_tensors(name, input=input, target=target)
+
+
 def _nll(input, target, weight, kind, ignore_index):
-    require_tensors("nll_loss_nd", input=input, target=target)
     if input.dim() < 1:
         raise ValueError(f"Expected 1 or more dimensions (got {input.dim()})")
     if input.dim() != 1 and input.size(0) != target.size(0):
         raise ValueError(
             f"Expected input batch_size ({input.size(0)}) to match target batch_size ({target.size(0)})."
         )
-    return torch.nll_loss(input, target, weight, kind, ignore_index)
+    return f["nll_loss"](input, target, weight, kind, ignore_index)
 
 
 def cross_entropy(
@@ -170,9 +175,9 @@ def cross_entropy(
               tensor(1.1269)
     """
     kind = _reduction.code(reduction, size_average, reduce)
-    require_tensors("cross_entropy_loss", input=input, target=target)
+    _require_both("cross_entropy_loss", input, target)
     classes_axis = 0 if input.dim() == 1 else 1
-    probabilities = input.size() == target.size()
+    probabilities = _core.same_shape(input, target)
     _check_cross_entropy(input, target, weight, classes_axis, probabilities, ignore_index, label_smoothing)
     logs = f["log_softmax"](input, classes_axis, None)
     if probabilities:

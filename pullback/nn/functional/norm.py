@@ -10,16 +10,16 @@ __all__ = ["batch_norm", "group_norm", "instance_norm", "layer_norm", "normalize
 
 
 def _check_normalized(input, normalized_shape, star):
-    shape = list(normalized_shape)
+    shape, rank = tuple(normalized_shape), input.dim()
     if not shape:
         raise RuntimeError(
             "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, "
-            f"but got normalized_shape = {shape}"
+            "but got normalized_shape = []"
         )
-    if list(input.shape[input.dim() - len(shape) :]) != shape or input.dim() < len(shape):
+    if rank < len(shape) or input.shape[rank - len(shape) :] != shape:
         sizes = ", ".join(map(str, shape))
         raise ShapeError(
-            f"Given normalized_shape={shape}, expected input with shape [*{star}{sizes}], "
+            f"Given normalized_shape={list(shape)}, expected input with shape [*{star}{sizes}], "
             f"but got input of size{list(input.shape)}\n"
             "The last axes of the input must have the sizes that are normalized over."
         )
@@ -27,10 +27,10 @@ def _check_normalized(input, normalized_shape, star):
 
 
 def _check_like_normalized(name, tensor, shape):
-    if tensor is not None and list(tensor.shape) != shape:
+    if tensor is not None and tensor.shape != shape:
         raise ShapeError(
             f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape "
-            f"{list(tensor.shape)} and normalized_shape = {shape}"
+            f"{list(tensor.shape)} and normalized_shape = {list(shape)}"
         )
 
 
