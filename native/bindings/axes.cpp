@@ -16,9 +16,8 @@ Owned shape_of(PyObject* o) {
   return shape;
 }
 
-int axis_of(PyObject* given, int ndim, const char* function) {
-  if (!PyIndex_Check(given))
-    fail(ErrorKind::Type, function, "(): argument 'dim' must be int, not ", Py_TYPE(given)->tp_name);
+int axis_of(PyObject* given, int ndim, const char* argument) {
+  if (!PyIndex_Check(given)) fail(ErrorKind::Type, argument, " must be int, not ", Py_TYPE(given)->tp_name);
   const Owned number = own(PyNumber_Index(given));
   const int64_t axis = PyLong_AsLongLong(number.get());
   if (axis == -1 && PyErr_Occurred()) throw PythonError();
@@ -30,7 +29,8 @@ PyObject* merged_sizes(PyObject*, PyObject* const* args, Py_ssize_t) {
   return guarded([&]() -> PyObject* {
     const Owned shape = shape_of(args[0]);
     const int n = static_cast<int>(PyTuple_GET_SIZE(shape.get()));
-    const int first = axis_of(args[1], n, "flatten"), last = axis_of(args[2], n, "flatten");
+    const int first = axis_of(args[1], n, "flatten(): argument 'start_dim' (position 1)");
+    const int last = axis_of(args[2], n, "flatten(): argument 'end_dim' (position 2)");
     if (first > last)
       fail(ErrorKind::Runtime, "flatten() has invalid args: start_dim cannot come after end_dim");
     if (n && first == last) Py_RETURN_NONE;
@@ -46,6 +46,11 @@ PyObject* merged_sizes(PyObject*, PyObject* const* args, Py_ssize_t) {
   });
 }
 
+[[noreturn]] void refuse_squeeze(PyObject* axis) {
+  fail(ErrorKind::Type, "squeeze() received an invalid combination of arguments - got (",
+       Py_TYPE(axis)->tp_name, "), but expected one of:\n * ()\n * (int dim)\n * (tuple of ints dim)\n");
+}
+
 // (tensor, an axis, several, or None for all): those of size 1, counted from 0.
 PyObject* axes_of_one(PyObject*, PyObject* const* args, Py_ssize_t) {
   return guarded([&]() -> PyObject* {
@@ -58,7 +63,8 @@ PyObject* axes_of_one(PyObject*, PyObject* const* args, Py_ssize_t) {
     Owned axes = own(PyList_New(0));
     for (Py_ssize_t k = 0; k < count; ++k) {
       PyObject* asked = several ? PySequence_Fast_GET_ITEM(given, k) : given;
-      const int axis = given == Py_None ? static_cast<int>(k) : axis_of(asked, n, "squeeze");
+      if (given != Py_None && !PyIndex_Check(asked)) refuse_squeeze(asked);
+      const int axis = given == Py_None ? static_cast<int>(k) : axis_of(asked, n, "squeeze()");
       if (!n) continue;
       const int same = PyObject_RichCompareBool(PyTuple_GET_ITEM(shape.get(), axis), one, Py_EQ);
       check(same);
@@ -103,7 +109,7 @@ PyObject* stacked_axis(PyObject*, PyObject* const* args, Py_ssize_t) {
            " at entry ", k);
     }
     const int ndim = static_cast<int>(PyTuple_GET_SIZE(shape_of(first).get())) + 1;
-    return PyLong_FromLong(axis_of(args[1], ndim, "stack"));
+    return PyLong_FromLong(axis_of(args[1], ndim, "stack(): argument 'dim' (position 2)"));
   });
 }
 

@@ -92,7 +92,7 @@ class Splitter {
 
   void add(PyObject* part) {
     if (PyBool_Check(part)) {
-      push_view(Py_None);
+      push_new_axis();
       push_tensor(choice(part == Py_True).get(), 1);
     } else if (is_tensor(part)) {
       const int width = axes_taken(part);
@@ -120,6 +120,10 @@ class Splitter {
   void push_view(PyObject* part) {
     check(PyList_Append(views_.get(), part));
     all_whole_ = all_whole_ && is_whole_axis(part);
+  }
+  void push_new_axis() {
+    check(PyList_Append(views_.get(), Py_None));
+    all_whole_ = false;
   }
   void push_tensor(PyObject* tensor, int width) {
     if (!tensors_) tensors_ = own(PyList_New(0));
@@ -196,7 +200,10 @@ Owned positions(const Meta& indexed, PyObject* tensors) {
       push_positions(t, list.get());
     } else {
       if (is_tensor(t) && !is_index(t)) refuse_type(meta_of(t).dtype);
-      check(PyList_Append(list.get(), t));  // the op refuses what is no tensor
+      if (!is_tensor(t) && t != Py_None)
+        fail(ErrorKind::Type, "expected Tensor as element ", i, " in argument 0, but got ",
+             Py_TYPE(t)->tp_name);
+      check(PyList_Append(list.get(), t));
     }
   }
   const Py_ssize_t n = PyList_GET_SIZE(list.get());
@@ -209,8 +216,11 @@ Owned positions(const Meta& indexed, PyObject* tensors) {
 PyObject* index_list(PyObject* self, PyObject* tensors) {
   return guarded([&] {
     if (!is_tensor(self)) fail(ErrorKind::Type, "expected a Tensor, got ", Py_TYPE(self)->tp_name);
-    const Owned given = own(PySequence_Fast(tensors, "indices must be a tuple of tensors"));
-    return positions(meta_of(self), given.get()).release();
+    if (!PyTuple_Check(tensors) && !PyList_Check(tensors)) {
+      fail(ErrorKind::Type, "index_put(): argument 'indices' (position 1) must be tuple of Tensors, not ",
+           Py_TYPE(tensors)->tp_name);
+    }
+    return positions(meta_of(self), tensors).release();
   });
 }
 
