@@ -16,10 +16,12 @@ template <class T> PyObject* number(T v) {
 }
 
 template <class T> PyObject* list_of(const Meta& m, const T* first, int axis) {
-  Owned list = own(PyList_New(m.size(axis)));
-  for (int64_t i = 0; i < m.size(axis); ++i) {
-    const T* at = first + i * m.stride(axis);
-    PyList_SET_ITEM(list.get(), i, check(axis + 1 == m.ndim ? number(*at) : list_of(m, at, axis + 1)));
+  const int64_t n = m.size(axis), step = m.stride(axis);
+  const bool innermost = axis + 1 == m.ndim;
+  Owned list = own(PyList_New(n));
+  for (int64_t i = 0; i < n; ++i) {
+    const T* at = first + i * step;
+    PyList_SET_ITEM(list.get(), i, check(innermost ? number(*at) : list_of(m, at, axis + 1)));
   }
   return list.release();
 }

@@ -227,10 +227,13 @@ def einsum(*args):
     equation, operands = (args[0], args[1:]) if isinstance(args[0], str) else _in_letters(args)
     if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
         operands = operands[0]
-    shapes = tuple([x.shape if x.dim() else () for x in all_tensors(operands)])
-    plain = all(isinstance(x, _core.Tensor) for x in operands)  # sizes in a trace are expressions
+    shapes, plan = [], _known_plan
+    for x in all_tensors(operands):
+        shapes.append(x.shape)
+        if not isinstance(x, _core.Tensor):
+            plan = _plan  # sizes in a trace are expressions
     values = list(operands)
-    for function, k, other, args in (_known_plan if plain else _plan)(equation, shapes):
+    for function, k, other, args in plan(equation, tuple(shapes)):
         values[k] = function(values[k], *args) if other is None else function(values[k], values[other])
     return values[0]
 
