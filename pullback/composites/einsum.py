@@ -58,27 +58,64 @@ def _labels(term, dots):
 
 
 class _Value:
-    """A tensor of a plan: its sizes by now. What happens to it is written down in the plan's steps."""
+    """A tensor of a plan: its sizes by now. What happens to it is written down in the plan's steps.
 
-    __slots__ = ("place", "shape", "steps")
+    Where no graph shows them, moves of axes wait until something needs them: those that only move axes of
+    size 1 are left out before the elements get another shape.
+    """
 
-    def __init__(self, steps, place, shape):
-        self.steps, self.place, self.shape = steps, place, list(shape)
+    __slots__ = ("moves", "order", "place", "plan", "shape")
+
+    def __init__(self, plan, place, shape):
+        self.plan, self.place, self.shape = plan, place, list(shape)
+        self.moves, self.order = [], range(len(shape))
 
     def do(self, function, *args):
-        self.steps.append((function, self.place, None, args))
+        self.plan.steps += self.moves
+        self.plan.steps.append((function, self.place, None, args))
+        self.moves, self.order = [], range(len(self.shape))
+
+    def move(self, function, argument):
+        steps = self.plan.steps if self.plan.recorded else self.moves
+        steps.append((function, self.place, None, (argument,)))
 
     def permute(self, order):
-        self.do(f["permute"], order)
+        self.move(f["permute"], order)
+        self.order = [self.order[k] for k in order]
         self.shape = [self.shape[k] for k in order]
+
+    def unsqueeze(self):
+        self.move(f["unsqueeze"], len(self.shape))
+        self.order = [*self.order, len(self.shape)]
+        self.shape.append(1)
 
     def sum(self, axes):
         self.do(f["sum"], axes, True)
         for d in axes:
             self.shape[d] = 1
 
+    def reshape(self, function, sizes):
+        longer = [k for k, n in zip(self.order, self.shape, strict=True) if n != 1]
+        if longer == sorted(longer):
+            self.moves = []
+        self.shape = list(sizes)
+        self.do(function, sizes)
+
     def times(self, other, function):
-        self.steps.append((function, self.place, other.place, ()))
+        self.plan.steps += self.moves + other.moves
+        self.plan.steps.append((function, self.place, other.place, ()))
+        self.moves, other.moves = [], []
+
+    def finish(self):
+        self.plan.steps += self.moves
+        return self.plan.steps
+
+
+class _Plan:
+    __slots__ = ("recorded", "steps")
+
+    def __init__(self, recorded):
+        self.recorded, self.steps = recorded, []
 
 
 def _without_repeats(x, labels):
@@ -88,9 +125,9 @@ def _without_repeats(x, labels):
         while labels.count(label) > 1:
             i = labels.index(label)
             j = labels.index(label, i + 1)
+            x.shape[i] = min(x.shape[i], x.shape.pop(j))
             x.do(f["diagonal"], 0, i, j)
             x.do(f["movedim"], -1, i)
-            x.shape[i] = min(x.shape[i], x.shape.pop(j))
             labels.pop(j)
     return labels
 
@@ -99,8 +136,7 @@ def _lay_out(x, labels, order):
     """One axis for each label of `order`, of size 1 where x has none."""
     missing = [n for n in order if n not in labels]
     for _ in missing:
-        x.do(f["unsqueeze"], len(x.shape))
-        x.shape.append(1)
+        x.unsqueeze()
     have = [*labels, *missing]
     x.permute([have.index(n) for n in order])
 
@@ -129,12 +165,11 @@ def _multiply(a, b, summed):
     order = [*both, *only_a, *over, *only_b, *rest]
     sizes = [1 if d in summed else size_a[d] if d in both or d in only_a else size_b[d] for d in order]
     a.permute(order)
-    a.do(reshaped, (batch, m, k))
+    a.reshape(reshaped, (batch, m, k))
     b.permute([*both, *over, *only_b, *only_a, *rest])
-    b.do(reshaped, (batch, k, p))
+    b.reshape(reshaped, (batch, k, p))
     a.times(b, f["bmm"])
-    a.do(f["_view"], tuple(sizes))
-    a.shape = sizes
+    a.reshape(f["_view"], tuple(sizes))
     a.permute([order.index(d) for d in axes])
 
 
@@ -152,14 +187,14 @@ def _check_sizes(values, inputs):
                 )
 
 
-def _plan(equation, shapes):
+def _plan(equation, shapes, recorded):
     """What einsum does with operands of these shapes, as steps: (function, place, other place, arguments).
 
     A step replaces the value at its place, at first the operands; the result is at place 0.
     """
     inputs, result = _parsed(equation, shapes)
-    steps = []
-    values = [_Value(steps, k, shape) for k, shape in enumerate(shapes)]
+    plan = _Plan(recorded)
+    values = [_Value(plan, k, shape) for k, shape in enumerate(shapes)]
     inputs = [_without_repeats(x, labels) for x, labels in zip(values, inputs, strict=True)]
     _check_sizes(values, inputs)
     gone = sorted({n for labels in inputs for n in labels if n not in result}, key=str)
@@ -170,7 +205,7 @@ def _plan(equation, shapes):
     if len(values) == 1:
         if gone:
             out.do(f["sum"], tuple(range(kept, len(order))))
-        return steps
+        return out.finish()
     last_use = {n: max(k for k, labels in enumerate(inputs) if n in labels) for n in gone}
     alone = [order.index(n) for n in gone if last_use[n] == 0]  # what only the first operand has
     if alone:
@@ -178,8 +213,8 @@ def _plan(equation, shapes):
     for k in range(1, len(values)):
         _multiply(out, values[k], [order.index(n) for n in gone if last_use[n] == k])
     if gone:
-        out.do(f["_view"], tuple(out.shape[:kept]))
-    return steps
+        out.reshape(f["_view"], tuple(out.shape[:kept]))
+    return out.finish()
 
 
 _known_plan = functools.lru_cache(maxsize=1024)(_plan)
@@ -227,13 +262,15 @@ def einsum(*args):
     equation, operands = (args[0], args[1:]) if isinstance(args[0], str) else _in_letters(args)
     if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
         operands = operands[0]
-    shapes, plan = [], _known_plan
+    shapes, plan, recorded = [], _known_plan, False
     for x in all_tensors(operands):
         shapes.append(x.shape)
         if not isinstance(x, _core.Tensor):
-            plan = _plan  # sizes in a trace are expressions
+            plan, recorded = _plan, True  # sizes in a trace are expressions
+        elif x.requires_grad:
+            recorded = True
     values = list(operands)
-    for function, k, other, args in plan(equation, tuple(shapes)):
+    for function, k, other, args in plan(equation, tuple(shapes), recorded):
         values[k] = function(values[k], *args) if other is None else function(values[k], values[other])
     return values[0]
 
