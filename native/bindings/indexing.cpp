@@ -113,6 +113,20 @@ Function index("_index"), alias("_alias");
 
 const Meta& meta_of(PyObject* tensor) { return *as_tensor(tensor)->var.array.meta; }
 
+PyObject* in_class_of(PyObject* self, Owned part) {
+  PyTypeObject* cls = class_of_results(self);
+  return cls ? in_class(part.get(), cls) : part.release();
+}
+
+// What a key chooses that does not consist of parts of a view only.
+PyObject* chosen(PyObject* self, PyObject* key) {
+  const SplitKey parts = split_key(self, key);
+  PyObject* view = parts.view.get();
+  if (!parts.tensors) return in_class_of(self, view == self ? own(alias(self)) : parts.view);
+  warn_of_bytes(parts.tensors.get());
+  return index(view, positions(meta_of(view), parts.tensors.get()).get());
+}
+
 PyObject* get_item(PyObject* self, PyObject* key) {
   return guarded([&]() -> PyObject* {
     const bool views = is_basic(key);
@@ -120,16 +134,7 @@ PyObject* get_item(PyObject* self, PyObject* key) {
       PyObject* args[2] = {self, key};
       return ask_slot("__getitem__", args, 2);
     }
-    const SplitKey parts = views ? SplitKey() : split_key(self, key);
-    if (parts.tensors) {
-      warn_of_bytes(parts.tensors.get());
-      return index(parts.view.get(), positions(meta_of(parts.view.get()), parts.tensors.get()).get());
-    }
-    Owned part = own(views                      ? basic(self, key)
-                     : parts.view.get() == self ? alias(self)
-                                                : Owned(parts.view).release());
-    PyTypeObject* cls = class_of_results(self);
-    return cls ? in_class(part.get(), cls) : part.release();
+    return views ? in_class_of(self, own(basic(self, key))) : chosen(self, key);
   });
 }
 

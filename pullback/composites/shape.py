@@ -91,7 +91,7 @@ def function(g):
 
 def wrap(dim, ndim):
     """A non-negative axis, or torch's IndexError."""
-    n = max(ndim, 1)
+    n = ndim or 1
     if not -n <= dim < n:
         raise IndexError(
             f"Dimension out of range (expected to be in range of [{-n}, {n - 1}], but got {dim})\n"
