@@ -218,7 +218,11 @@ void run_zeros(const KernelCall& c) {
   fill_zero(c.out[0].view());
 }
 
-void infer_full(std::span<const Operand> in, Ints, Metas& out) { push_same("fill_cpu", *in[0].meta, out); }
+void infer_full(std::span<const Operand> in, Ints, Metas& out) {
+  if (in.size() != 2 || in[1].meta)
+    fail(ErrorKind::Type, "full takes a number\nGive the value of a tensor: t.item().");
+  push_same("fill_cpu", *in[0].meta, out);
+}
 
 void run_full(const KernelCall& c) {
   alignas(8) char number[8] = {};
