@@ -29,8 +29,33 @@ class _InScope:
             return None
         if not self.batches:
             return self.hook(*gradients)
-        replaced = self.hook(_seen(gradients[0], self.batches))
-        return None if replaced is None else _taken(replaced, self.batches)
+        gradient = _seen(gradients[0], self.batches)
+        replaced = _replaced(gradient, self.hook)
+        return None if replaced is gradient else _taken(replaced, self.batches)
+
+    @property
+    def __name__(self):
+        return self.hook.__name__
+
+
+def _replaced(gradient, hook):
+    """What the hook puts in the gradient's place, checked as by the engine, but as the hook sees it."""
+    given = hook(gradient)
+    if given is None:
+        return gradient
+    if not isinstance(given, _core.Tensor):
+        raise TypeError(f"expected Variable, but hook returned '{type(given).__name__}'")
+    name = getattr(hook, "__name__", "<unknown>")
+    if given.dtype != gradient.dtype:
+        raise RuntimeError(
+            f"hook '{name}' has changed the type of value (was {gradient.type()} got {given.type()})"
+        )
+    if given.shape != gradient.shape:
+        raise RuntimeError(
+            f"hook '{name}' has changed the size of value\nIt returned {list(given.shape)} for a gradient of "
+            f"shape {list(gradient.shape)}."
+        )
+    return given
 
 
 def _seen(gradient, batches):
@@ -48,7 +73,7 @@ def _taken(gradient, batches):
 def in_scope_of(node, hook):
     """The hook on a node, for the passes of the scope that the node belongs to."""
     scope = levels.innermost_scope(node._scopes)
-    if levels.tangents_around(scope):
+    if levels.is_forward(scope) or levels.tangents_around(scope):
         raise RuntimeError(
             "hooks on nodes are not called under forward mode (jvp, jacfwd, hessian): a tensor has several "
             "there\nRegister a hook on the tensor: tensor.register_hook(hook)."
@@ -64,10 +89,10 @@ def place(tensor, hook):
     """
     scope = levels.innermost_scope(_core.scopes(tensor))
     around = levels.of(tensor)
-    if any(levels.is_newer(level, scope) for level in around):
+    if levels.is_forward(scope) or any(levels.is_newer(level, scope) for level in around):
         raise RuntimeError(
             "cannot register a hook on a tensor that doesn't require gradient\n"
-            "Inside vmap and jvp only what a grad or vjp inside of them differentiates has gradients."
+            "Inside vmap, jvp and linearize, only what a grad or vjp in them differentiates has gradients."
         )
     if any(not level.is_batch for level in around):
         return _joint(tensor, around, scope), hook
@@ -119,8 +144,7 @@ class _Joint:
             given.setdefault(key, like.new_zeros(like.shape))
         g = self.join(given, along)
         for hook in tuple(self.hooks.values()):
-            replaced = hook(g)
-            g = g if replaced is None else replaced
+            g = _replaced(g, hook)
         found = {top - key: x for key, x in self.split(g).items() if key <= top}
         if not along:
             self.sent = _core.innermost(found[frozenset()]).detach()
