@@ -107,11 +107,18 @@ def place(tensor, hook):
 class _Joint:
     """The parts of a tensor with tangents, by the set of levels whose derivatives they are."""
 
-    def __init__(self, tensor, around, scope):
+    def __init__(self, around, scope):
         self.scope, self.hooks, self.sent = scope, OrderedDict(), None
         self.batches = [x for x in around if x.is_batch]
         self.tangents = [x for x in around if not x.is_batch]
-        self.keys = list(self.split(tensor))
+        self.keys = list(_subsets(self.tangents))
+
+    def all_parts(self, t):
+        """By the keys, zero where there was none: what is done with the others may have tangents there, and
+        its gradients come to that part."""
+        found = self.split(t)
+        value = found[frozenset()]
+        return [found[key] if key in found else value.new_zeros(value.shape) for key in self.keys]
 
     def split(self, t):
         found = {frozenset(): t}
@@ -189,9 +196,9 @@ def _joint(tensor, around, scope):
     last = node and node._context()
     if isinstance(last, HookedParts._backward_cls):
         return last.joint.hooks
-    joint = _Joint(tensor, around, scope)
+    joint = _Joint(around, scope)
     _core.innermost(tensor)._hook_dict("tensor")[joint] = joint.check_uses
-    parts = HookedParts.apply(joint, *joint.split(tensor).values())
+    parts = HookedParts.apply(joint, *joint.all_parts(tensor))
     whole = joint.join(dict(zip(joint.keys, parts)), joint.tangents)
     _core.take_place(tensor, whole)
     return joint.hooks

@@ -283,3 +283,24 @@ def test_a_hook_keeps_its_name():
 
     with pytest.raises(RuntimeError, match="hook 'halves' has changed the size of value"):
         torch.func.grad(f)(torch.ones(3))
+
+
+@pytest.mark.parametrize("on_input", [True, False])
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_a_hook_under_nested_forward_mode(on_input, depth):
+    def f(x):
+        y = x if on_input else x * 2
+        y.register_hook(lambda g: g * g)
+        return x * 2 if on_input else y
+
+    def derivative(g):
+        return lambda z: torch.func.jvp(g, (z,), (torch.ones(1),))[1]
+
+    def g(z):
+        return torch.func.vjp(f, z)[1](z * z)[0]
+
+    for _ in range(depth):
+        g = derivative(g)
+    # (2 z**2)**2 or 2 (z**2)**2
+    expected = {1: 2.0, 2: 12.0, 3: 48.0}[depth] / (1 if on_input else 2)
+    assert g(torch.tensor([0.5])).tolist() == [expected]
