@@ -114,7 +114,7 @@ def full(
     if fill_value is MISSING:
         raise TypeError('full() missing 1 required positional arguments: "fill_value"')
     device_of("full", device, layout, pin_memory)
-    if out is None and isinstance(size, (tuple, list)):
+    if out is None and fill_value is not None and isinstance(size, (tuple, list)):
         kind = type(fill_value)
         wanted = dtype or (_core.int64 if kind is int else _core.bool if kind is bool else None)
         t = _core.new_tensor((size,), wanted, fill_value)

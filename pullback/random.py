@@ -173,12 +173,12 @@ def randint(
     """
     device_of("randint", device, layout, pin_memory)
     low, high, size, position = _randint_arguments(args, low, high, size)
-    if low >= high:
-        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     kind = dtype_of("randint", dtype, out.dtype if out is not None else _core.int64)
     t = _core.new_tensor((size,), kind, None)
     if t is None:
         t = _core.empty(sizes_of((tuple(size),), "randint", position=position), kind)
+    if low >= high:
+        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
     return _filled(
         "randint", t, _core.fill_randint, generator, low, high, out=out, requires_grad=requires_grad
     )

@@ -2,6 +2,7 @@
 // numbers among the elements), is left to Python, which has the words for it: None.
 #include "bindings/creation.h"
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 #include <vector>
@@ -14,7 +15,13 @@
 namespace pb::py {
 namespace {
 
-bool is_listed(PyObject* o) { return PyList_CheckExact(o) || PyTuple_Check(o); }
+// Whether the elements are those in memory: a subclass may count or iterate in its own way, and only that way is asked.
+bool is_listed(PyObject* o) {
+  if (PyList_CheckExact(o) || PyTuple_CheckExact(o)) return true;
+  if (!PyTuple_Check(o)) return false;
+  const PyTypeObject *own = Py_TYPE(o), *plain = &PyTuple_Type;
+  return own->tp_iter == plain->tp_iter && own->tp_as_sequence->sq_length == plain->tp_as_sequence->sq_length;
+}
 
 // Bounds of arange beyond this are left to the checks of Python.
 constexpr int64_t kLongest = int64_t{1} << 53;
@@ -63,9 +70,9 @@ PyObject* new_of_sizes(PyObject*, PyObject* const* args, Py_ssize_t n) {
     Scalar value;
     if (args[2] != Py_None) {
       if (is_tensor(args[2]) || !scalar_from(args[2], value)) Py_RETURN_NONE;
-      require_fits(value, *d);
     }
     const Array a = Array::allocate(Meta::contiguous(*d, sizes));
+    if (args[2] != Py_None) require_fits(value, *d);
     if (args[2] != Py_None && a.meta->numel) fill_elements(a, value);
     return wrap_array(a);
   });
@@ -151,6 +158,21 @@ struct Buffer {
   bool held;
 };
 
+// The strides in bytes as the array has them. Its buffer shows others for axes without a second element.
+bool read_strides(PyObject* array, const Py_buffer& view, std::vector<int64_t>& strides) {
+  if (std::all_of(view.shape, view.shape + view.ndim, [](Py_ssize_t s) { return s > 1; })) {
+    strides.assign(view.strides, view.strides + view.ndim);
+    return true;
+  }
+  const Owned own_strides = own(PyObject_GetAttrString(array, "strides"));
+  if (!PyTuple_Check(own_strides.get()) || PyTuple_GET_SIZE(own_strides.get()) != view.ndim) return false;
+  for (int k = 0; k < view.ndim; ++k) {
+    strides.push_back(PyLong_AsSsize_t(PyTuple_GET_ITEM(own_strides.get(), k)));
+    if (strides.back() == -1 && PyErr_Occurred()) throw PythonError();
+  }
+  return true;
+}
+
 // from_array(array, to_read): a tensor over a NumPy array's memory; None for arrays that cannot be one, or are only to
 // be read and not `to_read`.
 PyObject* from_array(PyObject*, PyObject* const* args, Py_ssize_t n) {
@@ -160,10 +182,11 @@ PyObject* from_array(PyObject*, PyObject* const* args, Py_ssize_t n) {
     if (!b.held || (b.view.readonly && args[1] != Py_True) || b.view.ndim > kMaxDims) Py_RETURN_NONE;
     const std::optional<DType> d = dtype_of_format(b.view.format, b.view.itemsize);
     if (!d || b.view.itemsize != size_of(*d)) Py_RETURN_NONE;
-    std::vector<int64_t> sizes(b.view.shape, b.view.shape + b.view.ndim), strides(sizes.size());
-    for (size_t k = 0; k < sizes.size(); ++k) {
-      if (b.view.strides[k] < 0 || b.view.strides[k] % b.view.itemsize) Py_RETURN_NONE;
-      strides[k] = b.view.strides[k] / b.view.itemsize;
+    std::vector<int64_t> sizes(b.view.shape, b.view.shape + b.view.ndim), strides;
+    if (!read_strides(args[0], b.view, strides)) Py_RETURN_NONE;
+    for (int64_t& stride : strides) {
+      if (stride < 0 || stride % b.view.itemsize) Py_RETURN_NONE;
+      stride /= b.view.itemsize;
     }
     return borrowed(b.view.buf, Meta::intern(*d, sizes, strides), args[0]);
   });

@@ -111,8 +111,11 @@ class StepRule {
       Scalar x;
       if (is_tensor(value) || !scalar_from(value, x)) return false;
       const double d = x.as_double();
-      const uint64_t kind = x.kind == Scalar::Kind::Float ? 2 : x.kind == Scalar::Kind::Bool ? 4 : 0;
-      s.options = s.options << 3 | kind | (d > -0.5 && d < 0.5);
+      if (x.kind == Scalar::Kind::Bool) {  // NumPy's, as a comparison of its numbers gives them
+        s.options = s.options << 3 | 6 | (d != 0);
+        continue;
+      }
+      s.options = s.options << 3 | (x.kind == Scalar::Kind::Float ? 2 : 0) | (d > -0.5 && d < 0.5);
       s.scalars.push_back(x);
     }
     return true;
@@ -127,10 +130,16 @@ class StepRule {
     }
   }
 
+  // By name, with Python's own truth values.
   static Owned values_of(const Scratch& s) {
     Owned values = own(PyDict_New());
-    for (Py_ssize_t k = 0; s.names && k < PyTuple_GET_SIZE(s.names); ++k)
-      check(PyDict_SetItem(values.get(), PyTuple_GET_ITEM(s.names, k), s.values[k]));
+    for (Py_ssize_t k = 0; s.names && k < PyTuple_GET_SIZE(s.names); ++k) {
+      PyObject* value = s.values[k];
+      Scalar x;
+      if (!is_tensor(value) && scalar_from(value, x) && x.kind == Scalar::Kind::Bool)
+        value = x.as_double() != 0 ? Py_True : Py_False;
+      check(PyDict_SetItem(values.get(), PyTuple_GET_ITEM(s.names, k), value));
+    }
     return values;
   }
 

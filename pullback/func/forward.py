@@ -173,7 +173,7 @@ def linearize(func, *primals):
     tensor([1., 1.])
     """
     flat, spec = tree_flatten(primals)
-    output, pull = _vjp(func, primals, None, False)
+    output, pull = _vjp(func, primals, None, False, forward=True)
     flat_out, out_spec = tree_flatten(output)
     if not all(levels.is_plain(y) for y in flat_out):
         return output, lambda *tangents: jvp(func, primals, tangents)[1]

@@ -29,8 +29,33 @@ class _InScope:
             return None
         if not self.batches:
             return self.hook(*gradients)
-        replaced = self.hook(_seen(gradients[0], self.batches))
-        return None if replaced is None else _taken(replaced, self.batches)
+        gradient = _seen(gradients[0], self.batches)
+        replaced = _replaced(gradient, self.hook)
+        return None if replaced is gradient else _taken(replaced, self.batches)
+
+    @property
+    def __name__(self):
+        return self.hook.__name__
+
+
+def _replaced(gradient, hook):
+    """What the hook puts in the gradient's place, checked as by the engine, but as the hook sees it."""
+    given = hook(gradient)
+    if given is None:
+        return gradient
+    if not isinstance(given, _core.Tensor):
+        raise TypeError(f"expected Variable, but hook returned '{type(given).__name__}'")
+    name = getattr(hook, "__name__", "<unknown>")
+    if given.dtype != gradient.dtype:
+        raise RuntimeError(
+            f"hook '{name}' has changed the type of value (was {gradient.type()} got {given.type()})"
+        )
+    if given.shape != gradient.shape:
+        raise RuntimeError(
+            f"hook '{name}' has changed the size of value\nIt returned {list(given.shape)} for a gradient of "
+            f"shape {list(gradient.shape)}."
+        )
+    return given
 
 
 def _seen(gradient, batches):
@@ -48,7 +73,7 @@ def _taken(gradient, batches):
 def in_scope_of(node, hook):
     """The hook on a node, for the passes of the scope that the node belongs to."""
     scope = levels.innermost_scope(node._scopes)
-    if levels.tangents_around(scope):
+    if levels.is_forward(scope) or levels.tangents_around(scope):
         raise RuntimeError(
             "hooks on nodes are not called under forward mode (jvp, jacfwd, hessian): a tensor has several "
             "there\nRegister a hook on the tensor: tensor.register_hook(hook)."
@@ -64,10 +89,10 @@ def place(tensor, hook):
     """
     scope = levels.innermost_scope(_core.scopes(tensor))
     around = levels.of(tensor)
-    if any(levels.is_newer(level, scope) for level in around):
+    if levels.is_forward(scope) or any(levels.is_newer(level, scope) for level in around):
         raise RuntimeError(
             "cannot register a hook on a tensor that doesn't require gradient\n"
-            "Inside vmap and jvp only what a grad or vjp inside of them differentiates has gradients."
+            "Inside vmap, jvp and linearize, only what a grad or vjp in them differentiates has gradients."
         )
     if any(not level.is_batch for level in around):
         return _joint(tensor, around, scope), hook
@@ -82,11 +107,18 @@ def place(tensor, hook):
 class _Joint:
     """The parts of a tensor with tangents, by the set of levels whose derivatives they are."""
 
-    def __init__(self, tensor, around, scope):
+    def __init__(self, around, scope):
         self.scope, self.hooks, self.sent = scope, OrderedDict(), None
         self.batches = [x for x in around if x.is_batch]
         self.tangents = [x for x in around if not x.is_batch]
-        self.keys = list(self.split(tensor))
+        self.keys = list(_subsets(self.tangents))
+
+    def all_parts(self, t):
+        """By the keys, zero where there was none: what is done with the others may have tangents there, and
+        its gradients come to that part."""
+        found = self.split(t)
+        value = found[frozenset()]
+        return [found[key] if key in found else value.new_zeros(value.shape) for key in self.keys]
 
     def split(self, t):
         found = {frozenset(): t}
@@ -119,8 +151,7 @@ class _Joint:
             given.setdefault(key, like.new_zeros(like.shape))
         g = self.join(given, along)
         for hook in tuple(self.hooks.values()):
-            replaced = hook(g)
-            g = g if replaced is None else replaced
+            g = _replaced(g, hook)
         found = {top - key: x for key, x in self.split(g).items() if key <= top}
         if not along:
             self.sent = _core.innermost(found[frozenset()]).detach()
@@ -165,9 +196,9 @@ def _joint(tensor, around, scope):
     last = node and node._context()
     if isinstance(last, HookedParts._backward_cls):
         return last.joint.hooks
-    joint = _Joint(tensor, around, scope)
+    joint = _Joint(around, scope)
     _core.innermost(tensor)._hook_dict("tensor")[joint] = joint.check_uses
-    parts = HookedParts.apply(joint, *joint.split(tensor).values())
+    parts = HookedParts.apply(joint, *joint.all_parts(tensor))
     whole = joint.join(dict(zip(joint.keys, parts)), joint.tangents)
     _core.take_place(tensor, whole)
     return joint.hooks

@@ -19,6 +19,7 @@ class _Open(threading.local):
     def __init__(self):
         self.levels = []  # _core.Level, oldest first
         self.scopes = []  # bits
+        self.forward = set()  # bits of those that stand in for forward mode
         self.order = []  # levels and bits, oldest first
         self.running = None  # the mask of the scope whose gradients are being worked out
         self.along = frozenset()  # the levels along whose tangents they are differentiated
@@ -58,9 +59,13 @@ class level:
 
 
 class scope:
-    """A scope of differentiation: gives its bit. Gradients are recorded inside, whatever the mode outside."""
+    """A scope of differentiation: gives its bit. Gradients are recorded inside, whatever the mode outside.
+    With `forward`, it is one that the program knows as forward mode: what it computes has no gradients."""
 
-    __slots__ = ("_before", "_bit")
+    __slots__ = ("_before", "_bit", "_forward")
+
+    def __init__(self, forward: bool = False):
+        self._forward = forward
 
     def __enter__(self):
         taken, bit = _open.scopes, 1
@@ -73,12 +78,15 @@ class scope:
         self._bit = bit
         taken.append(bit)
         _open.order.append(bit)
+        if self._forward:
+            _open.forward.add(bit)
         self._before = _core.set_grad_enabled(True)
         return 1 << bit
 
     def __exit__(self, *error):
         _core.set_grad_enabled(self._before)
         _open.scopes.remove(self._bit)
+        _open.forward.discard(self._bit)
         _close(self._bit)
 
 
@@ -99,6 +107,11 @@ def outer_scopes(bit) -> int:
 def innermost_scope(mask) -> int:
     """The newest open scope of a node's mask, as a mask; 0 for a node outside of all."""
     return next((1 << bit for bit in reversed(_open.scopes) if mask >> bit & 1), 0)
+
+
+def is_forward(scope) -> bool:
+    """Whether a scope stands in for forward mode (linearize)."""
+    return scope.bit_length() - 1 in _open.forward
 
 
 class running:

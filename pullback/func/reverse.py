@@ -82,13 +82,13 @@ def _joined(value, dot, level):
     return value if dot is None else levels.join(value, dot, level)
 
 
-def _engine(bit, record):
+def _engine(bit, record, is_open=True):
     """Runs the engine for a scope, recorded where something outside of it may want the gradients'
-    gradients."""
-    return functools.partial(_run, bit, record)
+    gradients. Once a scope is closed, another one may have its bit."""
+    return functools.partial(_run, bit, record, bit if is_open else 0)
 
 
-def _run(bit, record, outputs, cotangents, inputs, keep_graph):
+def _run(bit, record, left, outputs, cotangents, inputs, keep_graph):
     pairs = [(y, g) for y, g in zip(outputs, cotangents) if _core.scopes(y) & bit]
     if not pairs:
         return [None] * len(inputs)
@@ -99,7 +99,7 @@ def _run(bit, record, outputs, cotangents, inputs, keep_graph):
     ys, gs = zip(*pairs)
     with levels.running(bit):
         found = _core.run_backward(ys, gs, tuple(inputs), keep_graph or outer, bool(outer), False)
-    return [None if g is None else leave(g, bit) for g in found]
+    return [None if g is None else leave(g, left) for g in found]
 
 
 def ones_like(t):
@@ -199,7 +199,8 @@ class _Pullback:
                     f"shape of {y.shape}."
                 )
         record = _core.is_grad_enabled() if create_graph is None else create_graph
-        found = pull_back(self.outputs, flat, self.roots, _engine(self.bit, record), retain_graph)
+        run = _engine(self.bit, record, is_open=False)
+        found = pull_back(self.outputs, flat, self.roots, run, retain_graph)
         found = [x.new_zeros(x.shape) if g is None else g for x, g in zip(self.roots, found)]
         found = tree_unflatten(found, self.inputs_spec)
         return found
@@ -225,8 +226,8 @@ def vjp(func, *primals, has_aux=False):
     return _vjp(func, primals, None, has_aux)
 
 
-def _vjp(func, args, argnums, has_aux):
-    with levels.scope() as bit:
+def _vjp(func, args, argnums, has_aux, forward=False):
+    with levels.scope(forward) as bit:
         flat, spec = tree_flatten(args if argnums is None else picked(args, argnums))
         only_tensors(flat)
         roots = open_inputs(flat, bit)

@@ -224,3 +224,83 @@ def test_what_a_hook_raises_leaves_the_scopes_as_they_were():
             transform(grad(hooked(torch.sin, boom)))(X[0])
     f = hooked(torch.sin, HOOKS["linear"])
     assert torch.allclose(hessian(f)(X[0]), jacrev(by_hand(torch.sin, HOOKS["linear"]))(X[0]))
+
+
+def test_hooks_inside_linearize_are_refused():
+    def f(x):
+        y = x.sin()
+        y.register_hook(lambda g: g.detach())
+        return y
+
+    def by_node(x):
+        y = x.sin()
+        y.grad_fn.register_hook(lambda *g: None)
+        return y
+
+    x = torch.ones(3)
+    with pytest.raises(
+        RuntimeError, match="cannot register a hook on a tensor that doesn't require gradient"
+    ):
+        torch.func.linearize(f, x)
+    with pytest.raises(RuntimeError, match="hooks on nodes are not called under forward mode"):
+        torch.func.linearize(by_node, x)
+    # A gradient that is taken inside has its own.
+    push = torch.func.linearize(lambda x: torch.func.grad(lambda y: (f(y) * y).sum())(x), x)[1]
+    assert torch.allclose(push(x), x.cos() - x * x.sin())  # not through what is detached
+    assert torch.func.vjp(f, x)[1](x)[0].tolist() == x.cos().tolist()
+
+
+@pytest.mark.parametrize("transform", [torch.func.grad, torch.func.hessian, torch.func.jacfwd])
+def test_what_takes_the_place_of_a_gradient_is_checked(transform):
+    def hooked(hook):
+        def f(x):
+            y = x.sin()
+            y.register_hook(hook)
+            return (y * x).sum()
+
+        return lambda: torch.vmap(transform(torch.func.grad(f) if transform is torch.func.jacfwd else f))(
+            torch.ones(2, 3)
+        )
+
+    def shorter(g):
+        return g[:1]
+
+    with pytest.raises(RuntimeError, match="hook 'shorter' has changed the size of value"):
+        hooked(shorter)()
+    with pytest.raises(RuntimeError, match=r"hook '<lambda>' has changed the type of value \(was torch.F"):
+        hooked(lambda g: g.double())()
+    with pytest.raises(TypeError, match="expected Variable, but hook returned 'float'"):
+        hooked(lambda g: 3.0)()
+
+
+def test_a_hook_keeps_its_name():
+    def halves(g):
+        return g[:1]
+
+    def f(x):
+        x.register_hook(halves)
+        return x.sum()
+
+    with pytest.raises(RuntimeError, match="hook 'halves' has changed the size of value"):
+        torch.func.grad(f)(torch.ones(3))
+
+
+@pytest.mark.parametrize("on_input", [True, False])
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_a_hook_under_nested_forward_mode(on_input, depth):
+    def f(x):
+        y = x if on_input else x * 2
+        y.register_hook(lambda g: g * g)
+        return x * 2 if on_input else y
+
+    def derivative(g):
+        return lambda z: torch.func.jvp(g, (z,), (torch.ones(1),))[1]
+
+    def g(z):
+        return torch.func.vjp(f, z)[1](z * z)[0]
+
+    for _ in range(depth):
+        g = derivative(g)
+    # (2 z**2)**2 or 2 (z**2)**2
+    expected = {1: 2.0, 2: 12.0, 3: 48.0}[depth] / (1 if on_input else 2)
+    assert g(torch.tensor([0.5])).tolist() == [expected]

@@ -307,6 +307,10 @@ def test_rule_names_its_columns():
     assert p.tolist() == [0.5, 0.5]
     descend([[p], [g]], twice=False, lr=np.float64(0.25))  # by name, in any order
     assert p.tolist() == [0.25, 0.25]
+    q = torch.ones(2)
+    descend([[q], [g]], twice=np.True_, lr=0.25)  # a truth value of NumPy's is one
+    descend([[q], [g]], twice=np.False_, lr=0.25)
+    assert q.tolist() == [0.25, 0.25]
     descend([[p], [g]], lr=True, twice=False)  # a number may be a truth value
     assert p.tolist() == [-0.75, -0.75]
     descend([[p], [g]], twice=False, lr=torch.tensor(0.25))  # or a tensor, which may be differentiated
@@ -324,6 +328,20 @@ def test_rule_names_its_columns():
         descend([[p], []], lr=0.25, twice=True)
     assert p.tolist() == [-1.0, -1.0]
     assert descend.__name__ == "descend" and descend.__wrapped__(p, g, lr=1.0, twice=False)
+
+
+def test_radam_compares_numpy_numbers():
+    import pullback as torch
+
+    ends = []
+    for kind in (float, np.float64):
+        p = torch.ones(2, requires_grad=True)
+        opt = torch.optim.RAdam([p], lr=0.1, betas=(kind(0.9), kind(0.999)))
+        for _ in range(7):  # the rectification begins after the fifth step
+            p.grad = torch.tensor([1.0, -2.0])
+            opt.step()
+        ends.append(p.tolist())
+    assert ends[0] == ends[1]
 
 
 if __name__ == "__main__":

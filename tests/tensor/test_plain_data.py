@@ -87,6 +87,33 @@ def test_the_rest_is_left_to_python(data, dtype):
     assert _core.from_numbers(data, dtype) is None
 
 
+class Nines(tuple):
+    def __iter__(self):
+        return iter([9.0] * len(self))
+
+
+class OfOne(tuple):
+    def __len__(self):
+        return 1
+
+
+def test_tuples_with_their_own_ways():
+    assert torch.tensor(Nines([1.0, 2.0])).tolist() == [9.0, 9.0]
+    assert torch.tensor([[1.0, 2.0], Nines([1.0, 2.0])]).tolist() == [[1.0, 2.0], [9.0, 9.0]]
+    assert _core.from_numbers(Nines([1.0]), None) is None and _core.from_numbers(OfOne([1, 2]), None) is None
+    assert _core.from_numbers(torch.Size([1, 2]), None).tolist() == [1, 2]
+
+
+def test_full_of_nothing():
+    with pytest.raises(TypeError, match=r"full\(\): argument 'fill_value' \(position 2\) must be Number"):
+        torch.full((2,), None)
+
+
+def test_sizes_are_refused_before_bounds():
+    with pytest.raises(TypeError, match="'size'"):
+        torch.randint(5, 5, (2.0,))
+
+
 def test_a_new_tensor_was_never_changed():
     for t in (torch.tensor([1.0]), torch.zeros(2), torch.ones(2, 2), torch.full((2,), 3), torch.arange(3)):
         assert t._version == 0 and t.is_leaf and t.is_contiguous()
@@ -144,6 +171,18 @@ def test_arrays_share_their_memory():
     assert t[0, 0, 0] == 99 and a[1, 2, 3] == -1
     for kind in (bool, np.uint8, np.int32, np.int64, np.longlong, np.float32, np.float64):
         assert torch.from_numpy(np.ones(2, kind)).tolist() == np.ones(2, kind).tolist()
+
+
+def test_arrays_keep_the_strides_of_short_axes():
+    for view in (
+        np.ones((4, 6))[:1, ::2][:, :1],
+        np.ones((4, 6))[:, 2:3],
+        np.ones((4, 6))[:0, ::3],
+        np.ones(6)[::3][:1],
+    ):
+        assert torch.from_numpy(view).stride() == tuple(s // 8 for s in view.strides)
+    with pytest.raises(ValueError, match="At least one stride in the given numpy array is negative"):
+        torch.from_numpy(np.ones(6)[::-1][:1])
 
 
 def test_arrays_that_are_left_to_python():
