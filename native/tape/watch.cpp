@@ -10,7 +10,7 @@
 namespace pb {
 namespace {
 
-constexpr int64_t kParallelElements = 1 << 17;
+constexpr int64_t kParallelElements = 1 << 16;
 
 thread_local int t_unwatched = 0;
 thread_local const char* t_purpose = nullptr;
