@@ -137,13 +137,13 @@ def sized(name: str, size, named, dtype, place, out=None):
     return filled(name, size, named, dtype, place, out, None)
 
 
-_NOWHERE = (None, None, False)
+NOWHERE = (None, None, False)
 
 
 def filled(name: str, size, named, dtype, place, out, value):
     """The same with all elements `value`."""
     if out is None and size and not named:
-        if place != _NOWHERE:
+        if place != NOWHERE:
             device_of(name, *place)
         t = _core.new_tensor(size, dtype, value)
         if t is not None:

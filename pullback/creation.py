@@ -9,6 +9,7 @@ import numpy as np
 
 from pullback import _core
 from pullback.arguments import (
+    NOWHERE,
     device_of,
     dtype_of,
     filled,
@@ -172,7 +173,7 @@ def ones(
 
 def _like(name, input, dtype, place, memory_format, value=None):
     if memory_format is None and type(input) is Tensor:
-        if place != (None, None, False):
+        if place != NOWHERE:
             device_of(name, *place)
         t = _core.new_like(input, dtype, value)
         if t is not None:

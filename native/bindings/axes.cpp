@@ -113,18 +113,14 @@ PyObject* stacked_axis(PyObject*, PyObject* const* args, Py_ssize_t) {
   });
 }
 
-template <class F> PyCFunction function(F f) {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(f));
-}
-
 }  // namespace
 
 PyMethodDef axis_functions[] = {
-    {"merged_sizes", function(merged_sizes), METH_FASTCALL,
+    {"merged_sizes", method(merged_sizes), METH_FASTCALL,
      "(tensor, first axis, last axis): the sizes with these as one axis, or None"},
-    {"axes_of_one", function(axes_of_one), METH_FASTCALL,
+    {"axes_of_one", method(axes_of_one), METH_FASTCALL,
      "(tensor, an axis, several or None): the axes among them whose size is 1"},
-    {"stacked_axis", function(stacked_axis), METH_FASTCALL,
+    {"stacked_axis", method(stacked_axis), METH_FASTCALL,
      "(tensors of one shape, an axis): where their stack has it"},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -103,7 +103,7 @@ PyObject* to(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwna
 }  // namespace
 
 PyMethodDef conversion_methods[] = {
-    {"to", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(to)), METH_FASTCALL | METH_KEYWORDS,
+    {"to", method(to), METH_FASTCALL | METH_KEYWORDS,
      "The tensor with another dtype; itself if nothing changes. Devices other than the CPU raise.\n"
      "\n"
      "Dtypes    any that tensors have, to any other\n"

@@ -59,6 +59,18 @@ bool fits_into_memory(const std::vector<int64_t>& sizes, DType d) {
   return true;
 }
 
+// A tensor with all elements `value`, or as the memory is for None. Memory that fails is refused first, as in torch.
+PyObject* filled(Ref<Meta> meta, PyObject* value) {
+  Scalar s;
+  if (value != Py_None && (is_tensor(value) || !scalar_from(value, s))) Py_RETURN_NONE;
+  const Array a = Array::allocate(std::move(meta));
+  if (value != Py_None) {
+    require_fits(s, a.meta->dtype);
+    if (a.meta->numel) fill_elements(a, s);
+  }
+  return wrap_array(a);
+}
+
 // new_tensor(sizes, dtype, value): with all elements the same, or as the memory is for None.
 PyObject* new_of_sizes(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
@@ -67,14 +79,7 @@ PyObject* new_of_sizes(PyObject*, PyObject* const* args, Py_ssize_t n) {
     const std::optional<DType> d = stored_dtype(args[1], default_dtype());
     std::vector<int64_t> sizes;
     if (!d || !read_sizes(args[0], sizes) || !fits_into_memory(sizes, *d)) Py_RETURN_NONE;
-    Scalar value;
-    if (args[2] != Py_None) {
-      if (is_tensor(args[2]) || !scalar_from(args[2], value)) Py_RETURN_NONE;
-    }
-    const Array a = Array::allocate(Meta::contiguous(*d, sizes));
-    if (args[2] != Py_None) require_fits(value, *d);
-    if (args[2] != Py_None && a.meta->numel) fill_elements(a, value);
-    return wrap_array(a);
+    return filled(Meta::contiguous(*d, sizes), args[2]);
   });
 }
 
@@ -86,15 +91,8 @@ PyObject* new_like(PyObject*, PyObject* const* args, Py_ssize_t n) {
     const Meta& m = *as_tensor(args[0])->var.array.meta;
     const std::optional<DType> d = stored_dtype(args[1], m.dtype);
     if (!d) Py_RETURN_NONE;
-    Scalar value;
-    if (args[2] != Py_None) {
-      if (is_tensor(args[2]) || !scalar_from(args[2], value)) Py_RETURN_NONE;
-      require_fits(value, *d);
-    }
-    const Array a = Array::allocate(m.is_dense ? Meta::intern(*d, m.shape(), m.strides())
-                                               : Meta::contiguous(*d, m.shape()));
-    if (args[2] != Py_None && a.meta->numel) fill_elements(a, value);
-    return wrap_array(a);
+    return filled(m.is_dense ? Meta::intern(*d, m.shape(), m.strides()) : Meta::contiguous(*d, m.shape()),
+                  args[2]);
   });
 }
 
@@ -115,7 +113,7 @@ PyObject* range_of(PyObject*, PyObject* const* args, Py_ssize_t n) {
     if (given < 3) s[2] = Scalar::of_int(1);
     const std::optional<DType> d = stored_dtype(args[1], floats ? default_dtype() : DType::Int64);
     if (!d || (floats && !is_float(*d))) Py_RETURN_NONE;
-    const auto filled = [&](auto start, auto end, auto step) -> PyObject* {
+    const auto counted = [&](auto start, auto end, auto step) -> PyObject* {
       for (const auto x : {start, end, step})
         if (!(x > -kLongest && x < kLongest)) Py_RETURN_NONE;
       if (step > 0 ? start > end : step == 0 || start < end) Py_RETURN_NONE;
@@ -124,8 +122,8 @@ PyObject* range_of(PyObject*, PyObject* const* args, Py_ssize_t n) {
       if (count) arange(*d, start, step, count, a.data());
       return wrap_array(a);
     };
-    if (is_float(*d)) return filled(s[0].as_double(), s[1].as_double(), s[2].as_double());
-    return filled(s[0].i, s[1].i, s[2].i);
+    if (is_float(*d)) return counted(s[0].as_double(), s[1].as_double(), s[2].as_double());
+    return counted(s[0].i, s[1].i, s[2].i);
   });
 }
 
@@ -281,15 +279,15 @@ PyObject* from_numbers(PyObject*, PyObject* const* args, Py_ssize_t n) {
 }
 
 PyMethodDef functions[] = {
-    {"new_tensor", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(new_of_sizes)), METH_FASTCALL,
+    {"new_tensor", method(new_of_sizes), METH_FASTCALL,
      "new_tensor(sizes, dtype, value): None where there is something to refuse."},
-    {"from_numbers", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(from_numbers)), METH_FASTCALL,
+    {"from_numbers", method(from_numbers), METH_FASTCALL,
      "from_numbers(data, dtype): None where data is more than nested lists of Python's numbers."},
-    {"new_like", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(new_like)), METH_FASTCALL,
+    {"new_like", method(new_like), METH_FASTCALL,
      "new_like(tensor, dtype, value): of the same sizes; None where there is something to refuse."},
-    {"range_of", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(range_of)), METH_FASTCALL,
+    {"range_of", method(range_of), METH_FASTCALL,
      "range_of(bounds, dtype): arange(*bounds); None where there is something to refuse."},
-    {"from_array", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(from_array)), METH_FASTCALL,
+    {"from_array", method(from_array), METH_FASTCALL,
      "from_array(array, to_read): over an array's own memory; None where there is something to refuse."},
     {nullptr, nullptr, 0, nullptr},
 };

@@ -274,10 +274,6 @@ PyObject* scalar_object(const Scalar& s) {
   }
 }
 
-template <class F> static PyCFunction method(F f) {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(f));
-}
-
 PyMethodDef data_methods[] = {
     {"item", item, METH_NOARGS,
      "The only element as a Python number.\n"

@@ -37,7 +37,7 @@ PyObject* call(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kw
 }
 
 PyMethodDef definition = {
-    "__call__", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(call)), METH_FASTCALL | METH_KEYWORDS,
+    "__call__", method(call), METH_FASTCALL | METH_KEYWORDS,
     "__call__($self, /, *args, **kwargs)\n--\n\nRuns forward, with the hooks around it."};
 
 PyObject* call_method(PyObject*, PyObject* cls) {

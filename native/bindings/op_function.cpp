@@ -4,6 +4,7 @@
 
 #include <new>
 
+#include "bindings/functions.h"
 #include "bindings/override.h"
 #include "bindings/refusal.h"
 #include "bindings/shared_elements.h"
@@ -53,11 +54,7 @@ bool leaves_dtype_open(const OpFunction* f, PyObject* const* args, Py_ssize_t n,
 
 // f(..., out=t): the function without it, and then its result in t.
 PyObject* call_into(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames, Py_ssize_t at) {
-  static PyObject* deliver = nullptr;
-  if (!deliver) {
-    Owned module = own(PyImport_ImportModule("pullback.arguments"));
-    deliver = check(PyObject_GetAttrString(module.get(), "deliver"));
-  }
+  static Function deliver("pullback.arguments", "deliver");
   PyObject* out = args[n + at];
   // A sum is computed in the type of what takes it.
   const bool typed = is_tensor(out) && leaves_dtype_open(self_of(self), args, n, kwnames, out);
@@ -75,7 +72,7 @@ PyObject* call_into(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObjec
   Owned result = own(PyObject_Vectorcall(self, values.data(), static_cast<size_t>(n), rest.get()));
   if (out == Py_None) return result.release();
   Owned name = own(text(self_of(self)->name));
-  return check(PyObject_CallFunctionObjArgs(deliver, result.get(), out, name.get(), nullptr));
+  return deliver(result.get(), out, name.get());
 }
 
 PyObject* dispatch(PyObject* function, size_t overload, const std::vector<PyObject*>& values) {

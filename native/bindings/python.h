@@ -71,6 +71,11 @@ template <class F> int guarded_status(F&& f) {
 struct CallObjects { Owned positional, keywords; };
 CallObjects call_objects(PyObject* const* args, Py_ssize_t n, PyObject* kwnames);
 
+// A function of any of the calling conventions, as tables of methods take it.
+template <class F> PyCFunction method(F f) {
+  return reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(f));
+}
+
 inline PyObject* none() { Py_RETURN_NONE; }
 inline PyObject* boolean(bool b) { return PyBool_FromLong(b); }
 inline PyObject* text(const std::string& s) { return check(PyUnicode_FromStringAndSize(s.data(), s.size())); }

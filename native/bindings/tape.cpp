@@ -215,10 +215,6 @@ PyObject* backward_plain(PyObject* self, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
-template <class F> PyCFunction method(F f) {
-  return reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(f));
-}
-
 }  // namespace
 
 PyMethodDef tape_methods[] = {

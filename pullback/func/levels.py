@@ -114,19 +114,25 @@ def is_forward(scope) -> bool:
     return scope.bit_length() - 1 in _open.forward
 
 
-class running:
-    """For the block, the engine works out the gradients of this scope."""
+class _kept:
+    """For the block, one of this thread's fields has another value."""
 
-    __slots__ = ("_before", "_scope")
+    __slots__ = ("_before", "_field", "_value")
 
-    def __init__(self, scope):
-        self._scope = scope
+    def __init__(self, field, value):
+        self._field, self._value = field, value
 
     def __enter__(self):
-        self._before, _open.running = _open.running, self._scope
+        self._before = getattr(_open, self._field)
+        setattr(_open, self._field, self._value)
 
     def __exit__(self, *error):
-        _open.running = self._before
+        setattr(_open, self._field, self._before)
+
+
+def running(scope):
+    """For the block, the engine works out the gradients of this scope."""
+    return _kept("running", scope)
 
 
 def running_scope() -> int:
@@ -136,20 +142,10 @@ def running_scope() -> int:
     return 1 << _open.scopes[-1] if _open.scopes else 0
 
 
-class along:
+def along(level, differentiates=True):
     """For the block, the engine differentiates gradients along a level's tangents; with False, it does
     not."""
-
-    __slots__ = ("_before", "_levels")
-
-    def __init__(self, level, differentiates=True):
-        self._levels = _open.along | {level} if differentiates else _open.along - {level}
-
-    def __enter__(self):
-        self._before, _open.along = _open.along, self._levels
-
-    def __exit__(self, *error):
-        _open.along = self._before
+    return _kept("along", _open.along | {level} if differentiates else _open.along - {level})
 
 
 def is_along(level) -> bool:
