@@ -6,17 +6,17 @@ from __future__ import annotations
 ROWS = {}
 
 
-def row(name, must, aim, scale=1, unit="us", beside=None):
-    """`beside`: the row without what this one adds; the ratio to it is printed for both libraries."""
+def row(name, must, aim, beside=None, repeats=True):
+    """`beside`: the row without what this one adds; the ratio to it is printed for both libraries.
+    `repeats`: every run is like the one before, so that a turn may take as many as it wants."""
 
     def register(make):
         ROWS[name] = {
             "make": make,
             "must": must,
             "aim": aim,
-            "scale": scale,
-            "unit": unit,
             "beside": beside,
+            "repeats": repeats,
         }
         return make
 
@@ -102,12 +102,12 @@ def never_seen(torch, strided):
     return repeat(run, 20)
 
 
-@row("shape never seen, contiguous", 0.5, 0.25)
+@row("shape never seen, contiguous", 0.5, 0.25, repeats=False)
 def never_seen_contiguous(torch):
     return never_seen(torch, False)
 
 
-@row("shape never seen, strided", 0.5, 0.25)
+@row("shape never seen, strided", 0.5, 0.25, repeats=False)
 def never_seen_strided(torch):
     return never_seen(torch, True)
 

@@ -111,6 +111,7 @@ Ref<Bound> Binder::bind() {
   plan_arena();
   find_addresses();
   find_donors();
+  find_overwrite();
   bound_->unlocks_ =
       std::ranges::any_of(bound_->kernels_, [&](const KernelStep& k) { return may_unlock(k); });
   for (const ElementwiseStep& s : bound_->elementwise_)
@@ -412,16 +413,23 @@ void Binder::find_addresses() {
   }
 }
 
+// A result that is alone in new memory: its location, or -1 where views of it were made too.
+int32_t Binder::only_location(int32_t buffer) const {
+  int32_t only = -1;
+  for (size_t l = 0; l < bound_->locations_.size(); ++l) {
+    if (bound_->locations_[l].buffer != buffer) continue;
+    if (only >= 0) return -1;
+    only = static_cast<int32_t>(l);
+  }
+  return only;
+}
+
 // A large result may be written over an input of the same size that nobody needs any more: half the memory traffic.
 void Binder::find_donors() {
   bound_->donors_.resize(bound_->new_storages_.size());
   for (size_t k = 0; k < bound_->new_storages_.size(); ++k) {
-    int32_t output = -1;
-    for (size_t l = 0; l < bound_->locations_.size(); ++l) {
-      if (bound_->locations_[l].buffer != bound_->new_storages_[k]) continue;
-      output = output < 0 ? static_cast<int32_t>(l) : -2;  // views of it: leave it alone
-    }
-    if (output < 0) continue;
+    const int32_t output = only_location(bound_->new_storages_[k]);
+    if (output < 0 || bound_->locations_[output].meta->bytes() < (1 << 16)) continue;
     for (size_t l = 0; l < bound_->locations_.size(); ++l) {
       const Buffer& b = bound_->buffers_[bound_->locations_[l].buffer];
       if (b.kind == Buffer::Kind::Input && may_donate(static_cast<int32_t>(l), output))
@@ -430,34 +438,53 @@ void Binder::find_donors() {
   }
 }
 
+// What an in-place operation asks.
+void Binder::find_overwrite() {
+  if (bound_->results_.empty() || bound_->results_[0].storage < 0 || bound_->results_[0].holder >= 0) return;
+  const int32_t output = only_location(bound_->new_storages_[bound_->results_[0].storage]);
+  if (output < 0 || bound_->locations_[output].offset != 0) return;
+  bool read = false;
+  for (size_t l = 0; l < bound_->locations_.size(); ++l) {
+    const Buffer& b = bound_->buffers_[bound_->locations_[l].buffer];
+    if (b.kind != Buffer::Kind::Input || b.index != 0) continue;
+    if (may_donate(static_cast<int32_t>(l), output)) bound_->may_overwrite_first_ = true;
+    read = read || is_touched(bound_->locations_[l].buffer);
+  }
+  // A kernel in Python may fail half way.
+  const bool sure =
+      std::ranges::none_of(bound_->kernels_, [](const KernelStep& k) { return k.op->kernel->runs_python; });
+  if (!read && sure) bound_->may_overwrite_first_ = true;
+}
+
+bool Binder::touches(const Step& step, int32_t buffer) const {
+  const auto in_buffer = [&](int32_t l) { return l >= 0 && bound_->locations_[l].buffer == buffer; };
+  if (step.kernel >= 0) {
+    const KernelStep& k = bound_->kernels_[step.kernel];
+    return std::ranges::any_of(k.in, in_buffer) || std::ranges::any_of(k.out, in_buffer);
+  }
+  const ElementwiseStep& e = bound_->elementwise_[step.elementwise];
+  return std::ranges::any_of(
+             e.registers,
+             [&](const Register& r) { return r.kind != Register::Kind::Number && in_buffer(r.source); }) ||
+         std::ranges::any_of(e.stores, [&](const StoreInstruction& s) { return in_buffer(s.location); });
+}
+
+bool Binder::is_touched(int32_t buffer) const {
+  return std::ranges::any_of(bound_->steps_, [&](const Step& s) { return touches(s, buffer); });
+}
+
 // Both lie linearly in one elementwise step, which is the only one to touch either, the result after the last read.
 bool Binder::may_donate(int32_t input, int32_t output) const {
   const Location &from = bound_->locations_[input], &to = bound_->locations_[output];
-  if (from.offset != 0 || from.meta->bytes() != to.meta->bytes() || to.meta->bytes() < (1 << 16))
-    return false;
+  if (from.offset != 0 || from.meta->bytes() != to.meta->bytes()) return false;
   if (size_of(from.meta->dtype) != size_of(to.meta->dtype)) return false;
   for (const Bound::Result& r : bound_->results_)
     if (r.input == bound_->buffers_[from.buffer].index) return false;
   const ElementwiseStep* only = nullptr;
   for (const Step& step : bound_->steps_) {
-    bool touched = false;
-    auto touches = [&](int32_t l) {
-      const int32_t b = l < 0 ? -1 : bound_->locations_[l].buffer;
-      touched = touched || b == from.buffer || b == to.buffer;
-    };
-    if (step.kernel >= 0) {
-      for (int32_t l : bound_->kernels_[step.kernel].in) touches(l);
-      for (int32_t l : bound_->kernels_[step.kernel].out) touches(l);
-      if (touched) return false;
-      continue;
-    }
-    const ElementwiseStep& e = bound_->elementwise_[step.elementwise];
-    for (const Register& r : e.registers)
-      if (r.kind != Register::Kind::Number) touches(r.source);
-    for (const StoreInstruction& s : e.stores) touches(s.location);
-    if (!touched) continue;
-    if (only) return false;
-    only = &e;
+    if (!touches(step, from.buffer) && !touches(step, to.buffer)) continue;
+    if (only || step.kernel >= 0) return false;
+    only = &bound_->elementwise_[step.elementwise];
   }
   if (!only || !only->stores.empty()) return false;
   int32_t in = -1, out = -1;

@@ -58,6 +58,10 @@ class Binder {
   void find_addresses();
   bool may_unlock(const KernelStep& k) const;
   void find_donors();
+  int32_t only_location(int32_t buffer) const;
+  void find_overwrite();
+  bool touches(const Step& step, int32_t buffer) const;
+  bool is_touched(int32_t buffer) const;
   bool may_donate(int32_t input_location, int32_t output_location) const;
 
   Ref<Bound> bound_;

@@ -108,8 +108,13 @@ class Bound {
   // `inputs` must have the metas that were bound; elements of inputs that the program does not read may be absent.
   // New arrays are appended to `out`, except in-place results, which are the input arrays themselves.
   // `donated`: inputs (by bit) whose memory nobody needs afterwards; a result may take it over.
+  // `over_first`: the first result is written over the first input; only where may_overwrite_first().
   void run(std::span<const Array* const> inputs, std::span<const Scalar> scalars, std::span<Array> out,
-           uint64_t donated = 0) const;
+           uint64_t donated = 0, bool over_first = false) const;
+
+  // May the first result take the place of the first input's elements, if its meta is the same and no other
+  // input lies in that memory?
+  bool may_overwrite_first() const { return may_overwrite_first_; }
 
   const Program& program() const { return *program_; }
   const std::vector<Result>& results() const { return results_; }
@@ -127,7 +132,7 @@ class Bound {
  private:
   friend class Binder;
   void make_results(std::span<const Array* const> inputs, std::span<Array> out, uint64_t donated,
-                    char** bases) const;
+                    bool over_first, char** bases) const;
   Ref<Storage> storage_for(size_t k, std::span<const Array* const> inputs, uint64_t& donated) const;
 
   uint32_t refs_ = 0;
@@ -144,6 +149,7 @@ class Bound {
   std::vector<int64_t> sizes_;         // values of the program's int expressions
   int64_t arena_bytes_ = 0;
   bool unlocks_ = false;               // a step may let other Python threads run
+  bool may_overwrite_first_ = false;
 };
 
 }  // namespace pb

@@ -395,13 +395,17 @@ Ref<Storage> Bound::storage_for(size_t k, std::span<const Array* const> inputs, 
 
 // The arrays that a run returns. Their memory is taken before anything runs; `bases` gets that of new storages.
 void Bound::make_results(std::span<const Array* const> inputs, std::span<Array> out, uint64_t donated,
-                         char** bases) const {
+                         bool over_first, char** bases) const {
   for (size_t k = 0; const Result& r : results_) {
     const Location& l = locations_[r.location];
     Array& a = out[k];
     a.meta = l.meta;
     a.offset = l.offset;
-    if (r.storage < 0) {
+    if (over_first && k == 0) {
+      a.storage = inputs[0]->storage;
+      a.offset += inputs[0]->offset;
+      bases[r.storage] = static_cast<char*>(inputs[0]->data());
+    } else if (r.storage < 0) {
       a.storage = inputs[r.input]->storage;
       a.offset += inputs[r.input]->offset;
     } else if (r.holder >= 0) {
@@ -415,14 +419,15 @@ void Bound::make_results(std::span<const Array* const> inputs, std::span<Array> 
 }
 
 void Bound::run(std::span<const Array* const> inputs, std::span<const Scalar> scalars, std::span<Array> out,
-                uint64_t donated) const {
+                uint64_t donated, bool over_first) const {
   Ref<Storage> arena;
   if (arena_bytes_) arena = Storage::allocate(static_cast<size_t>(arena_bytes_));
 
   const size_t made = new_storages_.size(), bases = made + 1 + inputs.size();
   Small<char*, 64> places(bases + addresses_.size());
   char** base = places.data();
-  make_results(inputs, out, donated, base);  // first: memory that somebody holds is not given away
+  make_results(inputs, out, donated, over_first,
+               base);  // first: memory that somebody holds is not given away
   // Another thread may give a tensor other elements (x.data = ...) while a kernel reads these.
   Small<Ref<Storage>, 8> held(unlocks_ ? inputs.size() : 0);
   for (size_t k = 0; k < held.size(); ++k)

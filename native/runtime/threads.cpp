@@ -62,10 +62,11 @@ int default_threads() {
 
 thread_local bool inside_chunk = false;
 
-// Chunks are handed out through one word, `ticket_`: the job's number in the high half and the number of
-// chunks not yet claimed in the low half. A claim is a compare-and-swap that lowers the low half, so a
-// worker that wakes up late can only ever claim from the job whose number it saw. The job's fields change
-// only after all chunks of the job before are finished, so whoever holds a chunk may read them as they are.
+// Chunks are handed out through one word, `unclaimed_`: the first one left in the low half and the end of
+// those left in the high half. The caller and every other worker take from the front, the rest from the back:
+// from call to call a thread meets mostly the part of the data that already lies in its core's caches, and
+// in the middle the faster one takes what is left. A claim is a compare-and-swap, and the job's fields change only
+// after all chunks of the job before are finished, so whoever holds a chunk may read them as they are.
 class Pool {
  public:
   explicit Pool(int threads) {
@@ -73,7 +74,7 @@ class Pool {
     spin_ = threads <= usable_cores();
     for (int i = 1; i < threads; ++i) {
       try {
-        workers_.emplace_back([this] { work(); });
+        workers_.emplace_back([this, i] { work(i % 2 == 0 ? End::Front : End::Back); });
       } catch (const std::system_error&) {
         break;  // the system gives no more threads: fewer are as right, only slower
       }
@@ -93,12 +94,10 @@ class Pool {
     fn_ = &fn;
     n_ = n;
     chunk_ = chunk;
-    chunks_ = chunks;
     unfinished_.store(static_cast<uint32_t>(chunks), std::memory_order_relaxed);
-    const uint64_t job = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
-    ticket_.store(job << 32 | static_cast<uint64_t>(chunks));
+    unclaimed_.store(static_cast<uint64_t>(chunks) << 32);
     if (sleepers_.load() > 0) wake();
-    while (run_one()) {}
+    while (run_one(End::Front)) {}
     if (spin_ && spin_until([this] { return unfinished_.load(std::memory_order_acquire) == 0; })) return;
     while (const uint32_t left = unfinished_.load(std::memory_order_acquire)) {
       unfinished_.wait(left, std::memory_order_acquire);
@@ -106,24 +105,34 @@ class Pool {
   }
 
  private:
-  bool pending() const { return static_cast<uint32_t>(ticket_.load(std::memory_order_acquire)) != 0; }
+  enum class End { Front, Back };
 
-  bool run_one() {
-    uint64_t seen = ticket_.load(std::memory_order_acquire);
+  static uint32_t front(uint64_t unclaimed) { return static_cast<uint32_t>(unclaimed); }
+  static uint32_t back(uint64_t unclaimed) { return static_cast<uint32_t>(unclaimed >> 32); }
+
+  bool pending() const {
+    const uint64_t seen = unclaimed_.load();
+    return front(seen) != back(seen);
+  }
+
+  bool run_one(End end_taken) {
+    constexpr uint64_t kBack = uint64_t{1} << 32;
+    uint64_t seen = unclaimed_.load(std::memory_order_acquire);
     do {
-      if (static_cast<uint32_t>(seen) == 0) return false;
-    } while (!ticket_.compare_exchange_weak(seen, seen - 1, std::memory_order_acq_rel));
-    const int64_t begin = (chunks_ - static_cast<int64_t>(static_cast<uint32_t>(seen))) * chunk_;
+      if (front(seen) == back(seen)) return false;
+    } while (!unclaimed_.compare_exchange_weak(seen, end_taken == End::Front ? seen + 1 : seen - kBack,
+                                               std::memory_order_acq_rel));
+    const int64_t begin = (end_taken == End::Front ? front(seen) : back(seen) - 1) * chunk_;
     const int64_t end = n_ - begin < chunk_ ? n_ : begin + chunk_;
     (*fn_)(begin, end);
     if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();
     return true;
   }
 
-  void work() {
+  void work(End end) {
     inside_chunk = true;
     while (!stop_.load(std::memory_order_acquire)) {
-      while (run_one()) {}
+      while (run_one(end)) {}
       if (spin_ && spin_until([this] { return pending() || stop_.load(std::memory_order_relaxed); }))
         continue;
       sleep();
@@ -135,7 +144,7 @@ class Pool {
   void sleep() {
     const uint32_t before = epoch_.load();
     sleepers_.fetch_add(1);
-    if (static_cast<uint32_t>(ticket_.load()) == 0 && !stop_.load()) epoch_.wait(before);
+    if (!pending() && !stop_.load()) epoch_.wait(before);
     sleepers_.fetch_sub(1);
   }
 
@@ -144,13 +153,13 @@ class Pool {
     epoch_.notify_all();
   }
 
-  alignas(64) std::atomic<uint64_t> ticket_{0};
+  alignas(64) std::atomic<uint64_t> unclaimed_{0};
   alignas(64) std::atomic<uint32_t> unfinished_{0};
   alignas(64) std::atomic<uint32_t> epoch_{0};
   std::atomic<int> sleepers_{0};
   std::atomic<bool> stop_{false};
   alignas(64) const RangeFn* fn_ = nullptr;
-  int64_t n_ = 0, chunk_ = 0, chunks_ = 0;
+  int64_t n_ = 0, chunk_ = 0;
   bool spin_ = true;
   std::vector<std::thread> workers_;
 };

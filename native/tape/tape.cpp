@@ -59,14 +59,14 @@ void run_direct(const Plan& p, const Application& a, void* out) {
   }
 }
 
-void run_bound(const Plan& p, const Application& a, std::span<Array> results) {
+void run_bound(const Plan& p, const Application& a, std::span<Array> results, bool over_first = false) {
   Small<const Array*, 16> inputs(p.arguments.size());
   for (size_t k = 0; k < p.arguments.size(); ++k) inputs[k] = &a.args[p.arguments[k]].var->array;
   Small<Scalar, 8> scalars(a.args.size() - p.arguments.size());
   size_t n = 0;
   for (const Argument& x : a.args)
     if (!x.var) scalars[n++] = x.scalar;
-  p.forward->run(inputs.span(), scalars.span(), results);
+  p.forward->run(inputs.span(), scalars.span(), results, 0, over_first);
 }
 
 }  // namespace
@@ -262,6 +262,14 @@ std::vector<Array> operands_before_change(const Plan& p, const Application& a) {
   return before;
 }
 
+// Whether the program may write over the tensor as it goes.
+bool writes_over(const Plan& p, const Application& a) {
+  const Array& self = a.args[0].var->array;
+  if (!p.forward->may_overwrite_first() || p.out[0].get() != self.meta.get()) return false;
+  return std::ranges::none_of(a.args.subspan(1),
+                              [&](const Argument& x) { return x.var && same_memory(x.var->array, self); });
+}
+
 }  // namespace
 
 Ref<Node> apply_in_place(const Application& a) {
@@ -292,6 +300,8 @@ Ref<Node> apply_in_place(const Application& a) {
   if (p->direct && p->out[0].get() == self.array.meta.get() && !keeps_self && !watched) {
     run_direct(*p, a, self.array.data());
     results[0] = self.array;
+  } else if (writes_over(*p, a) && !watched) {
+    run_bound(*p, a, results.span(), true);
   } else {
     // The result is computed beside and copied: short, and right whatever the op reads of itself.
     run_bound(*p, a, results.span());

@@ -148,3 +148,54 @@ def test_what_is_put_into_whole_numbers_needs_no_gradient():
         whole = torch.ones(3, dtype=torch.int64)
         change(whole)
         assert not whole.requires_grad and whole.grad_fn is None
+
+
+def _aliases(x):
+    """Operands over the memory of x, at its own places and at others."""
+    return {
+        "itself": x,
+        "a view of itself": x.view(x.shape),
+        "the first column": x[:, :1],
+        "the last column": x[:, -1:],
+    }
+
+
+@pytest.mark.parametrize("operand", list(_aliases(torch.ones(4, 4))))
+@pytest.mark.parametrize("name", ["add_", "mul_", "sub_", "div_", "pow_", "maximum"])
+def test_large_tensors_read_what_was_there_before(name, operand):
+    """Programs of large tensors write over them as they go, unless an operand lies in the same memory."""
+    torch.manual_seed(0)
+    x = torch.rand(300, 200) + 0.5
+    other = _aliases(x)[operand].clone()
+    if name == "maximum":
+        expected = torch.maximum(x, other)
+        torch.maximum(x, _aliases(x)[operand], out=x)
+    else:
+        expected = getattr(x.clone(), name)(other)
+        getattr(x, name)(_aliases(x)[operand])
+    assert torch.equal(x, expected)
+
+
+def test_a_large_tensor_and_its_history():
+    """The node keeps what it needs although the program overwrites the tensor."""
+    torch.manual_seed(0)
+    a = torch.rand(300, 200, dtype=torch.float64, requires_grad=True)
+    b = torch.rand(300, 200, dtype=torch.float64, requires_grad=True)
+
+    def changed(y):
+        y.mul_(b).sin_().add_(b[:1]).pow_(2)
+        return y
+
+    y = changed(a * 1)
+    expected = ((a * b).sin() + b[:1]) ** 2
+    c = torch.rand(y.shape, dtype=torch.float64)
+    got, wanted = torch.autograd.grad(y, [a, b], c), torch.autograd.grad(expected, [a, b], c)
+    assert torch.equal(y, expected)
+    assert all(map(torch.allclose, got, wanted))
+
+
+def test_a_large_integer_divided_by_zero_stays_as_it_was():
+    x = torch.arange(100_000)
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        x.remainder_(torch.zeros(100_000, dtype=torch.int64))
+    assert torch.equal(x, torch.arange(100_000))
