@@ -222,3 +222,35 @@ def test_what_cannot_be_checked():
     ):
         extend.check(times)
     assert extend.check(times, (points(3), 4)).passed
+
+
+RULES = {
+    "squeeze_stack": lambda g: torch.squeeze(torch.stack([g]), 0),
+    "einsum": lambda g: torch.einsum("i...,i->...", torch.stack([g, g]), torch.stack([0.5 + 0 * g.sum()] * 2)),
+    "chunk": lambda g: torch.cat(torch.chunk(g, 2)),
+    "split": lambda g: torch.cat(torch.split(g, 1)),
+    "unbind": lambda g: torch.stack(torch.unbind(g)),
+    "flip": lambda g: torch.flip(torch.flip(g, (0,)), (0,)),
+    "squeeze": lambda g: torch.reshape(torch.squeeze(1 * g), g.shape),
+    "diff": lambda g: torch.diff(torch.cumsum(g, 0), dim=0, prepend=0 * torch.narrow(g, 0, 0, 1)),
+}
+
+
+@pytest.mark.parametrize("way", RULES)
+def test_rules_may_ask_for_the_sizes_of_what_they_compute(way):
+    """What holds for the shapes of a backward's values is asked before there are any cotangents."""
+
+    @extend.elementwise(f"own_cube_{way}(Tensor x)", lambda g, x, out: RULES[way](3 * g * x * x))
+    def cube(x):
+        return x**3
+
+    for shape in [(3,), (1,), (1, 3), (4, 1), (2, 2, 3), (3,)]:
+        x = torch.arange(1.0, 1 + math.prod(shape), dtype=torch.float64).reshape(shape)
+        weights = x.sqrt()
+        assert torch.allclose(grad(lambda v: (cube(v) * weights).sum())(x), 3 * weights * x**2)
+        d = jvp(lambda v: (cube(v) * weights).sum(), (x,), (weights,))[1]
+        assert torch.allclose(d, (3 * weights**2 * x**2).sum())
+        h = hessian(lambda v: (cube(v) * weights).sum())(x).reshape(x.numel(), -1)
+        assert torch.allclose(h, torch.diag((6 * weights * x).flatten()))
+        rows = torch.stack([x, 2 * x])
+        assert torch.allclose(vmap(grad(lambda v: cube(v).sum()))(rows), 3 * rows**2)

@@ -148,7 +148,7 @@ def parts_of(op, lists) -> set[str]:
         wanted = [t for t in inputs if t.dtype.is_floating_point]
         out = [o for o in out if o.dtype.is_floating_point]
         if out:
-            cotangents = [graph.input(o.meta, -1 - k) for k, o in enumerate(out)]
+            cotangents = [graph.companion(o, -1 - k) for k, o in enumerate(out)]
             vjp(out, cotangents, wanted)
         found.update(i.op.name for i in graph.instructions)
     return found

@@ -46,7 +46,7 @@ class DerivedTrace(Trace):
         before, inner.need = inner.need, need
         try:
             given = [
-                None if c is None else inner.graph.input(o.meta, -1 - k)
+                None if c is None else inner.graph.companion(o, -1 - k)
                 for k, (c, o) in enumerate(zip(cotangents, inner.visible_outputs))
             ]
             return given, inner.wanted(), inner.pull_back(given + [None] * len(inner.hidden))
@@ -110,7 +110,7 @@ class DualTrace(DerivedTrace):
 
     def run(self):
         inner = self.inner
-        tangents = [inner.graph.input(w.meta, -1 - k) for k, w in enumerate(inner.wanted())]
+        tangents = [inner.graph.companion(w, -1 - k) for k, w in enumerate(inner.wanted())]
         pushed = inner.push_forward(tangents)
         self.replay = replay = Replay(self, dict(zip(tangents + inner.inputs, self.inputs)))
         replay.guards(inner.graph)

@@ -29,6 +29,7 @@ class Lowering:
         self.int_of: dict = {}
         self.sizes: dict = {}  # expressions that are written down already
         self.number_of: dict = {}
+        self.only_shapes = False
         for k, t in enumerate(inputs):
             if t is not None:
                 self.value_of[t] = self._add("values", (V_INPUT, k, 0))
@@ -53,13 +54,16 @@ class Lowering:
             if t in self.value_of:
                 stack.pop()
                 continue
-            if t.source is None:
+            if t.source is None and not (t.like is not None and self.only_shapes):
                 raise RuntimeError("a program reads a value that is not among its inputs")
-            missing = [d for d in dependencies(t.source, self.sizes) if d not in self.value_of]
+            missing = [d for d in dependencies(t, self.sizes) if d not in self.value_of]
             if missing:
                 stack.extend(missing)
                 continue
-            self._instruction(t.source)
+            if t.source is None:
+                self.value_of[t] = self.value_of[t.like]
+            else:
+                self._instruction(t.source)
             stack.pop()
 
     def _instruction(self, i):
@@ -104,6 +108,8 @@ class Lowering:
 
     def finish(self, outputs, guards=(), in_place=()):
         self.spec["outputs"] = [self.value(o) for o in outputs]
+        # Guards of a backward are asked before there are cotangents: an instruction for its shape is not run.
+        self.only_shapes = True
         for relation, a, b, answer in guards:
             self.spec["guards"].append((relation, self.integer(a), self.integer(b), answer))
         self.spec["in_place"] = list(in_place)
@@ -133,8 +139,11 @@ def _number_sources(n, known) -> list:
     return _number_sources(n.a, known) + _number_sources(n.b, known)
 
 
-def dependencies(instruction, known=()) -> list:
-    """Values whose elements or sizes an instruction needs; what `known` sizes need is there already."""
+def dependencies(t, known=()) -> list:
+    """Values whose elements or sizes are needed to make a value; what `known` sizes need is there already."""
+    if t.source is None:
+        return [t.like]
+    instruction = t.source
     found = [x for x in instruction.operands if isinstance(x, Tracer)]
     for x in instruction.operands:
         if isinstance(x, Number):

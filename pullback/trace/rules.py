@@ -155,7 +155,7 @@ class Trace:
         """Gradients of the wanted inputs from the cotangents in `mask`: (cotangent tracers, gradient
         tracers)."""
         cotangents = [
-            self.graph.input(o.meta, -1 - k) if mask & shared_bit(k) and o.dtype.is_floating_point else None
+            self.graph.companion(o, -1 - k) if mask & shared_bit(k) and o.dtype.is_floating_point else None
             for k, o in enumerate(self.outputs)
         ]
         finished = []
@@ -309,18 +309,23 @@ class Replay:
         self.trace, self.new = trace, new
         self.sizes: dict = {}  # copies of expressions
 
-    def run(self, outputs):
+    def run(self, outputs, only_shapes=False):
         stack = list(reversed(outputs))
         while stack:
             t = stack[-1]
             if t in self.new:
                 stack.pop()
                 continue
-            missing = [x for x in dependencies(t.source, self.sizes) if x not in self.new]
+            missing = [x for x in dependencies(t, self.sizes) if x not in self.new]
             if missing:
                 stack.extend(missing)
                 continue
-            self.new.update(zip(t.source.outputs, self.copy(t.source)))
+            if t.source is None:
+                if not only_shapes:
+                    raise RuntimeError("a cotangent that was not given is asked for its elements")
+                self.new[t] = self.new[t.like]
+            else:
+                self.new.update(zip(t.source.outputs, self.copy(t.source)))
             stack.pop()
         return [self.new[o] for o in outputs]
 
@@ -332,7 +337,7 @@ class Replay:
         """What held for the sizes of the original must hold for the copy."""
         for relation, a, b, answer in graph.guards:
             for e in (a, b):
-                self.run(size_sources(e, self.sizes))
+                self.run(size_sources(e, self.sizes), only_shapes=True)
             self.trace.graph.guards.append((relation, self.integer(a), self.integer(b), answer))
 
     def operand(self, x):

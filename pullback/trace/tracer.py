@@ -99,6 +99,10 @@ class Graph:
     def input(self, meta, index) -> Tracer:
         return Tracer(self, meta, None, index)
 
+    def companion(self, t, index) -> Tracer:
+        """The cotangent or the tangent of a value: an input of its shape."""
+        return Tracer(self, t.meta, None, index, t)
+
     def number_of(self, x) -> Number:
         if isinstance(x, Number):
             return x
@@ -138,13 +142,14 @@ class Graph:
 class Tracer(Symbolic):
     """A tensor of a program. Has a dtype and a rank; its sizes are symbolic, its elements unknown."""
 
-    __slots__ = ("__weakref__", "graph", "index", "meta", "source")
+    __slots__ = ("__weakref__", "graph", "index", "like", "meta", "source")
 
-    def __init__(self, graph, meta, source, index):
+    def __init__(self, graph, meta, source, index, like=None):
         self.graph = graph
         self.meta = meta  # (dtype id, sizes, strides) for the case that caused the trace
         self.source = source  # the instruction that makes it; None for an input
         self.index = index
+        self.like = like  # of a companion: the value whose shape it has
 
     @property
     def dtype(self):
@@ -250,7 +255,7 @@ def apply_traced(op, values):
     graph = graph_of(values)
     if op.family == "composite":
         out = op.function(*values)
-        return out
+        return tuple(out) if isinstance(out, list) else out
     operands, ints, _ = sig.encode(op.signature, values)
     out = graph.record(op, operands, ints)
     visible = op.visible
