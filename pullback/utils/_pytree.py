@@ -120,7 +120,7 @@ def _kind(x):
     return (cls, _RESULT) if cls.__module__.endswith("return_types") else None
 
 
-@dataclass(init=True, frozen=True, eq=True, repr=False)
+@dataclass(init=False, frozen=True, eq=True, repr=False)
 class TreeSpec:
     """The shape of a tree without its leaves. `type` is None for a leaf."""
 
@@ -128,12 +128,17 @@ class TreeSpec:
     context: Any
     children_specs: list
 
-    def __post_init__(self):
-        children = self.children_specs
-        leaves = 1 if self.type is None else sum([c.num_leaves for c in children])
-        object.__setattr__(self, "num_leaves", leaves)
-        # One container of nothing but leaves: the usual arguments and results.
-        object.__setattr__(self, "_flat", leaves == len(children) and all(c.type is None for c in children))
+    def __init__(self, type, context, children_specs):
+        leaves, flat = 0, True
+        for c in children_specs:
+            leaves += c.num_leaves
+            flat = flat and c.type is None
+        if type is None:
+            leaves, flat = 1, False
+        # `_flat`: one container of nothing but leaves, as arguments and results usually are.
+        self.__dict__.update(
+            type=type, context=context, children_specs=children_specs, num_leaves=leaves, _flat=flat
+        )
 
     @property
     def num_children(self) -> int:
@@ -180,7 +185,14 @@ def _flatten(tree, leaves, is_leaf):
         return LeafSpec
     cls, kind = found
     children, context = kind.flatten(tree)
-    return TreeSpec(cls, context, [_flatten(c, leaves, is_leaf) for c in children])
+    specs = []
+    for c in children:
+        if is_leaf is None and _kind(c) is None:  # nearly all
+            leaves.append(c)
+            specs.append(LeafSpec)
+        else:
+            specs.append(_flatten(c, leaves, is_leaf))
+    return TreeSpec(cls, context, specs)
 
 
 def _flat_tuple(tree):
