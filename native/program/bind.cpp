@@ -4,6 +4,11 @@
 #include "program/binder.h"
 
 namespace pb {
+namespace {
+
+constexpr int64_t kLargeResult = 1 << 16;  // bytes, from which it matters where a result is written
+
+}  // namespace
 
 Array Array::allocate(Ref<Meta> meta) {
   Array a;
@@ -429,7 +434,7 @@ void Binder::find_donors() {
   bound_->donors_.resize(bound_->new_storages_.size());
   for (size_t k = 0; k < bound_->new_storages_.size(); ++k) {
     const int32_t output = only_location(bound_->new_storages_[k]);
-    if (output < 0 || bound_->locations_[output].meta->bytes() < (1 << 16)) continue;
+    if (output < 0 || bound_->locations_[output].meta->bytes() < kLargeResult) continue;
     for (size_t l = 0; l < bound_->locations_.size(); ++l) {
       const Buffer& b = bound_->buffers_[bound_->locations_[l].buffer];
       if (b.kind == Buffer::Kind::Input && may_donate(static_cast<int32_t>(l), output))
@@ -443,6 +448,7 @@ void Binder::find_overwrite() {
   if (bound_->results_.empty() || bound_->results_[0].storage < 0 || bound_->results_[0].holder >= 0) return;
   const int32_t output = only_location(bound_->new_storages_[bound_->results_[0].storage]);
   if (output < 0 || bound_->locations_[output].offset != 0) return;
+  if (bound_->locations_[output].meta->bytes() < kLargeResult) return;  // is copied in no time
   bool read = false;
   for (size_t l = 0; l < bound_->locations_.size(); ++l) {
     const Buffer& b = bound_->buffers_[bound_->locations_[l].buffer];

@@ -4,6 +4,7 @@
 
 #include "core/storage.h"
 #include "program/program.h"
+#include "runtime/pool.h"
 
 namespace pb {
 
@@ -75,24 +76,24 @@ struct ElementwiseStep {
   int32_t scratch_blocks = 0;
   int32_t widest = 4;       // bytes of the widest register
   bool simple = false;      // one instruction, everything linear
-  std::vector<Register> registers;
-  std::vector<BlockInstruction> body;
-  std::vector<StoreInstruction> stores;
-  std::vector<Dims> strides;
+  PooledVector<Register> registers;
+  PooledVector<BlockInstruction> body;
+  PooledVector<StoreInstruction> stores;
+  PooledVector<Dims> strides;
 };
 
 struct KernelStep {
   const Op* op;
-  std::vector<int32_t> in, out;      // locations; -1 in `in`: a scalar
-  std::vector<int32_t> numbers;      // scalar expressions, in order
-  std::vector<int64_t> ints;
+  PooledVector<int32_t> in, out;      // locations; -1 in `in`: a scalar
+  PooledVector<int32_t> numbers;      // scalar expressions, in order
+  PooledVector<int64_t> ints;
 };
 
 struct Step {
   int32_t elementwise = -1, kernel = -1;  // one of the two
 };
 
-class Bound {
+class Bound : public FromPool<Bound> {
  public:
   struct Result {
     int32_t location;
@@ -117,7 +118,7 @@ class Bound {
   bool may_overwrite_first() const { return may_overwrite_first_; }
 
   const Program& program() const { return *program_; }
-  const std::vector<Result>& results() const { return results_; }
+  const PooledVector<Result>& results() const { return results_; }
   const Meta* result_meta(int i) const { return locations_[results_[i].location].meta.get(); }
 
   int64_t result_offset(int i) const {
@@ -137,16 +138,16 @@ class Bound {
 
   uint32_t refs_ = 0;
   Ref<Program> program_;
-  std::vector<Location> locations_;
-  std::vector<Address> addresses_;  // of the locations
-  std::vector<Buffer> buffers_;
-  std::vector<int32_t> new_storages_;  // buffer of each new storage
-  std::vector<std::vector<int32_t>> donors_;  // for each: inputs whose memory it may take over
-  std::vector<Step> steps_;
-  std::vector<ElementwiseStep> elementwise_;
-  std::vector<KernelStep> kernels_;
-  std::vector<Result> results_;
-  std::vector<int64_t> sizes_;         // values of the program's int expressions
+  PooledVector<Location> locations_;
+  PooledVector<Address> addresses_;  // of the locations
+  PooledVector<Buffer> buffers_;
+  PooledVector<int32_t> new_storages_;  // buffer of each new storage
+  PooledVector<PooledVector<int32_t>> donors_;  // for each: inputs whose memory it may take over
+  PooledVector<Step> steps_;
+  PooledVector<ElementwiseStep> elementwise_;
+  PooledVector<KernelStep> kernels_;
+  PooledVector<Result> results_;
+  PooledVector<int64_t> sizes_;         // values of the program's int expressions
   int64_t arena_bytes_ = 0;
   bool unlocks_ = false;               // a step may let other Python threads run
   bool may_overwrite_first_ = false;

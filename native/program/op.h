@@ -9,6 +9,7 @@
 #include "core/meta.h"
 #include "core/scalar.h"
 #include "kernels/table.h"
+#include "runtime/pool.h"
 
 namespace pb {
 
@@ -62,7 +63,7 @@ struct Operand {  // what shape functions see of an argument
   Scalar::Kind kind = Scalar::Kind::Int;
 };
 
-using Metas = std::vector<Ref<Meta>>;
+using Metas = PooledVector<Ref<Meta>>;
 using InferFn = void (*)(std::span<const Operand> in, Ints ints, Metas& out);
 
 struct Placed {  // an array with its address

@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "runtime/pool.h"
 #include "tape/node.h"
 
 namespace pb {
@@ -65,20 +66,20 @@ inline uint64_t shared_bit(size_t i) { return uint64_t{1} << (i < 63 ? i : 63); 
 // Whether input i needs a gradient.
 inline bool needs(uint64_t mask, size_t i) { return (mask & shared_bit(i)) != 0; }
 
-class Plan {
+class Plan : public FromPool<Plan> {
  public:
   const Op* op;
   uint64_t need = 0;
   uint64_t symbolic = 0;
-  std::vector<Ref<Meta>> in;             // null: a scalar
-  std::vector<Scalar::Kind> kinds;
-  std::vector<int64_t> ints;
+  PooledVector<Ref<Meta>> in;             // null: a scalar
+  PooledVector<Scalar::Kind> kinds;
+  PooledVector<int64_t> ints;
   Ref<RuleProgram> rule;
   Ref<Bound> forward;
   BlockFn direct = nullptr;              // one kernel call on contiguous arrays of the same shape
   bool view = false;                     // the result shares the first input's elements
-  std::vector<Ref<Meta>> out;            // all outputs, hidden ones too
-  std::vector<int32_t> arguments;        // positions of the tensor arguments
+  PooledVector<Ref<Meta>> out;            // all outputs, hidden ones too
+  PooledVector<int32_t> arguments;        // positions of the tensor arguments
 
   const Bound& backward(uint64_t cotangents, std::span<const Meta* const> metas);
 
@@ -90,11 +91,11 @@ class Plan {
  private:
   struct Entry {
     uint64_t cotangents;
-    std::vector<Ref<Meta>> metas;
+    PooledVector<Ref<Meta>> metas;
     Ref<Bound> bound;
   };
   static constexpr size_t kEntries = 4;
-  std::vector<Entry> backward_;
+  PooledVector<Entry> backward_;
   uint32_t refs_ = 0;
 };
 
