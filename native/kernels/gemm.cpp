@@ -1,5 +1,5 @@
 // Compiled once per instruction set: -DPB_ISA=baseline, -DPB_ISA=avx2 and, where
-// PB_HAVE_AVX512 is defined for matmul.cpp, -DPB_ISA=avx512 (-mavx512f -mavx512dq -mavx512vl -mavx2 -mfma).
+// PB_HAVE_AVX512 is defined for matmul.cpp, -DPB_ISA=avx512 (its flags: CMakeLists.txt).
 #include "kernels/gemm.h"
 
 #include <algorithm>

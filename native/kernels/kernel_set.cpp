@@ -20,7 +20,10 @@ bool all_finite(DType dtype, const void* data, int64_t n);
 }  // namespace avx2
 #endif
 #if defined(PB_HAVE_AVX512)
-namespace avx512 { std::span<const BlockRow> elementwise_rows(); }  // namespace avx512
+namespace avx512 {
+std::span<const BlockRow> elementwise_rows();
+bool all_finite(DType dtype, const void* data, int64_t n);
+}  // namespace avx512
 #endif
 
 static KernelSet choose() {
@@ -32,9 +35,9 @@ static KernelSet choose() {
     // The same operations on wider registers, hence the same bits. Processors before those with VBMI2 lower their
     // clock for such registers, also for whatever runs beside; they keep AVX2.
     const bool narrow = forced != nullptr && std::strcmp(forced, "avx2") == 0;
-    if (!narrow && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512vbmi2")) {
-      return {"avx512", avx512::elementwise_rows(), avx2::cast_row, avx2::all_finite};
+    if (!narrow && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi2")) {
+      return {"avx512", avx512::elementwise_rows(), avx2::cast_row, avx512::all_finite};
     }
 #endif
     return {"avx2", avx2::elementwise_rows(), avx2::cast_row, avx2::all_finite};

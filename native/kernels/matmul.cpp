@@ -35,8 +35,8 @@ const GemmKernels& choose_kernels() {
   const bool narrow = set && std::strcmp(set, "avx2") == 0;
   static_cast<void>(narrow);
 #if defined(PB_HAVE_AVX512)
-  if (!plain && !narrow && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl")) {
+  if (!plain && !narrow && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
     return avx512::gemm_kernels();
   }
 #endif

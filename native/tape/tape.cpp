@@ -1,6 +1,7 @@
 #include "tape/tape.h"
 
 #include <algorithm>
+#include <cstring>
 #include <exception>
 #include <unordered_map>
 
@@ -262,6 +263,15 @@ std::vector<Array> operands_before_change(const Plan& p, const Application& a) {
   return before;
 }
 
+// A short result is looked at before it takes the place of the operand that it was made from.
+void change_watched(const Plan& p, const Application& a) {
+  const Array& self = a.args[0].var->array;
+  const Array made = Array::allocate(p.out[0]);
+  run_direct(p, a, made.data());
+  watch_results(a, {&made, 1});
+  std::memcpy(self.data(), made.data(), static_cast<size_t>(made.meta->bytes()));
+}
+
 // Whether the program may write over the tensor as it goes.
 bool writes_over(const Plan& p, const Application& a) {
   const Array& self = a.args[0].var->array;
@@ -297,8 +307,9 @@ Ref<Node> apply_in_place(const Application& a) {
   if (need && g_pack_saved) [[unlikely]]
     packed_operands = operands_before_change(*p, a);
   const bool watched = g_watched & kWatchNonfinite;  // then nothing is overwritten before it was looked at
-  if (p->direct && p->out[0].get() == self.array.meta.get() && !keeps_self && !watched) {
-    run_direct(*p, a, self.array.data());
+  if (p->direct && p->out[0].get() == self.array.meta.get() && !keeps_self) {
+    if (watched) change_watched(*p, a);
+    else run_direct(*p, a, self.array.data());
     results[0] = self.array;
   } else if (writes_over(*p, a) && !watched) {
     run_bound(*p, a, results.span(), true);
