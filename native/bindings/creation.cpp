@@ -9,6 +9,7 @@
 
 #include "bindings/tensor.h"
 #include "core/scalar.h"
+#include "core/shape.h"
 #include "kernels/creation.h"
 #include "tape/tape.h"
 
@@ -83,7 +84,7 @@ PyObject* new_of_sizes(PyObject*, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
-// new_like(tensor, dtype, value): of the same sizes, and strides if it is dense.
+// new_like(tensor, dtype, value): of the same sizes, and strides if it is dense, else order of the axes.
 PyObject* new_like(PyObject*, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
     if (n != 3 || !is_tensor(args[0]))
@@ -91,8 +92,9 @@ PyObject* new_like(PyObject*, PyObject* const* args, Py_ssize_t n) {
     const Meta& m = *as_tensor(args[0])->var.array.meta;
     const std::optional<DType> d = stored_dtype(args[1], m.dtype);
     if (!d) Py_RETURN_NONE;
-    return filled(m.is_dense ? Meta::intern(*d, m.shape(), m.strides()) : Meta::contiguous(*d, m.shape()),
-                  args[2]);
+    const Dims strides[1] = {m.strides()};
+    const Dims dense = m.is_dense ? strides[0] : strides_in_order_of(m.shape(), strides);
+    return filled(Meta::intern(*d, m.shape(), dense), args[2]);
   });
 }
 

@@ -150,18 +150,39 @@ Dims expand_strides(const Meta& from, std::span<const int64_t> shape) {
   return out;
 }
 
-Dims strides_in_order_of(std::span<const int64_t> shape, std::span<const int64_t> like) {
-  int order[kMaxDims];
+namespace {
+
+// Whether axis `inner` of a new tensor should lie outside of `outer`: 1 for yes, -1 for no, 0 where nothing tells.
+int wants_swap(int inner, int outer, std::span<const int64_t> shape, std::span<const Dims> operands) {
+  for (const Dims& strides : operands) {
+    const int64_t a = strides[inner], b = strides[outer];
+    if (a == 0 || b == 0) continue;
+    if (a != b) return a < b ? -1 : 1;
+    if (shape[inner] > shape[outer]) return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+
+Dims strides_in_order_of(std::span<const int64_t> shape, std::span<const Dims> operands) {
   const int n = static_cast<int>(shape.size());
-  for (int i = 0; i < n; ++i) order[i] = i;
-  std::stable_sort(order, order + n, [&](int a, int b) {
-    if (like[a] != like[b]) return like[a] > like[b];
-    return false;
-  });
+  int order[kMaxDims];  // innermost first
+  for (int i = 0; i < n; ++i) order[i] = n - 1 - i;
+  for (int i = 1; i < n; ++i) {
+    for (int at = i, k = i - 1; k >= 0; --k) {
+      const int swap = wants_swap(order[k], order[at], shape, operands);
+      if (swap < 0) break;
+      if (swap > 0) {
+        std::swap(order[k], order[at]);
+        at = k;
+      }
+    }
+  }
   Dims out;
   out.n = n;
   int64_t step = 1;
-  for (int k = n - 1; k >= 0; --k) {
+  for (int k = 0; k < n; ++k) {
     out[order[k]] = step;
     step *= std::max<int64_t>(shape[order[k]], 1);
   }

@@ -27,7 +27,8 @@ bool view_strides(const Meta& from, std::span<const int64_t> shape, Dims& stride
 // Strides of `from` expanded to `shape` (0 along broadcast axes); torch's errors if it does not fit.
 Dims expand_strides(const Meta& from, std::span<const int64_t> shape);
 
-// Strides for a new dense tensor of `shape` laid out in the order of `like`'s strides.
-Dims strides_in_order_of(std::span<const int64_t> shape, std::span<const int64_t> like);
+// Strides for a new dense tensor of `shape`, with the axes in the order of the operands' strides (0 along axes that
+// are broadcast): the first operand that tells two axes apart decides, as it does in torch.
+Dims strides_in_order_of(std::span<const int64_t> shape, std::span<const Dims> operands);
 
 }  // namespace pb

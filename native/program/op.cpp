@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "core/shape.h"
+#include "core/small.h"
 
 namespace pb {
 namespace {
@@ -17,15 +18,27 @@ DType dtype_of_kind(Scalar::Kind kind) {
   }
 }
 
-// The layout of an elementwise result: that of the first operand which fills the whole shape densely.
+// The layout of an elementwise result: that of its operands where they agree, else dense in their axes' order.
 Ref<Meta> result_meta(DType dtype, std::span<const Operand> in, const Dims& shape) {
+  bool contiguous = true, alike = true;
+  const Meta* first = nullptr;
   for (const Operand& o : in) {
-    if (!o.meta || o.meta->ndim != shape.n || !o.meta->is_dense) continue;
-    if (!(Dims(o.meta->shape()) == shape)) continue;
-    if (o.meta->is_contiguous) break;
-    return Meta::intern(dtype, shape, strides_in_order_of(shape, o.meta->strides()));
+    if (!o.meta) {
+      if (shape.n != 0) alike = contiguous = false;  // a number is a tensor without axes
+      continue;
+    }
+    if (!first) first = o.meta;
+    const bool whole = Dims(o.meta->shape()) == shape;
+    contiguous = contiguous && whole && o.meta->is_contiguous;
+    alike = alike && whole && (o.meta == first || Dims(o.meta->strides()) == Dims(first->strides()));
   }
-  return Meta::contiguous(dtype, shape);
+  if (!first || contiguous) return Meta::contiguous(dtype, shape);
+  if (alike && first->is_dense) return Meta::intern(dtype, shape, first->strides());
+  Small<Dims, 4> strides(in.size());
+  size_t n = 0;
+  for (const Operand& o : in)
+    if (o.meta) strides[n++] = expand_strides(*o.meta, shape);
+  return Meta::intern(dtype, shape, strides_in_order_of(shape, strides.span().first(n)));
 }
 
 // Torch has sentences of its own for the mistakes that people make most.

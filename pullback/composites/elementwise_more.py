@@ -188,7 +188,8 @@ def _masked_fill(x, mask, value):
             "where() takes values of any shape."
         )
     out = f["_where"](mask, held(value, x), x)
-    return out if out.dtype == x.dtype else f["_cast"](out, x.dtype)
+    # Contiguous whatever the operands are, as torch's: a view() may follow.
+    return f["_contiguous"](out if out.dtype == x.dtype else f["_cast"](out, x.dtype))
 
 
 def _masked_fill_vjp(g, values, out):
