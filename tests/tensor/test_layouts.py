@@ -47,7 +47,7 @@ def results():
     yield "masked by turned", r.t().contiguous().masked_fill(r.t() > 2, 0)
 
 
-@pytest.mark.parametrize(("name", "result"), results())
+@pytest.mark.parametrize(("name", "result"), list(results()))
 def test_strides_are_those_of_torch(name, result):
     assert result.stride() == STRIDES[name]
 
