@@ -13,7 +13,6 @@ from pullback.trace import rules as _rules
 from pullback import composites, conversion, creation, from_data, functions, generator as _generator
 from pullback import primitives, random
 from pullback import tensor as _tensor_module
-from pullback.arguments import takes_out as _takes_out, with_out as _with_out
 from pullback.numeric_limits import finfo, iinfo
 from pullback.primitives.registry import public as _public
 from pullback.storage import TypedStorage, UntypedStorage, is_storage
@@ -82,14 +81,6 @@ for _module in (creation, from_data, functions, _generator, random):
 globals().update(conversion.legacy_types)
 Generator, default_generator = random.Generator, random.default_generator
 globals().update({n: v for n, v in _public.items() if not n.startswith("_")})
-# Written in Python, and torch gives them an `out=`; native ones understand it by themselves.
-for _name in """
-    addbmm addmm addmv addr aminmax baddbmm bucketize chain_matmul cross diag diff float_power ger histc inner
-    isin kron ldexp log_softmax masked_select matmul matrix_power median nanmean nanmedian nanquantile nonzero
-    outer pow quantile searchsorted slice_scatter softmax take_along_dim tensordot true_divide where
-""".split():
-    if not _takes_out(_public[_name]):
-        globals()[_name] = _with_out(_public[_name])
 from numpy import e, inf, nan, pi
 
 

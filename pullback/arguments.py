@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import warnings
-
 from pullback import _core
 from pullback.errors import GradError, ShapeError
 from pullback.types import check_device, strided
@@ -177,8 +174,9 @@ def out_dtype(name: str, dtype, out):
     return out.dtype
 
 
-def finish(t, out=None, requires_grad=False, name="tensor"):
-    """The new tensor as asked for: put into `out`, or as a leaf that requires a gradient."""
+def finish(t, out=None, requires_grad=False, name="tensor", whose="aten::"):
+    """The new tensor as asked for: put into `out`, or as a leaf that requires a gradient. `whose` is what
+    errors of `out` put before the name."""
     if requires_grad is False and out is None:  # nearly always
         t._count_from_zero()
         return t
@@ -193,10 +191,21 @@ def finish(t, out=None, requires_grad=False, name="tensor"):
                 f"This one would be of {t.dtype}; give it a float dtype."
             )
     if out is not None:
+        require_no_gradient(whose + name, t, out)
         t = put(t, out)
     else:
         t._count_from_zero()
     return t.requires_grad_() if requires_grad else t
+
+
+def require_no_gradient(name, result, out):
+    """Torch's error for an `out` that would take part in a graph."""
+    if result.requires_grad or (out.requires_grad and _core.is_grad_enabled()):
+        raise GradError(
+            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of "
+            "the arguments requires grad.\n"
+            "Leave out=... away, or call it under torch.no_grad()."
+        )
 
 
 def put(result, out):
@@ -204,81 +213,3 @@ def put(result, out):
     if tuple(out.shape) != tuple(result.shape):
         out.data = _core.empty(list(result.shape), out.dtype)
     return out._take_elements(result)
-
-
-def deliver(result, out, name="operation"):
-    """Puts an operation's result into the tensor that the caller gave as `out`, and returns that tensor."""
-    if isinstance(result, tuple):
-        if not isinstance(out, (tuple, list)) or len(out) != len(result):
-            raise TypeError(f"{name}(): argument 'out' must be tuple of Tensors, not {kind_name(out)}")
-        filled = [deliver(r, o, name) for r, o in zip(result, out, strict=True)]
-        return tuple(filled) if type(result) is tuple else type(result)(filled)
-    if not isinstance(out, Tensor):
-        raise TypeError(f"{name}(): argument 'out' must be Tensor, not {kind_name(out)}")
-    if result.requires_grad or (out.requires_grad and _core.is_grad_enabled()):
-        raise GradError(
-            f"{name}(): functions with out=... arguments don't support automatic differentiation, but one of "
-            "the arguments requires grad.\n"
-            "Leave out=... away, or call it under torch.no_grad()."
-        )
-    if _rank(result.dtype) > _rank(out.dtype):
-        wanted, given = (d._legacy.removesuffix("Tensor") for d in (out.dtype, result.dtype))
-        raise RuntimeError(f"result type {given} can't be cast to the desired output type {wanted}")
-    if tuple(out.shape) != tuple(result.shape) and out.numel():
-        warnings.warn(
-            f"An output with one or more elements was resized since it had shape {list(out.shape)}, which "
-            f"does not match the required output shape {list(result.shape)}. This behavior is deprecated, "
-            "and in a future PyTorch release outputs will not be resized unless they have zero elements. You "
-            "can explicitly reuse an out tensor t by resizing it, inplace, to zero elements with "
-            "t.resize_(0).",
-            UserWarning,
-            stacklevel=3,
-        )
-    return put(result, out)
-
-
-def answer(result, out, name):
-    """The result, or the tensor that the caller gave for it."""
-    return result if out is None else deliver(result, out, name)
-
-
-def with_out(function):
-    """The function with torch's `out=` beside its own arguments."""
-
-    @functools.wraps(function)
-    def call(*args, out=None, **named):
-        try:
-            result = function(*args, **named)
-        except AttributeError:
-            _explain(function, args)
-            raise
-        return result if out is None else answer(result, out, function.__name__)
-
-    return call
-
-
-_OF_TENSORS = frozenset(
-    "input other self x y vec vec1 vec2 mat mat1 mat2 batch1 batch2 mask src boundaries".split()
-)
-
-
-def _explain(function, args):
-    """A call failed, perhaps as an argument is no tensor: then with torch's words."""
-    for position, (name, x) in enumerate(zip(function.__code__.co_varnames, args, strict=False), 1):
-        if name in _OF_TENSORS and not isinstance(x, Tensor):
-            raise TypeError(
-                f"{function.__name__}(): argument '{name}' (position {position}) must be Tensor, "
-                f"not {kind_name(x)}"
-            ) from None
-
-
-def takes_out(function):
-    """Whether a function written in Python knows `out=` itself; native ones do."""
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return True
-    return "out" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-
-
-def _rank(dtype):
-    return 2 if dtype.is_floating_point else (0 if dtype == _core.bool else 1)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pullback.arguments import answer, with_out
+from pullback.primitives.registry import public
+from pullback.results import EXACT, Into, answer, with_out
 from pullback.trace.tracer import functions as f
 
 __all__ = ["cross", "diagonal", "matmul", "matrix_power", "multi_dot", "norm", "vecdot", "vector_norm"]
 
 vector_norm = f["linalg_vector_norm"]
-cross = with_out(f["linalg_cross"])
-matmul = with_out(f["matmul"])
-matrix_power = with_out(f["matrix_power"])
+cross = with_out(f["linalg_cross"], EXACT.but(apart="all"))
+matmul, matrix_power = public["matmul"], public["matrix_power"]
 multi_dot = f["linalg_multi_dot"]
+_NORM = Into("linalg.norm expected out tensor dtype {Result} but got: {Out}")
+_VECDOT = Into("linalg.vecdot: Expected out of dtype{Result} but found {Out}", name="sum")
 
 
 def norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None):
@@ -24,10 +26,10 @@ def norm(A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None):
               tensor(5.)
     """
     if ord is None or ord == "fro":
-        return vector_norm(A, 2, dim, keepdim, dtype=dtype, out=out)
+        return answer(vector_norm(A, 2, dim, keepdim, dtype=dtype), out, "linalg_vector_norm", _NORM)
     if (dim is None and A.dim() != 1) or (isinstance(dim, (tuple, list)) and len(dim) == 2):
         raise NotImplementedError("linalg.norm: matrix norms other than 'fro' are not supported yet")
-    return vector_norm(A, ord, dim, keepdim, dtype=dtype, out=out)
+    return answer(vector_norm(A, ord, dim, keepdim, dtype=dtype), out, "linalg_vector_norm", _NORM)
 
 
 def diagonal(A, *, offset=0, dim1=-2, dim2=-1):
@@ -49,4 +51,4 @@ def vecdot(x, y, *, dim=-1, out=None):
     Example   >>> torch.linalg.vecdot(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 4.0]]))
               tensor([11.])
     """
-    return answer(f["sum"](x * y, dim), out, "vecdot")
+    return answer(f["sum"](x * y, dim), out, "linalg_vecdot", _VECDOT)

@@ -53,7 +53,14 @@ def _filled(name, t, fill, generator, *args, out=None, requires_grad=False):
         raise NotImplementedError(
             f"\"{kernel}\" not implemented for '{t.dtype._legacy.removesuffix('Tensor')}'"
         )
-    return finish(_drawn(t, fill, generator, *args), out, requires_grad, name)
+    return finish(_drawn(_laid_out_as(out, t), fill, generator, *args), out, requires_grad, name)
+
+
+def _laid_out_as(out, t):
+    """The new tensor, or one that lies as `out` does: numbers are drawn in the order of the memory."""
+    if out is None or out.dtype != t.dtype or out.shape != t.shape or not out.is_non_overlapping_and_dense():
+        return t
+    return empty_like(out.detach())
 
 
 def _drawn(t, fill, generator, *args):
@@ -300,8 +307,7 @@ def normal(
             " * (float mean, float std, tuple of ints size)"
         )
     shape = like[0].shape if len(like) == 1 else (like[0] + like[1]).shape
-    t = empty(shape, dtype=like[0].dtype)
-    t = _drawn(t, _core.fill_normal, generator, 0.0, 1.0)
+    t = _drawn(_laid_out_as(out, empty(shape, dtype=like[0].dtype)), _core.fill_normal, generator, 0.0, 1.0)
     given = [x for x in (mean, std) if isinstance(x, Tensor)]
     mean = mean.detach() if isinstance(mean, Tensor) else mean
     std, of_means = (std.detach(), False) if isinstance(std, Tensor) else (float(std), True)
@@ -309,7 +315,7 @@ def normal(
     if _keeps_history(*given):
         name = "_normal_of_both" if len(given) == 2 else "_normal_of_means" if of_means else "_normal_of_stds"
         t = f[name](*given, t)
-    return finish(t, out, False, "normal")
+    return finish(t, out, False, "normal", "")
 
 
 def bernoulli(input, p=None, *, generator=None, out=None):
@@ -326,9 +332,9 @@ def bernoulli(input, p=None, *, generator=None, out=None):
         raise NotImplementedError(
             f"\"bernoulli_tensor_cpu_p_\" not implemented for '{input.dtype._legacy.removesuffix('Tensor')}'"
         )
-    t = _core.empty(list(input.shape), input.dtype)
+    t = _laid_out_as(out, _core.empty(list(input.shape), input.dtype))
     bernoulli_(t, input.detach() if p is None else p, generator=generator)
-    return finish(f["_bernoulli_of"](input, t) if _keeps_history(input) else t, out)
+    return finish(f["_bernoulli_of"](input, t) if _keeps_history(input) else t, out, False, "bernoulli", "")
 
 
 def dropout(input, p, train):

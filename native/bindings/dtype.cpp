@@ -24,6 +24,7 @@ PyObject* itemsize(PyObject* o, void*) { return PyLong_FromLongLong(size_of(valu
 PyObject* identifier(PyObject* o, void*) { return PyLong_FromLong(static_cast<int>(value(o))); }
 PyObject* name(PyObject* o, void*) { return PyUnicode_FromString(info(value(o)).name); }
 PyObject* legacy(PyObject* o, void*) { return PyUnicode_FromString(info(value(o)).legacy); }
+PyObject* c_name(PyObject* o, void*) { return PyUnicode_FromString(info(value(o)).c_name); }
 
 PyMethodDef methods[] = {
     {"__reduce__", reduce, METH_NOARGS, "By name."},
@@ -37,6 +38,7 @@ PyGetSetDef getset[] = {
     {"_id", identifier, nullptr, nullptr, nullptr},
     {"_name", name, nullptr, nullptr, nullptr},
     {"_legacy", legacy, nullptr, nullptr, nullptr},
+    {"_c_name", c_name, nullptr, nullptr, nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 

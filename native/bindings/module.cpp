@@ -222,4 +222,8 @@ NB_MODULE(_core, m) {
   m.def("empty_strided", empty_strided);
   m.def("borrow", borrow);
   m.def("same_shape", same_shape);
+  m.def("overlap", [](nb::handle a, nb::handle b) {
+    return static_cast<int>(overlap_of(var_of(a.ptr()).array, var_of(b.ptr()).array));
+  });
+  m.def("check_no_internal_overlap", [](nb::handle t) { check_no_internal_overlap(var_of(t.ptr()).array); });
 }

@@ -52,9 +52,22 @@ bool leaves_dtype_open(const OpFunction* f, PyObject* const* args, Py_ssize_t n,
   return declaration && own(PyObject_GetAttrString(declaration, "float_results")).get() == Py_True;
 }
 
+// The declaration of the overload that a call without `out` goes to.
+PyObject* declaration_of(const OpFunction* f, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
+  std::vector<PyObject*> values;
+  for (const Overload& o : f->overloads) {
+    Owned packed;
+    BoundCall call;
+    if (match_arguments(o.signature, args, n, kwnames, values, packed) &&
+        convert_arguments(o.signature, values, call))
+      return static_cast<PyObject*>(o.op->declaration);
+  }
+  return static_cast<PyObject*>(f->overloads[0].op->declaration);
+}
+
 // f(..., out=t): the function without it, and then its result in t.
 PyObject* call_into(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames, Py_ssize_t at) {
-  static Function deliver("pullback.arguments", "deliver");
+  static Function deliver("pullback.results", "of_op");
   PyObject* out = args[n + at];
   // A sum is computed in the type of what takes it.
   const bool typed = is_tensor(out) && leaves_dtype_open(self_of(self), args, n, kwnames, out);
@@ -72,7 +85,10 @@ PyObject* call_into(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObjec
   Owned result = own(PyObject_Vectorcall(self, values.data(), static_cast<size_t>(n), rest.get()));
   if (out == Py_None) return result.release();
   Owned name = own(text(self_of(self)->name));
-  return deliver(result.get(), out, name.get());
+  PyObject* declaration = declaration_of(self_of(self), values.data(), n, rest.get());
+  Owned given = own(PyTuple_New(static_cast<Py_ssize_t>(values.size())));
+  for (size_t i = 0; i < values.size(); ++i) PyTuple_SET_ITEM(given.get(), i, Py_NewRef(values[i]));
+  return deliver(result.get(), out, name.get(), declaration, given.get());
 }
 
 PyObject* dispatch(PyObject* function, size_t overload, const std::vector<PyObject*>& values) {

@@ -208,14 +208,18 @@ void check_no_internal_overlap(const Array& a) {
   }
 }
 
-void check_no_partial_overlap(const Array& a, const Array& b) {
+Overlap overlap_of(const Array& a, const Array& b) {
   if (!same_memory(a, b) || !a.meta->is_dense || !b.meta->is_dense || !a.meta->numel || !b.meta->numel)
-    return;
+    return Overlap::None;
   const char* a0 = static_cast<char*>(a.data());
   const char* b0 = static_cast<char*>(b.data());
   const char *a1 = a0 + a.meta->bytes(), *b1 = b0 + b.meta->bytes();
-  if (a0 == b0 && a1 == b1 && std::ranges::equal(a.meta->strides(), b.meta->strides())) return;
-  if (a0 < b1 && b0 < a1) {
+  if (a0 == b0 && a1 == b1 && std::ranges::equal(a.meta->strides(), b.meta->strides())) return Overlap::Whole;
+  return a0 < b1 && b0 < a1 ? Overlap::Partial : Overlap::None;
+}
+
+void check_no_partial_overlap(const Array& a, const Array& b) {
+  if (overlap_of(a, b) == Overlap::Partial) {
     fail(ErrorKind::Runtime,
          "unsupported operation: some elements of the input tensor and the written-to tensor refer ",
          "to a single memory location. Please clone() the tensor before performing the operation.");

@@ -22,6 +22,8 @@ Ref<Node> apply_in_place(const Application& a);
 void check_divisor(const Application& a);
 
 // In-place and mixed uses of memory that would depend on the order of elements.
+enum class Overlap { None, Whole, Partial };  // Whole: the same elements in the same places
+Overlap overlap_of(const Array& a, const Array& b);
 void check_no_internal_overlap(const Array& a);
 void check_no_partial_overlap(const Array& a, const Array& b);
 void check_fits(const Meta& result, const Meta& self);  // for a result that is to be written into self

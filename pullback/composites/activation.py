@@ -12,6 +12,7 @@ from pullback.composites.elementwise_more import in_place_form, scalar_name
 from pullback.composites.shape import function, wrap
 from pullback.primitives.family import composite
 from pullback.primitives.registry import expose, ops, public
+from pullback.results import FOUND, FREE
 from pullback.trace.tracer import functions as f
 
 
@@ -108,7 +109,7 @@ def _threshold_vjp(g, values, out):
 
 
 _THRESHOLD = "threshold(Tensor input, Scalar threshold, Scalar value)"
-composite(_THRESHOLD, _threshold, _threshold_vjp, method=False)
+composite(_THRESHOLD, _threshold, _threshold_vjp, method=False, out=FREE)
 composite(
     _THRESHOLD,
     _threshold,
@@ -139,6 +140,7 @@ activation(
     "hardshrink_cpu",
     lambda x, bound: where((x >= -bound) & (x <= bound), 0.0, x),
     lambda g, x, bound: where((x >= -bound) & (x <= bound), 0.0, g),
+    out=FOUND,
 )
 activation(
     "softshrink(Tensor input, Scalar lambd=0.5)",

@@ -6,6 +6,7 @@ from pullback import _core
 from pullback.primitives.elementwise import interval, where
 from pullback.primitives.family import composite, elementwise, linear
 from pullback.primitives.registry import ANY, expose, ops
+from pullback.results import CAST, FOUND
 from pullback.trace.tracer import BOOL, FLOAT, INT, Tracer
 from pullback.trace.tracer import functions as f
 
@@ -191,6 +192,7 @@ composite(
     node="PowBackward0!",
     expose_as="square",
     in_place=True,
+    out=CAST.but(name="pow"),
 )
 
 
@@ -225,6 +227,7 @@ composite(
     _clamp_vjp,
     node="ClampBackward1!",
     in_place=True,
+    out=FOUND.but(name="clamp"),
 )
 
 # Where torch's own C++ combines a tensor and a number the number is no operand: other names, one edge.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pullback import _core
-from pullback.arguments import all_tensors, answer, tensor_list
+from pullback.arguments import all_tensors, tensor_list
 from pullback.composites.shape import (
     as_tuple,
     even_sizes,
@@ -16,6 +16,7 @@ from pullback.composites.shape import (
 )
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, public
+from pullback.results import EXACT, JOINED, Into, answer, castable
 from pullback.trace.tracer import functions as f
 
 
@@ -49,7 +50,8 @@ def dstack(tensors, *, out=None):
     Example   >>> torch.dstack([torch.ones(2, 3), torch.ones(2, 3)]).shape
               torch.Size([2, 3, 2])
     """
-    return answer(f["cat"]([atleast_3d(t) for t in tensor_list("dstack", tensors)], 2), out, "cat")
+    tensors = tensor_list("dstack", tensors)
+    return answer(f["cat"]([atleast_3d(t) for t in tensors], 2), out, "cat", JOINED, tensors)
 
 
 def column_stack(tensors, *, out=None):
@@ -247,7 +249,14 @@ def diag_embed(input, offset=0, dim1=-2, dim2=-1):
     return f["_diag_embed"](input, sizes, offset, a, b)
 
 
-@function
+def _diag_into(input, diagonal=0):
+    if input.dim() == 1:
+        text = "diag: result type {Result} can't be cast to the desired out= type {Out}"
+        return Into(text, castable, name="aten::diag_embed")
+    return EXACT.but(name="aten::diagonal_copy")
+
+
+@function(out=_diag_into)
 def diag(input, diagonal=0):
     """The diagonal of a matrix, or the matrix that has a vector there.
 

@@ -14,10 +14,11 @@ from pullback.composites.linalg import reshaped
 from pullback.composites.shape import function
 from pullback.errors import ShapeError
 from pullback.primitives.registry import methods, public
+from pullback.results import CAST, EXACT
 from pullback.trace.tracer import functions as f
 
 
-@function
+@function(out=CAST.but(apart="all", name="mul"))
 def kron(input, other):
     """The Kronecker product: every element of one times the whole of the other.
 
@@ -123,7 +124,7 @@ def select_scatter(input, src, dim, index):
     return _put(input, src, lambda x: f["select"](x, dim, index))
 
 
-@function
+@function(out=EXACT.but(name="aten::slice_scatter"))
 def slice_scatter(input, src, dim=0, start=None, end=None, step=1):
     """A copy in which the slice start:end:step along an axis is src.
 

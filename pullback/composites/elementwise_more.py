@@ -7,10 +7,10 @@ import math
 from pullback import _core
 from pullback.arguments import kind_name, require_tensors
 from pullback.composites.arithmetic import _clamp, held
-from pullback.composites.shape import function
 from pullback.numeric_limits import check_number
 from pullback.primitives.family import composite, fit
 from pullback.primitives.registry import ANY, expose, methods, ops, public
+from pullback.results import CAST, FOUND, Into, with_out
 from pullback.trace.tracer import INT, Tracer
 from pullback.trace.tracer import functions as f
 
@@ -163,7 +163,7 @@ def _method_where(self, condition, other=None):
     return where(condition, self, other)
 
 
-public["where"] = where
+public["where"] = with_out(where, Into("Expected out type to be {Result} but got {Out}", apart="part"))
 methods["where"] = _method_where
 
 
@@ -254,6 +254,7 @@ composite(
     _clamp_tensors,
     _clamp_tensors_vjp,
     name="clamp_tensors",
+    out=CAST.but(name="clamp"),
     node="ClampBackward0!",
     expose_as="-",
     dtypes=ANY,
@@ -295,6 +296,7 @@ for _name, _bound, _inside, _outside in (
         node=f"{_node}0!",
         expose_as="-",
         dtypes=ANY,
+        out=FOUND,
     )
     expose(_name, ops[f"{_name}_tensor"], ops[f"{_name}_number"], in_place=True)
 
@@ -353,6 +355,7 @@ composite(
     name="lerp_tensor",
     node="LerpBackward1!",
     expose_as="-",
+    out=FOUND,
 )
 expose("lerp", ops["lerp_tensor"], ops["lerp_number"], in_place=True)
 
@@ -429,7 +432,7 @@ composite("sinc(Tensor input)", _sinc, _sinc_vjp, in_place=True)
 def _logit(x, eps):
     x = _as_float(x)
     if eps is not None:
-        x = f["minimum"](f["maximum"](x, eps), 1 - eps)
+        x = f["where"](x < eps, eps, f["where"](x > 1 - eps, 1 - eps, x))
     return f["log"](x / (1 - x))
 
 
@@ -517,6 +520,7 @@ composite(
     lambda g, v, out: f["where"](f["isfinite"](v[0]), g, 0.0),
     in_place=True,
     dtypes=ANY,
+    out=Into("nan_to_num: dtype of out: {Out} should be same as input: {Result}", apart="part"),
 )
 
 
@@ -526,6 +530,8 @@ def _negative(y):
 
 
 def _copysign(x, y):
+    if isinstance(y, Tracer) and y.dtype != x.dtype:
+        x = f["where"]((x != x) & (x == x), y, x)  # nowhere: the type that both have in common
     size = f["abs"](_as_float(x))
     if not isinstance(y, Tracer):
         y = f["_full_like"](f["_zeros_of"](size, ()), y)
@@ -535,7 +541,7 @@ def _copysign(x, y):
 def _copysign_vjp(g, values, out):
     x, y = values
     g_x = fit(f["where"](x == 0, 0.0, g * (out / f["where"](x == 0, 1.0, x))), x)
-    return (g_x, f["_zeros_of"](g, y.shape)) if isinstance(y, Tracer) else g_x
+    return (g_x, fit(f["_zeros_of"](g, y.shape), y)) if isinstance(y, Tracer) else g_x
 
 
 composite(
@@ -571,20 +577,5 @@ composite(  # torch has no rule for it and refuses
     node="torch::autograd::NotImplemented!",
     in_place=True,
     dtypes=ANY,
+    out=Into("heaviside is not yet implemented for tensors with different dtypes.", apart="part"),
 )
-
-
-@function
-def float_power(input, exponent):
-    """pow() in float64.
-
-    Shapes    input (*a), exponent (*b), one of them may be a number -> broadcast(a, b)
-    Dtypes    all -> float64
-    Gradient  as of pow
-    Example   >>> torch.float_power(torch.tensor([1, 2, 3]), 2)
-              tensor([1., 4., 9.], dtype=torch.float64)
-    """
-    double = _core.float64
-    base = input.to(double) if isinstance(input, _core.Tensor) else float(input)
-    power = exponent.to(double) if isinstance(exponent, _core.Tensor) else float(exponent)
-    return f["pow"](base, power)

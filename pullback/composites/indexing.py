@@ -9,6 +9,7 @@ from pullback.composites.elementwise_more import in_place_form, scalar_name
 from pullback.composites.shape import function, wrap
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, expose, methods, ops, public
+from pullback.results import EXACT, Into, with_out
 from pullback.trace.tracer import Tracer
 from pullback.trace.tracer import functions as f
 
@@ -29,6 +30,7 @@ for _kind, _value in (("Tensor", "src"), ("Scalar", "value")):
         _scatter_combined,
         name=f"scatter_{_value}_combined",
         node="torch::autograd::NotImplemented!",  # torch has no rule for it
+        out=EXACT.but(apart="part"),
         expose_as="-",
         dtypes=ANY,
     )
@@ -39,6 +41,7 @@ composite(
     node="ScatterBackward1!",
     expose_as="-",
     dtypes=ANY,
+    out=EXACT.but(apart="part"),
 )
 expose(
     "scatter",
@@ -152,7 +155,7 @@ for _kind in ("Tensor", "Operand"):
 in_place_form("_index_put_mask", ops["index_put_mask_tensor"], ops["index_put_mask_operand"], function=False)
 
 
-@function
+@function(out=EXACT.but(apart="all", name="gather"))
 def take_along_dim(input, indices, dim=None):
     """gather() whose index broadcasts with the input; without dim over the flattened input.
 
@@ -192,7 +195,7 @@ def _broadcast(x, sizes):
     return x if tuple(x.shape) == tuple(sizes) else x.expand(sizes)
 
 
-@function
+@function(out=Into("{name}(): self and result must have the same scalar type", apart="all"))
 def masked_select(input, mask):
     """The elements where the mask holds, in order, as one axis.
 
@@ -209,7 +212,9 @@ def masked_select(input, mask):
     return f["_take_selected"](_broadcast(input, sizes), f["select"](positions, 1, 0))
 
 
-@function
+@function(
+    out=Into("{name}: Expected out tensor to have scalar type {Result} but got scalar type{Out}", apart="all")
+)
 def nonzero(input, *, as_tuple=False):
     """The positions of the elements that are not 0: one row each, or a tuple of a tensor for each axis.
 
@@ -384,7 +389,15 @@ def _search(sorted_sequence, values, out_int32, right, side, sorter):
     )
 
 
-@function
+def _places_into(*args, out_int32=False, **named):
+    return Into(
+        "torch.searchsorted(): output tensor's dtype is wrong, it can only be Int(int32) or Long(int64) "
+        "depending on whether out_int32 flag is True, but we got output tensor's dtype {Out} and out_int32 "
+        f"flag is {bool(out_int32)}"
+    )
+
+
+@function(out=_places_into)
 def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=None, sorter=None):
     """Where each value would have to be put in so that the last axis stays sorted.
 
@@ -413,7 +426,8 @@ def bucketize(input, boundaries, *, out_int32=False, right=False):
     return _search(boundaries, input, out_int32, right, None, None)
 
 
-public["bucketize"] = f["bucketize"] = bucketize
+f["bucketize"] = bucketize
+public["bucketize"] = with_out(bucketize, _places_into)
 
 
 def _several(values, inverse, counts, return_inverse, return_counts):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 
 from pullback import _core
-from pullback.arguments import deliver, require_tensors
+from pullback.arguments import require_tensors
 from pullback.composites.broadcasting import broadcast_shapes
 from pullback.composites.shape import function
 from pullback.primitives.family import composite
 from pullback.primitives.registry import public
+from pullback.results import CAST, EXACT, Into, answer, castable, with_out
 from pullback.trace.tracer import functions as f
 
 Tensor = _core.Tensor
@@ -149,7 +150,14 @@ def _errors():
     return errors
 
 
-function(matmul)
+def _product_into(input, other):
+    """That of the product which the axes ask for."""
+    if input.dim() == other.dim() == 1:
+        return f["dot"].declarations[0].out.but(name="matmul")
+    return f["mv"].declarations[0].out.but(name="matmul") if 1 in (input.dim(), other.dim()) else EXACT
+
+
+function(matmul, out=_product_into)
 
 
 def linear(input, weight, bias=None):
@@ -265,7 +273,7 @@ _baddbmm = _with_factors("baddbmm", "")
 _addr = _with_factors("addr", "", _check_addr)
 
 
-@function
+@function(out=EXACT.but(apart="part"))
 def addmm(input, mat1, mat2, *, beta=1, alpha=1):
     """beta * input + alpha * (mat1 @ mat2).
 
@@ -278,7 +286,7 @@ def addmm(input, mat1, mat2, *, beta=1, alpha=1):
     return _addmm(input, mat1, mat2, beta, alpha)
 
 
-@function
+@function(out=EXACT.but(apart="part"))
 def addmv(input, mat, vec, *, beta=1, alpha=1):
     """beta * input + alpha * (mat @ vec).
 
@@ -291,7 +299,7 @@ def addmv(input, mat, vec, *, beta=1, alpha=1):
     return _addmv(input, mat, vec, beta, alpha)
 
 
-@function
+@function(out=Into("self and mat2 must have the same dtype, but got {Out} and {Result}", apart="part"))
 def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
     """beta * input + alpha * the sum of the products of two batches.
 
@@ -304,7 +312,7 @@ def addbmm(input, batch1, batch2, *, beta=1, alpha=1):
     return _addbmm(input, batch1, batch2, beta, alpha)
 
 
-@function
+@function(out=EXACT.but(apart="part"))
 def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
     """beta * input + alpha * (batch1 @ batch2).
 
@@ -317,7 +325,7 @@ def baddbmm(input, batch1, batch2, *, beta=1, alpha=1):
     return _baddbmm(input, batch1, batch2, beta, alpha)
 
 
-@function
+@function(out=CAST)
 def addr(input, vec1, vec2, *, beta=1, alpha=1):
     """beta * input + alpha * outer(vec1, vec2).
 
@@ -330,7 +338,7 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1):
     return _addr(input, vec1, vec2, beta, alpha)
 
 
-@function
+@function(out=CAST.but(apart="all", name="mul"))
 def outer(input, vec2):
     """All products of the elements of two vectors.
 
@@ -347,7 +355,7 @@ def outer(input, vec2):
     return f["mul"](reshaped(input, (input.size(0), 1)), vec2)
 
 
-@function
+@function(out=CAST.but(apart="all", name="mul"))
 def ger(input, vec2):
     """outer() by its old name.
 
@@ -360,7 +368,12 @@ def ger(input, vec2):
     return outer(input, vec2)
 
 
-@function
+CONTRACTED = Into(
+    "tensordot: Expected the output tensor to have dtype {Result}, but got an output tensor with dtype {Out}"
+)
+
+
+@function(out=CONTRACTED)
 def inner(input, other):
     """Sums of products along the last axes.
 
@@ -427,7 +440,8 @@ def tensordot(a, b, dims=2):
     return f["_view"](f["mm"](reshaped(left, (n, k)), reshaped(right, (k, m))), shape)
 
 
-public["tensordot"] = f["tensordot"] = tensordot
+f["tensordot"] = tensordot
+public["tensordot"] = with_out(tensordot, CONTRACTED)
 
 
 def _cheapest_splits(sizes):
@@ -443,6 +457,9 @@ def _cheapest_splits(sizes):
                 if cost[i, j] is None or c < cost[i, j]:
                     cost[i, j], cut[i, j] = c, k
     return cut
+
+
+MULTI_DOT = Into("multi_dot(): expected out tensor to have dtype {result} but got {out}", name="mm")
 
 
 def multi_dot(tensors, *, out=None):
@@ -473,13 +490,13 @@ def multi_dot(tensors, *, out=None):
         return tensors[i] if i == j else f["mm"](product(i, cut[i, j]), product(cut[i, j] + 1, j))
 
     result = f["_view"](product(0, len(tensors) - 1), shape)
-    return result if out is None else deliver(result, out, "multi_dot")
+    return answer(result, out, "multi_dot", MULTI_DOT, tensors)
 
 
 f["linalg_multi_dot"] = multi_dot
 
 
-@function
+@function(out=MULTI_DOT)
 def chain_matmul(*matrices):
     """The product of several matrices, in the cheapest order.
 
@@ -513,9 +530,10 @@ def linalg_cross(input, other, *, dim=-1):
 
 
 f["linalg_cross"] = linalg_cross
+CROSSED = EXACT.but(apart="all", name="linalg_cross")
 
 
-@function
+@function(out=CROSSED)
 def cross(input, other, dim=None):
     """The cross product of vectors of length 3; without dim along the first axis of that size.
 
@@ -539,7 +557,17 @@ def cross(input, other, dim=None):
     return linalg_cross(input, other, dim=dim)
 
 
-@function
+@function(
+    out=(
+        EXACT.but(name="matmul").after(
+            Into(
+                "matrix_power: Expected result to be safely castable from {Result} dtype, but got result "
+                "with dtype {Out}",
+                castable,
+            )
+        )
+    )
+)
 def matrix_power(input, n):
     """A square matrix multiplied with itself.
 

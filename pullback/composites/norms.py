@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pullback.composites.shape import wrap
 from pullback.primitives.family import composite
+from pullback.results import EXACT
 from pullback.trace.tracer import functions as f
 
 
@@ -110,4 +111,5 @@ composite(
     "renorm(Tensor input, float p, int dim, float maxnorm)",
     _renorm,
     in_place=True,
+    out=EXACT.but(apart="part"),
 )

@@ -9,6 +9,7 @@ from pullback.composites.shape import function
 from pullback.primitives.elementwise import flat
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, expose, methods, ops, public
+from pullback.results import CAST, FOUND, Into, with_out
 from pullback.trace.tracer import Tracer
 from pullback.trace.tracer import functions as f
 
@@ -39,7 +40,7 @@ def _raise(x, exponent, suffix):
     return f["_pow_number" + suffix](x, exponent)
 
 
-@function
+@function(out=CAST)
 def pow(input, exponent):
     """input to the power of exponent, element by element; one of them may be a number.
 
@@ -116,7 +117,8 @@ def true_divide_(self, other):
     return f["div_"](self, other)
 
 
-public["true_divide"] = methods["true_divide"] = f["true_divide"] = true_divide
+methods["true_divide"] = f["true_divide"] = true_divide
+public["true_divide"] = with_out(true_divide, CAST.but(name="div"))
 methods["true_divide_"] = true_divide_
 methods["__rdiv__"] = lambda self, other: f["reciprocal"](self) * other
 
@@ -150,5 +152,27 @@ composite(
     node="RoundBackward1!",
     expose_as="-",
     dtypes=ANY,
+    out=FOUND,
 )
 expose("round", ops["round"], ops["round_to"], in_place=True)
+
+
+@function(
+    out=Into(
+        "the output given to float_power has dtype {Out} but the operation's result requires dtype {Result}",
+        name="pow",
+    )
+)
+def float_power(input, exponent):
+    """pow() in float64.
+
+    Shapes    input (*a), exponent (*b), one of them may be a number -> broadcast(a, b)
+    Dtypes    all -> float64
+    Gradient  as of pow
+    Example   >>> torch.float_power(torch.tensor([1, 2, 3]), 2)
+              tensor([1., 4., 9.], dtype=torch.float64)
+    """
+    double = _core.float64
+    base = input.to(double) if isinstance(input, _core.Tensor) else float(input)
+    power = exponent.to(double) if isinstance(exponent, _core.Tensor) else float(exponent)
+    return f["pow"](base, power)

@@ -6,11 +6,12 @@ import math
 import warnings
 
 from pullback import _core
-from pullback.arguments import answer
 from pullback.composites.shape import function
 from pullback.primitives.family import composite
+from pullback.primitives.order import MEDIAN_INTO
 from pullback.primitives.reduce import count, listed, typed
 from pullback.primitives.registry import expose, ops
+from pullback.results import CAST, EXACT, FREE, answer
 from pullback.trace.tracer import functions as f
 
 # ---- variance and standard deviation ----
@@ -67,6 +68,7 @@ def _declare(name, kernel, outputs):
             node=node,
             outputs=outputs,
             expose_as="-",
+            out=FREE,
         )
 
     def by_flag(dim, unbiased, keepdim):
@@ -122,7 +124,9 @@ def linalg_vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=Non
     Example   >>> torch.linalg.vector_norm(torch.tensor([3.0, 4.0]))
               tensor(5.)
     """
-    return answer(f["_linalg_vector_norm"](x, ord, dim, keepdim, dtype=dtype), out, "linalg_vector_norm")
+    return answer(
+        f["_linalg_vector_norm"](x, ord, dim, keepdim, dtype=dtype), out, "linalg_vector_norm", EXACT
+    )
 
 
 f["linalg_vector_norm"] = linalg_vector_norm
@@ -152,7 +156,7 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     if isinstance(p, _core.Tensor):
         p = p.item()
     if p is None or p == "fro":
-        return answer(_frobenius(input, dim, keepdim, dtype), out, "linalg_vector_norm")
+        return answer(_frobenius(input, dim, keepdim, dtype), out, "linalg_vector_norm", EXACT)
     if p == "nuc":
         raise NotImplementedError(
             "norm: the nuclear norm needs a singular value decomposition, which pullback has not"
@@ -202,8 +206,8 @@ def nanmedian(input, *args, **kwargs):
 
 
 _of_op = {g.__name__: f[g.__name__] for g in (median, nanmedian)}
-function(median)
-function(nanmedian)
+function(median, out=MEDIAN_INTO)
+function(nanmedian, out=MEDIAN_INTO)
 
 
 def _median(name, input, args, kwargs):
@@ -249,7 +253,7 @@ def _as_column(value, like, dim):
     return f["expand"](value, tuple(shape))
 
 
-function(diff)
+function(diff, out=CAST.but(apart="all", name="sub"))
 
 
 def nanmean(input, dim=None, keepdim=False, *, dtype=None):
@@ -269,7 +273,7 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None):
     return f["div"](f["nansum"](input, dim, keepdim, dtype=dtype), n)
 
 
-function(nanmean)
+function(nanmean, out=ops["nansum"].out.but(name="nansum"))
 
 
 def trapezoid(y, x=None, *, dx=1, dim=-1):

@@ -10,6 +10,7 @@ from pullback.composites.shape import function
 from pullback.primitives.elementwise import interval
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, methods, public
+from pullback.results import Into, castable
 from pullback.trace.tracer import functions as f
 
 SECOND_NAMES = {
@@ -85,18 +86,21 @@ composite(
     lambda x: _negative(x) if x.dtype.is_floating_point else f["lt"](x, 0),
     differentiable=False,
     dtypes=ANY,
+    out=Into("{name} does not support non-boolean outputs.", apart="part"),
 )
 composite(
     "isposinf(Tensor input)",
     lambda x: f["eq"](_as_float(x), math.inf),
     differentiable=False,
     dtypes=ANY,
+    out=Into("{name} does not support non-boolean outputs.", apart="part"),
 )
 composite(
     "isneginf(Tensor input)",
     lambda x: f["eq"](_as_float(x), -math.inf),
     differentiable=False,
     dtypes=ANY,
+    out=Into("{name} does not support non-boolean outputs.", apart="part"),
 )
 composite(
     "isreal(Tensor input)", lambda x: f["eq"](f["_full_like"](x, 1), 1), differentiable=False, dtypes=ANY
@@ -113,7 +117,7 @@ def _logaddexp2(x, y):
 composite("logaddexp2(Tensor input, Tensor other)", _logaddexp2)
 
 
-@function
+@function(out=Into("ldexp can't be cast to the desired output type {Out}", castable, apart="part"))
 def ldexp(input, other):
     """input * 2**other.
 

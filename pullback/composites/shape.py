@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 from pullback import _core
-from pullback.arguments import all_tensors, answer, kind_name, tensor_list
+from pullback.arguments import all_tensors, kind_name, tensor_list
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, expose, methods, public
+from pullback.results import JOINED, answer, with_out
 from pullback.trace.tracer import functions as f
 
 
@@ -83,9 +86,13 @@ composite(
 )
 
 
-def function(g):
-    """A public function and method that prepares the arguments of ops."""
-    public[g.__name__] = methods[g.__name__] = f[g.__name__] = g
+def function(g=None, *, out=None):
+    """A public function and method that prepares the arguments of ops; `out`: what it demands of a tensor
+    that takes its result (pullback/results.py), where it may be given one."""
+    if g is None:
+        return functools.partial(function, out=out)
+    methods[g.__name__] = f[g.__name__] = g
+    public[g.__name__] = g if out is None else with_out(g, out)
     return g
 
 
@@ -247,7 +254,7 @@ def stack(tensors, dim=0, *, out=None, axis=0):
             f"stack(): argument 'tensors' (position 1) must be tuple of Tensors, not {kind_name(tensors)}"
         )
     result = f["_stack"](tensors, _core.stacked_axis(tensors, dim or axis))
-    return result if out is None else answer(result, out, "stack")
+    return result if out is None else answer(result, out, "stack", JOINED.but(name="stack"), tensors)
 
 
 public["stack"] = f["stack"] = stack
@@ -305,7 +312,8 @@ def vstack(tensors, *, out=None):
               tensor([[1, 2],
                       [3, 4]])
     """
-    return answer(f["cat"]([atleast_2d(t) for t in tensor_list("vstack", tensors)], 0), out, "cat")
+    tensors = tensor_list("vstack", tensors)
+    return answer(f["cat"]([atleast_2d(t) for t in tensors], 0), out, "cat", JOINED, tensors)
 
 
 def hstack(tensors, *, out=None):
@@ -318,7 +326,7 @@ def hstack(tensors, *, out=None):
               tensor([1, 2, 3, 4])
     """
     tensors = [atleast_1d(t) for t in tensor_list("hstack", tensors)]
-    return answer(f["cat"](tensors, 0 if tensors[0].dim() == 1 else 1), out, "cat")
+    return answer(f["cat"](tensors, 0 if tensors[0].dim() == 1 else 1), out, "cat", JOINED, tensors)
 
 
 public.update(vstack=vstack, hstack=hstack, row_stack=vstack)

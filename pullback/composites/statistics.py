@@ -8,6 +8,7 @@ from pullback import _core, creation
 from pullback.composites.elementwise_more import scalar_name
 from pullback.composites.reduction import diff
 from pullback.composites.shape import function, wrap
+from pullback.results import EXACT, Into
 from pullback.trace.tracer import functions as f
 
 Tensor = _core.Tensor
@@ -173,7 +174,10 @@ def _as_quantiles(out, input, q, dim, axis, keepdim):
     return out if q.dim() else f["_squeeze"](out, (0,))
 
 
-@function
+QUANTILE = Into("quantile() out tensor must be same dtype as the input tensor")
+
+
+@function(out=QUANTILE)
 def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
     """The numbers below which the parts q of the elements lie, of all or along an axis; nan if there is one.
 
@@ -187,7 +191,7 @@ def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
     return _quantile("quantile", input, q, dim, keepdim, interpolation, False)
 
 
-@function
+@function(out=QUANTILE)
 def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
     """quantile() of what is not nan.
 
@@ -202,7 +206,12 @@ def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
 # ---- histograms and membership ----
 
 
-@function
+@function(
+    out=Into(
+        "torch.histogram: input tensor and hist tensor should have the same dtype, but got input "
+        "{result} and hist {out}"
+    )
+)
 def histc(input, bins=100, min=0, max=0):
     """How many elements lie in each equal part of [min, max] (of the elements' own range, if both are equal).
 
@@ -232,7 +241,7 @@ def histc(input, bins=100, min=0, max=0):
     return counts.to(input.dtype)
 
 
-@function
+@function(out=EXACT)
 def isin(elements, test_elements, *, assume_unique=False, invert=False):
     """Whether each element is among others.
 

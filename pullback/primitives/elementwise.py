@@ -9,6 +9,7 @@ import math
 
 from pullback.primitives.family import composite, elementwise
 from pullback.primitives.registry import ANY
+from pullback.results import FOUND
 from pullback.trace.tracer import functions as f
 
 inf, nan, pi = math.inf, math.nan, math.pi
@@ -65,7 +66,7 @@ elementwise(
     samples=interval(0.3, 3),
     tex=r"\frac{x}{y}",
 )
-elementwise("neg(Tensor input)", lambda g, x, out: -g, cheap=True, in_place=True, tex="-x")
+elementwise("neg(Tensor input)", lambda g, x, out: -g, cheap=True, in_place=True, tex="-x", out=FOUND)
 elementwise(
     "fma(Operand input, Operand other, Operand third)",
     lambda g, x, y, z, out: (g * y, g * x, g),
@@ -97,6 +98,7 @@ elementwise(
     samples=interval(-3, 3, away=(0,)),
     edges={0: 0, -inf: -1, inf: 1},
     tex="|x|",
+    out=FOUND,
 )
 elementwise(
     "sign(Tensor input)",
@@ -105,6 +107,7 @@ elementwise(
     in_place=True,
     dtypes=ANY,
     samples=interval(-3, 3, away=(0,)),
+    out=FOUND,
 )
 elementwise(
     "sgn(Tensor input)",
@@ -113,6 +116,7 @@ elementwise(
     in_place=True,
     dtypes=ANY,
     samples=interval(-3, 3, away=(0,)),
+    out=FOUND,
 )
 
 # ---- powers ----
@@ -405,8 +409,8 @@ elementwise(
 # ---- rounding and remainders: flat almost everywhere ----
 
 for _name in ("floor", "ceil", "round", "trunc"):
-    elementwise(f"{_name}(Tensor input)", flat, cheap=True, in_place=True)
-elementwise("frac(Tensor input)", lambda g, x, out: g, cheap=True, in_place=True)
+    elementwise(f"{_name}(Tensor input)", flat, cheap=True, in_place=True, out=FOUND)
+elementwise("frac(Tensor input)", lambda g, x, out: g, cheap=True, in_place=True, out=FOUND)
 elementwise(
     "remainder(Operand input, Operand other)",
     lambda g, x, y, out: (g, -g * f["floor_divide"](x, y)),
@@ -444,7 +448,7 @@ for _name in ("isnan", "isinf", "isfinite", "logical_not"):
     elementwise(f"{_name}(Tensor input)", None, typing="logical", cheap=True, dtypes=ANY)
 for _name in ("logical_and", "logical_or", "logical_xor"):
     elementwise(f"{_name}(Tensor input, Tensor other)", None, typing="logical", cheap=True, dtypes=ANY)
-elementwise("bitwise_not(Tensor input)", None, cheap=True, in_place=True, dtypes=ANY)
+elementwise("bitwise_not(Tensor input)", None, cheap=True, in_place=True, dtypes=ANY, out=FOUND)
 for _name in ("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift"):
     elementwise(f"{_name}(Operand input, Operand other)", None, cheap=True, in_place=True, dtypes=ANY)
 

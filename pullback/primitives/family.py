@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pullback.primitives.registry import Op, expose
+from pullback.results import EXACT
 from pullback.trace.tracer import Tracer, functions
 
 
@@ -72,6 +73,8 @@ class Linear(Op):
     """Linear in its first operand; the others (indices, masks) are constants. `transpose(g, x,
     *parameters)`."""
 
+    out = EXACT
+
     def __init__(self, signature, transpose, *, family="kernel", cheap=False, shape_only=False, **options):
         self.transpose = transpose
         self.shape_only = shape_only
@@ -96,6 +99,7 @@ class Multilinear(Op):
     """Linear in each of several operands: transposes(g, *values) -> a cotangent for each tensor operand."""
 
     family = "kernel"
+    out = EXACT
 
     def __init__(self, signature, transposes, **options):
         self.transposes = transposes
@@ -113,6 +117,7 @@ class Kernel(Op):
     """
 
     family = "kernel"
+    out = EXACT
 
     def __init__(self, signature, vjp=None, **options):
         self.rule = vjp

@@ -6,6 +6,7 @@ from pullback import _core
 from pullback.numeric_limits import check_last
 from pullback.primitives.family import fit, kernel, linear, multilinear
 from pullback.primitives.registry import ANY, ops
+from pullback.results import EXACT, Into
 from pullback.trace.tracer import functions as f
 
 linear("zeros_of(Tensor like, size[] size)", None, expose_as="_zeros_of", dtypes=ANY, shape_only=True)
@@ -22,6 +23,7 @@ linear(
     "gather(Tensor input, int dim, Tensor index, *, bool sparse_grad=False)",
     lambda g, x, dim, index, sparse: f["scatter_add"](zeros(g, x), dim, index, g),
     dtypes=ANY,
+    out=EXACT.but(apart="all"),
 )
 
 
@@ -41,6 +43,7 @@ multilinear(
     lambda g, x, dim, index, src: (f["_scatter_value"](g, dim, index, 0), None, _taken(g, dim, index, src)),
     expose_as="_scatter",
     dtypes=ANY,
+    out=EXACT.but(apart="part"),
 )
 linear(
     "scatter(Tensor input, int dim, Tensor index, Scalar value)",
@@ -51,12 +54,14 @@ linear(
     node="ScatterBackward1!",
     expose_as="_scatter_value",
     dtypes=ANY,
+    out=EXACT.but(apart="part"),
 )
 multilinear(
     "scatter_add(Tensor input, int dim, Tensor index, Tensor src)",
     lambda g, x, dim, index, src: (g, None, _taken(g, dim, index, src)),
     in_place=True,
     dtypes=ANY,
+    out=EXACT.but(apart="part"),
 )
 
 
@@ -151,6 +156,7 @@ linear(
     "index_select(Tensor input, int dim, Tensor index)",
     lambda g, x, dim, index: f["index_add"](zeros(g, x), dim, index, g),
     dtypes=ANY,
+    out=Into("index_select(): self and result must have the same scalar type", apart="all"),
 )
 
 
@@ -166,6 +172,7 @@ multilinear(
     _index_add_vjp,
     in_place=True,
     dtypes=ANY,
+    out=EXACT.but(apart="part"),
 )
 
 
@@ -181,6 +188,7 @@ multilinear(
     _index_copy_vjp,
     in_place=True,
     dtypes=ANY,
+    out=EXACT.but(apart="part"),
 )
 linear(
     "index_fill(Tensor input, int dim, Tensor index, Scalar value)",
@@ -219,7 +227,14 @@ f["_index_put_"] = _index_put_in_place
 # ---- by positions in the flattened tensor ----
 
 linear(
-    "take(Tensor input, Tensor index)", lambda g, x, index: f["put"](zeros(g, x), index, g, True), dtypes=ANY
+    "take(Tensor input, Tensor index)",
+    lambda g, x, index: f["put"](zeros(g, x), index, g, True),
+    dtypes=ANY,
+    out=Into(
+        "take(): self and out expected to have the same dtype, but got self.dtype = {Result} "
+        "and out.dtype = {Out}",
+        apart="all",
+    ),
 )
 linear(
     "masked_select(Tensor input, Tensor index)",

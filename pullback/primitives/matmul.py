@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pullback.primitives.family import composite, kernel, multilinear, sum_to, view
 from pullback.primitives.registry import ANY
+from pullback.results import Into
 from pullback.trace.tracer import functions as f
 
 
@@ -28,14 +29,21 @@ multilinear(
     lambda g, a, v: (f["unsqueeze"](g, 1) * f["unsqueeze"](v, 0), f["mv"](f["transpose"](a, 0, 1), g)),
     dtypes=ANY,
     doc="The product of a matrix and a vector.",
+    out=Into("addmv input tensors must have the same dtype, but got {Out}, {Result}, and {Result}"),
 )
 multilinear(
     "dot(Tensor input, Tensor tensor)",
     lambda g, a, b: (g * b, g * a),
     dtypes=ANY,
     doc="The inner product of two vectors.",
+    out=Into("result dtype {Out} does not match input dtype {Result}"),
 )
-composite("vdot(Tensor input, Tensor other)", lambda a, b: f["dot"](a, b), dtypes=ANY)
+composite(
+    "vdot(Tensor input, Tensor other)",
+    lambda a, b: f["dot"](a, b),
+    dtypes=ANY,
+    out=Into("result dtype {Out} does not match input dtype {Result}"),
+)
 
 # What matmul does to its operands carries the names that torch's nodes have there.
 view(

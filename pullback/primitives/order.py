@@ -9,6 +9,7 @@ from pullback._return_types import make_return_type
 from pullback.primitives.family import composite, kernel, linear
 from pullback.primitives.reduce import chosen, chosen_vjp, moved, shared_by_all, typed, whole_results_refused
 from pullback.primitives.registry import ANY, expose, ops
+from pullback.results import EXACT, Into
 from pullback.trace.tracer import functions as f
 
 
@@ -103,7 +104,11 @@ kernel(
     name="logcumsumexp_kernel",
     expose_as="_logcumsumexp",
 )
-composite("logcumsumexp(Tensor input, int dim)", lambda x, dim: f["_logcumsumexp"](x, dim))
+composite(
+    "logcumsumexp(Tensor input, int dim)",
+    lambda x, dim: f["_logcumsumexp"](x, dim),
+    out=Into("expected scalar_type {Result} but found {Out}"),
+)
 
 
 def _running_vjp(gs, values, outputs):
@@ -120,6 +125,7 @@ for _name in ("cummax", "cummin"):
         outputs=2,
         dtypes=ANY,
         result=make_return_type(_name, ("values", "indices")),
+        out=Into("expected scalar_type {Result} but found {Out}"),
     )
 
 # ---- orders ----
@@ -141,6 +147,7 @@ kernel(
     node="SortBackward0!",
     expose_as="_sort",
     dtypes=ANY,
+    out=EXACT,
 )
 composite(
     "sort(Tensor input, *, any stable, int dim=-1, bool descending=False)",
@@ -150,6 +157,7 @@ composite(
     node="SortBackward1!",
     expose_as="-",
     dtypes=ANY,
+    out=EXACT,
 )
 expose("sort", ops["sort_any"], ops["sort_stable"], result=make_return_type("sort", ("values", "indices")))
 composite(
@@ -158,7 +166,13 @@ composite(
     differentiable=False,
     dtypes=ANY,
 )
-composite("msort(Tensor input)", lambda x: f["_sort"](x, 0, False)[0], node="SortBackward0!", dtypes=ANY)
+composite(
+    "msort(Tensor input)",
+    lambda x: f["_sort"](x, 0, False)[0],
+    node="SortBackward0!",
+    dtypes=ANY,
+    out=EXACT.but(name="sort"),
+)
 kernel(
     "topk(Tensor input, size k, int dim=-1, bool largest=True, bool sorted=True)",
     _top_vjp,
@@ -179,6 +193,10 @@ kernel(
     outputs=2,
     dtypes=ANY,
     result=make_return_type("kthvalue", ("values", "indices")),
+    out=(
+        Into("output values must be of same type as input"),
+        Into("output indices must be of scalar type Long"),
+    ),
 )
 
 
@@ -205,6 +223,19 @@ def _median_of_all(x, ignore_nan):
     return f["_median"](f["reshape"](x, (x.numel(),)) if x.ndim else x, 0, False, ignore_nan)[0]
 
 
+_CHECKED = " (while checking arguments for median)"
+MEDIAN_INTO = (
+    Into(
+        "Expected tensor for 'values' to have the same type as tensor for argument #2 'self'; but type "
+        "{out_tensor} does not equal {result_tensor}" + _CHECKED
+    ),
+    Into(
+        "Expected tensor for argument #1 'indices' to have scalar type Long; but got {out_tensor} instead"
+        + _CHECKED
+    ),
+)
+
+
 def _declare_median(name, ignore_nan):
     composite(
         f"{name}(Tensor input)",
@@ -223,6 +254,7 @@ def _declare_median(name, ignore_nan):
         outputs=2,
         expose_as="-",
         dtypes=ANY,
+        out=MEDIAN_INTO,
     )
     expose(name, ops[name + "_all"], ops[name + "_dim"], result=make_return_type(name, ("values", "indices")))
 
@@ -262,4 +294,8 @@ composite(
     outputs=2,
     dtypes=ANY,
     result=make_return_type("mode", ("values", "indices")),
+    out=(
+        Into("expected scalar type '{Result}' but got '{Out}' for values output"),
+        Into("expected scalar type '{Result}' but got '{Out}' for indices output"),
+    ),
 )

@@ -8,6 +8,7 @@ from pullback import _core
 from pullback._return_types import make_return_type
 from pullback.primitives.family import composite, kernel, linear
 from pullback.primitives.registry import ANY, expose, methods, ops, public
+from pullback.results import CAST, EXACT, FREE, Into, castable, floating, truth, with_out
 from pullback.trace.tracer import functions as f
 
 
@@ -74,6 +75,7 @@ composite(
     "sum(Tensor input, *, dtype? dtype=None)",
     lambda x, dtype: _sum(x, (), False, dtype),
     name="sum_all",
+    out=FREE,
     node="SumBackward0!",
     expose_as="-",
     dtypes=ANY,
@@ -83,6 +85,7 @@ composite(
     "sum(Tensor input, int[]? dim, bool keepdim=False, *, dtype? dtype=None)",
     _sum,
     name="sum_dim",
+    out=FREE,
     node="SumBackward1!",
     expose_as="-",
     dtypes=ANY,
@@ -102,6 +105,7 @@ composite(
     _nansum,
     dtypes=ANY,
     doc="The sum, nan counted as 0.",
+    out=Into("\"nansum_cpu\" not implemented for '{Out}'", castable, NotImplementedError),
 )
 
 
@@ -124,11 +128,13 @@ composite(
     node="MeanBackward0!",
     expose_as="-",
     doc="The mean of all elements, or along axes.",
+    out=Into("mean.dtype_out(): input types can't be cast to the desired output type {Out}", castable),
 )
 composite(
     "mean(Tensor input, int[]? dim, bool keepdim=False, *, dtype? dtype=None)",
     _mean,
     name="mean_dim",
+    out=FREE,
     node="MeanBackward1!",
     expose_as="-",
 )
@@ -172,6 +178,7 @@ composite(
     "prod(Tensor input, *, dtype? dtype=None)",
     lambda x, dtype: typed(f["_prod"](typed(x, dtype), (), False), dtype),
     name="prod_all",
+    out=FREE,
     node="ProdBackward0!",
     expose_as="-",
     dtypes=ANY,
@@ -181,6 +188,7 @@ composite(
     "prod(Tensor input, int dim, bool keepdim=False, *, dtype? dtype=None)",
     lambda x, dim, keepdim, dtype: typed(f["_prod"](typed(x, dtype), (dim,), keepdim), dtype),
     name="prod_dim",
+    out=FREE,
     node="ProdBackward1!",
     expose_as="-",
     dtypes=ANY,
@@ -223,7 +231,15 @@ def chosen_vjp(gs, values, outputs):
 
 
 for _name in ("max", "min"):
-    kernel(f"a{_name}(Tensor input, int[] dim=[], bool keepdim=False)", _shared, dtypes=ANY)
+    kernel(
+        f"a{_name}(Tensor input, int[] dim=[], bool keepdim=False)",
+        _shared,
+        dtypes=ANY,
+        out=Into(
+            "Expected the dtype for input and out to match, but got {Result} for input's dtype and {Out} for "
+            "out's dtype."
+        ),
+    )
     kernel(
         f"{_name}(Tensor input)",
         shared_by_all,
@@ -232,6 +248,12 @@ for _name in ("max", "min"):
         expose_as="-",
         node=f"{_name.capitalize()}Backward1!",
         dtypes=ANY,
+        out=Into(
+            "Expected canCast( typeMetaToScalarType(self.dtype()), typeMetaToScalarType(out.dtype())) to be "
+            "true, but got false.  (Could this error message be improved?  If so, please report an "
+            "enhancement request to PyTorch.)",
+            castable,
+        ),
     )
     kernel(
         f"{_name}(Tensor input, int dim, bool keepdim=False)",
@@ -250,6 +272,7 @@ for _name in ("max", "min"):
         node=f"{_name.capitalize()}imumBackward0!",
         expose_as="-",
         dtypes=ANY,
+        out=CAST.but(name=f"{_name}imum"),
     )
     expose(
         _name,
@@ -298,7 +321,8 @@ def aminmax(input, *, dim=None, keepdim=False):
     return f["_aminmax"](input, dim=dim, keepdim=keepdim)
 
 
-public["aminmax"] = methods["aminmax"] = f["aminmax"] = aminmax
+methods["aminmax"] = f["aminmax"] = aminmax
+public["aminmax"] = with_out(aminmax, EXACT)
 
 # ---- truth ----
 
@@ -318,6 +342,7 @@ for _name in ("all", "any"):
         name=f"{_name}_dim",
         differentiable=False,
         dtypes=ANY,
+        out=Into("{name} only supports bool tensor for result, got: {Out}", truth),
     )
 kernel("count_nonzero(Tensor input, int[] dim)", None, expose_as="_count_nonzero", dtypes=ANY)
 composite(
@@ -427,4 +452,5 @@ composite(
         x if x.dtype.is_floating_point else f["_cast"](x, _core.get_default_dtype()), dim, keepdim
     ),
     doc="log(sum(exp(x))) along axes, without overflow.",
+    out=Into("logsumexp(): Expected floating point type for result tensor, but got: {Out}", floating),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pullback import _core
+from pullback.results import CAST
 from pullback.trace import signature as sig
 from pullback.trace import tracer
 
@@ -22,6 +23,7 @@ class Op:
     shape_only = False  # reads no elements of its operands, so that nothing is kept for it
     made_again = False  # its result is not kept, even where a derivative names it
     float_results = False  # whether it is refused where a gradient is needed and the result has none
+    out = CAST  # what it demands of a tensor that takes its result; see pullback/results.py
     dear = True  # dear to compute again: rather saved for the way back than recomputed
 
     def __init__(
@@ -43,6 +45,7 @@ class Op:
         tex=None,
         source=None,
         dtypes=FLOAT,
+        out=None,
         doc=None,
     ):
         self.signature = sig.Signature(signature)
@@ -68,6 +71,8 @@ class Op:
             source,
             dtypes,
         )
+        if out is not None:
+            self.out = out
         self.doc = doc or ""
         self.handle = _core.register_op(
             self.name, self.node_name, self.family, TYPING[typing], self.kernel, differentiable, self

@@ -6,6 +6,7 @@ import sys
 
 from pullback.primitives.family import kernel, linear, sum_to, view
 from pullback.primitives.registry import ANY
+from pullback.results import JOINED
 from pullback.trace.tracer import functions as f
 
 view("alias(Tensor input)", lambda g, x: g, expose_as="_alias", dtypes=ANY)
@@ -188,6 +189,6 @@ def _split_cat(g, values, out):
     return parts
 
 
-kernel("cat(Tensor[] tensors, int dim=0)", _split_cat, expose_as="cat", method=False, dtypes=ANY)
+kernel("cat(Tensor[] tensors, int dim=0)", _split_cat, expose_as="cat", method=False, dtypes=ANY, out=JOINED)
 linear("full_like_scalar(Tensor like, Scalar value)", lambda g, x, value: None, expose_as="_full_like",
        shape_only=True)  # fmt: skip
