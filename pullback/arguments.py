@@ -110,6 +110,8 @@ def sizes_of(size, name="empty", argument="size", position=1) -> list[int]:
     out = []
     for k, s in enumerate(size):
         whole = hasattr(s, "__index__") and not isinstance(s, float)
+        if isinstance(s, Tensor):
+            whole = s.numel() == 1 and not s.dtype.is_floating_point
         if k == 0 and (not whole or isinstance(s, bool)):
             where = f"'{argument}' (position {position}) must be tuple of ints, "
             found = f"but found element of type {kind_name(s)} at pos 0" if listed else f"not {kind_name(s)}"

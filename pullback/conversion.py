@@ -22,7 +22,7 @@ def convert(t, dtype, copy=False, memory_format=None):
         t = f["_cast"](t, dtype)
     elif copy:
         return clone(t, memory_format=memory_format)
-    return t if memory_format is None else contiguous(t, memory_format)
+    return t if memory_format is None else contiguous(t, memory_format=memory_format)
 
 
 def refuse(args, named):
@@ -41,7 +41,7 @@ def refuse(args, named):
 def to_dtype(dtype, name):
     """The method that converts to one dtype."""
 
-    def method(self, memory_format=None):
+    def method(self, *, memory_format=None):
         return convert(self, dtype, memory_format=memory_format)
 
     method.__name__ = name
@@ -140,7 +140,7 @@ def clone(self, *, memory_format=None):
     return f["_clone"](self) if self._is_contiguous() else f["_contiguous"](self)
 
 
-def contiguous(self, memory_format=None):
+def contiguous(self, *, memory_format=None):
     """The tensor itself if its elements lie row by row, else such a copy.
 
     Shapes    input (*) -> (*)

@@ -21,6 +21,7 @@ from pullback.arguments import (
     sized,
     sizes_of,
 )
+from pullback.wording import overloaded
 
 Tensor = _core.Tensor
 MISSING = object()
@@ -346,6 +347,7 @@ def _qualified(x):
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
+@overloaded
 def arange(
     *bounds,
     start=None,
@@ -447,6 +449,7 @@ def _spaced(name, start, end, steps, dtype, place, out):
     return out_dtype(name, dtype, out), start, end, steps.__index__()
 
 
+@overloaded
 def linspace(
     start,
     end,
@@ -473,6 +476,7 @@ def linspace(
     return finish(_core.linspace(dtype, start, end, steps), out, requires_grad, "linspace")
 
 
+@overloaded
 def logspace(
     start,
     end,
@@ -500,6 +504,7 @@ def logspace(
     return finish(_core.logspace(dtype, start, end, steps, float(base)), out, requires_grad, "logspace")
 
 
+@overloaded
 def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
     """Ones on the diagonal, zeros elsewhere.
 

@@ -7,6 +7,7 @@ from pullback.arguments import kind_name, require_tensors
 from pullback.errors import DtypeError
 from pullback.trace.tracer import functions as f
 from pullback.types import CPU, check_device
+from pullback.wording import overloaded
 
 Tensor = _core.Tensor
 
@@ -277,6 +278,7 @@ def promote_types(type1, type2):
     return _core.promote_types(type1, type2)
 
 
+@overloaded
 def result_type(tensor1, tensor2):
     """The type of an arithmetic result; numbers and tensors without axes give way to tensors with axes.
 
@@ -385,3 +387,36 @@ def set_float32_matmul_precision(precision):
 
     Example   >>> torch.set_float32_matmul_precision("high")
     """
+
+
+def dropout(input, p, train):
+    """Each element zero with probability p and otherwise divided by 1 - p, if train; F.dropout() by another
+    name.
+
+    Shapes    input (*) -> (*)
+    Gradient  g scaled where the element was kept, 0 elsewhere
+    Errors    RuntimeError for p outside [0, 1]
+    Example   >>> torch.dropout(torch.ones(2), 0.5, train=False)
+              tensor([1., 1.])
+    """
+    return _dropped(input, p, train, False)
+
+
+def dropout_(input, p, train):
+    """In-place form of dropout().
+
+    Shapes    (*) -> itself
+    Gradient  as of dropout
+    Errors    as of dropout
+    Example   >>> torch.dropout_(torch.ones(2), 1.0, train=True)
+              tensor([0., 0.])
+    """
+    return _dropped(input, p, train, True)
+
+
+def _dropped(input, p, train, inplace):
+    from pullback.nn.functional.dropout import _dropout  # made of functions of the package
+
+    if not 0 <= p <= 1:
+        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {p}\nIt is a share.")
+    return _dropout(input, p, train, inplace)

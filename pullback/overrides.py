@@ -15,7 +15,7 @@ import threading
 import types
 import warnings
 
-from pullback import _core
+from pullback import _core, composites, wording
 from pullback.tensor import Tensor, _disabled_torch_function_impl
 
 __all__ = [
@@ -446,15 +446,15 @@ _PLAIN = frozenset(
 _FROM_DATA = frozenset({"tensor", "as_tensor", "asarray"})
 
 
-def ask_first(*spaces, also=()):
+def ask_first(*spaces, also=(), called=0):
     """Puts asking callables in the place of the public functions written in Python that these namespaces
-    hold, and of `also`, wherever modules of the package hold them."""
+    hold, and of `also`, wherever modules of the package hold them; `called`: see pullback/wording.py."""
     made = {value: _core.Overridable(value, value.__name__) for value in also}
     for space in spaces:
         for name, value in space.items():
             if name.startswith("_") or name in _PLAIN or not isinstance(value, types.FunctionType):
                 continue
-            made.setdefault(value, _core.Overridable(value, name, name in _FROM_DATA))
+            made.setdefault(value, _core.Overridable(value, name, name in _FROM_DATA, called))
     holders = [vars(m) for n, m in list(sys.modules.items()) if n.startswith("pullback") and m is not None]
     for holder in holders:
         for name, value in list(holder.items()):
@@ -462,13 +462,17 @@ def ask_first(*spaces, also=()):
                 holder[name] = made[value]
 
 
-def _wrap_tensor():
+def _wrap_tensor(shared):
+    """`shared`: the functions of the package, some of which are methods too."""
     for name, value in list(vars(Tensor).items()):
         private = name.startswith("_") and not name.startswith("__")
         if name in _NEVER or private:
             continue
         if isinstance(value, (types.FunctionType, types.MethodDescriptorType)):
-            setattr(Tensor, name, _core.Overridable(value, name))
+            home = str(getattr(value, "__module__", None))
+            counts_self = inspect.unwrap(value) in shared or home.startswith(composites.__name__)
+            called = wording.SHARED_METHOD if counts_self else wording.METHOD
+            setattr(Tensor, name, _core.Overridable(value, name, False, called))
         elif isinstance(value, property):
             getter = _core.Overridable(value.fget, name)
             wrapped = property(getter, value.fset, value.fdel, value.__doc__)
@@ -482,8 +486,8 @@ def _install():
     import pullback
     from pullback import _operators, autograd, linalg
 
-    ask_first(vars(pullback), vars(linalg), also=(autograd.backward, autograd.grad))
-    _wrap_tensor()
+    ask_first(vars(pullback), vars(linalg), also=(autograd.backward, autograd.grad), called=wording.FUNCTION)
+    _wrap_tensor({inspect.unwrap(v) for v in vars(pullback).values() if isinstance(v, _core.Overridable)})
     for name, value in _operators.functions.items():
         if isinstance(value, (types.FunctionType, _core.OpFunction)):
             _operators.functions[name] = vars(Tensor).get(name, value)

@@ -19,6 +19,7 @@ from pullback.generator import (  # noqa: F401 (all of torch.random is found her
     set_rng_state,
 )
 from pullback.trace.tracer import functions as f
+from pullback.wording import overloaded
 
 Tensor = _core.Tensor
 
@@ -80,6 +81,7 @@ def _permute(memory, native):
         _core.fill_randperm(row, native)
 
 
+@overloaded
 def rand(
     *size,
     generator=None,
@@ -104,6 +106,7 @@ def rand(
     return _filled("rand", t, _core.fill_uniform, generator, 0.0, 1.0, out=out, requires_grad=requires_grad)
 
 
+@overloaded
 def randn(
     *size,
     generator=None,
@@ -128,6 +131,7 @@ def randn(
     return _filled("randn", t, _core.fill_normal, generator, 0.0, 1.0, out=out, requires_grad=requires_grad)
 
 
+@overloaded
 def rand_like(
     input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
 ):
@@ -142,6 +146,7 @@ def rand_like(
     return _filled("rand_like", t, _core.fill_uniform, generator, 0.0, 1.0, requires_grad=requires_grad)
 
 
+@overloaded
 def randn_like(
     input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
 ):
@@ -156,6 +161,7 @@ def randn_like(
     return _filled("randn_like", t, _core.fill_normal, generator, 0.0, 1.0, requires_grad=requires_grad)
 
 
+@overloaded
 def randint(
     *args,
     low=None,
@@ -211,6 +217,7 @@ def _randint_arguments(args, low, high, size):
     return low or 0, high, size, len(bounds) + 1
 
 
+@overloaded
 def randint_like(input, *bounds, low=0, high=None, dtype=None, memory_format=None, **options):
     """Integers in [low, high), in the shape of another tensor, laid out as it is.
 
@@ -229,6 +236,7 @@ def randint_like(input, *bounds, low=0, high=None, dtype=None, memory_format=Non
     return t.requires_grad_() if options.get("requires_grad") else t
 
 
+@overloaded
 def randperm(
     n,
     *,
@@ -318,6 +326,7 @@ def normal(
     return finish(t, out, False, "normal", "")
 
 
+@overloaded
 def bernoulli(input, p=None, *, generator=None, out=None):
     """Ones with the probabilities in `input` (or p everywhere).
 
@@ -335,39 +344,6 @@ def bernoulli(input, p=None, *, generator=None, out=None):
     t = _laid_out_as(out, _core.empty(list(input.shape), input.dtype))
     bernoulli_(t, input.detach() if p is None else p, generator=generator)
     return finish(f["_bernoulli_of"](input, t) if _keeps_history(input) else t, out, False, "bernoulli", "")
-
-
-def dropout(input, p, train):
-    """Each element zero with probability p and otherwise divided by 1 - p, if train; F.dropout() by another
-    name.
-
-    Shapes    input (*) -> (*)
-    Gradient  g scaled where the element was kept, 0 elsewhere
-    Errors    RuntimeError for p outside [0, 1]
-    Example   >>> torch.dropout(torch.ones(2), 0.5, train=False)
-              tensor([1., 1.])
-    """
-    return _dropped(input, p, train, False)
-
-
-def dropout_(input, p, train):
-    """In-place form of dropout().
-
-    Shapes    (*) -> itself
-    Gradient  as of dropout
-    Errors    as of dropout
-    Example   >>> torch.dropout_(torch.ones(2), 1.0, train=True)
-              tensor([0., 0.])
-    """
-    return _dropped(input, p, train, True)
-
-
-def _dropped(input, p, train, inplace):
-    from pullback.nn.functional.dropout import _dropout  # made of functions of the package
-
-    if not 0 <= p <= 1:
-        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {p}\nIt is a share.")
-    return _dropout(input, p, train, inplace)
 
 
 def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
@@ -501,6 +477,7 @@ def random_(self, *bounds, generator=None, **named):
     return _fill(self, _core.fill_randint, generator, from_, to, op=op)
 
 
+@overloaded
 def bernoulli_(self, p=0.5, *, generator=None):
     """Overwrites with ones, with probability p (a number or a tensor), and zeros.
 

@@ -14,6 +14,7 @@ from pullback.functions import adjoint, allclose, equal, is_nonzero, isclose
 from pullback.storage import _typed_storage, _untyped_storage
 from pullback.trace.tracer import functions as f
 from pullback.types import CPU, check_device, strided
+from pullback.wording import in_python
 
 Tensor = _core.Tensor
 _ABOUT = """Elements of one type along axes, and what is needed to differentiate by them.
@@ -56,7 +57,7 @@ def __array_wrap__(self, array, context=None, return_scalar=False):
     return creation.from_numpy(np.asarray(array))
 
 
-def cpu(self, memory_format=None):
+def cpu(self, *, memory_format=None):
     """The tensor itself: it is on the CPU.
 
     Example   >>> x = torch.ones(2)
@@ -239,6 +240,8 @@ def resize_(self, *size, memory_format=None):
     Example   >>> torch.tensor([1.0, 2.0, 3.0]).resize_(2)
               tensor([1., 2.])
     """
+    if not size:
+        raise TypeError('resize_() missing 1 required positional arguments: "size"')
     if self.requires_grad:
         raise RuntimeError("cannot resize variables that require grad")
     size = sizes_of(size, "resize_")
@@ -306,6 +309,7 @@ def set_data(self, other):
     self.data = other
 
 
+@in_python
 def is_shared(self):
     """Whether the memory is shared between processes: never.
 

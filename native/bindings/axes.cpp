@@ -29,8 +29,8 @@ PyObject* merged_sizes(PyObject*, PyObject* const* args, Py_ssize_t) {
   return guarded([&]() -> PyObject* {
     const Owned shape = shape_of(args[0]);
     const int n = static_cast<int>(PyTuple_GET_SIZE(shape.get()));
-    const int first = axis_of(args[1], n, "flatten(): argument 'start_dim' (position 1)");
-    const int last = axis_of(args[2], n, "flatten(): argument 'end_dim' (position 2)");
+    const int first = axis_of(args[1], n, "flatten(): argument 'start_dim' (position 2)");
+    const int last = axis_of(args[2], n, "flatten(): argument 'end_dim' (position 3)");
     if (first > last)
       fail(ErrorKind::Runtime, "flatten() has invalid args: start_dim cannot come after end_dim");
     if (n && first == last) Py_RETURN_NONE;

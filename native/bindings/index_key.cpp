@@ -217,7 +217,7 @@ PyObject* index_list(PyObject* self, PyObject* tensors) {
   return guarded([&] {
     if (!is_tensor(self)) fail(ErrorKind::Type, "expected a Tensor, got ", Py_TYPE(self)->tp_name);
     if (!PyTuple_Check(tensors) && !PyList_Check(tensors)) {
-      fail(ErrorKind::Type, "index_put(): argument 'indices' (position 1) must be tuple of Tensors, not ",
+      fail(ErrorKind::Type, "index_put(): argument 'indices' (position 2) must be tuple of Tensors, not ",
            Py_TYPE(tensors)->tp_name);
     }
     return positions(meta_of(self), tensors).release();

@@ -180,6 +180,8 @@ void init_python_hooks(nb::module_& m) {
   m.def("set_edge_positions", [](nb::object f) { set_edge_positions(f.ptr()); });
   m.def("op_function", op_function, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg());
   m.def("as_method", [](nb::handle f) { return steal_checked(as_method(f.ptr())); });
+  m.def("renamed",
+        [](nb::handle f, const std::string& name) { return steal_checked(renamed(f.ptr(), name)); });
   m.def("index_list", [](nb::handle self, nb::handle tensors) {
     return steal_checked(index_list(self.ptr(), tensors.ptr()));
   });

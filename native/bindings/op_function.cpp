@@ -20,6 +20,7 @@ struct OpFunction {
   std::vector<Overload> overloads;
   std::string name;
   bool in_place;
+  char several;         // see Refused
   PyObject* function;  // of a method, the function it stands for: errors do not count its tensor; else null
   PyObject* result_type;
   PyObject* doc;
@@ -184,8 +185,9 @@ PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* k
         return run_overload(f, k, s, args, n, kwnames);
     }
     if (any_asks(args, all)) return ask(self, args, n, kwnames);  // of a class that is no Tensor
-    refuse({f->overloads[0].signature.name, f->overloads, f->in_place, f->function != nullptr}, args, n,
-           kwnames);
+    refuse(
+        {f->overloads[0].signature.name, f->overloads, f->in_place, f->function != nullptr, f->several != 0},
+        args, n, kwnames);
   });
 }
 
@@ -245,6 +247,7 @@ PyGetSetDef getset[] = {
 PyMemberDef members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(OpFunction, vectorcall), READONLY, nullptr},
     {"__dictoffset__", T_PYSSIZET, offsetof(OpFunction, dict), READONLY, nullptr},
+    {"several", T_BOOL, offsetof(OpFunction, several), 0, "Whether torch has several signatures for it."},
     {nullptr, 0, 0, 0, nullptr},
 };
 PyTypeObject* op_function_type = nullptr;
@@ -301,13 +304,25 @@ PyObject* in_place(const Op* op, std::span<const Argument> args, std::span<const
   return Py_NewRef(reinterpret_cast<PyObject*>(self));
 }
 
-PyObject* as_method(PyObject* o) {
+PyObject* renamed(PyObject* o, const std::string& name) {
   OpFunction* f = self_of(o);
-  Owned made = own(make_op_function(f->name, f->overloads, f->in_place, f->result_type, ""));
+  std::vector<Overload> overloads = f->overloads;
+  for (Overload& x : overloads) x.signature.name = name;
+  Owned made = own(make_op_function(name, std::move(overloads), f->in_place, f->result_type, ""));
   OpFunction* m = self_of(made.get());
-  m->function = Py_NewRef(o);
+  m->several = f->several;
   Py_XSETREF(m->doc, Py_NewRef(f->doc));
   m->dict = f->dict ? check(PyDict_Copy(f->dict)) : nullptr;
+  return made.release();
+}
+
+PyObject* as_method(PyObject* o) {
+  OpFunction* f = self_of(o);
+  Owned made = own(renamed(o, f->name));
+  OpFunction* m = self_of(made.get());
+  for (size_t k = 0; k < m->overloads.size(); ++k)
+    m->overloads[k].signature.name = f->overloads[k].signature.name;
+  m->function = Py_NewRef(o);
   return made.release();
 }
 
@@ -319,6 +334,7 @@ PyObject* make_op_function(const std::string& name, std::vector<Overload> overlo
   new (&f->overloads) std::vector<Overload>(std::move(overloads));
   new (&f->name) std::string(name);
   f->in_place = in_place;
+  f->several = 0;
   f->function = nullptr;
   f->result_type = Py_NewRef(result_type ? result_type : Py_None);
   f->doc = text(doc);

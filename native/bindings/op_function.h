@@ -11,6 +11,8 @@ struct Overload {
 
 PyObject* make_op_function(const std::string& name, std::vector<Overload> overloads, bool in_place,
                            PyObject* result_type, const std::string& doc);
+// The same function under another name.
+PyObject* renamed(PyObject* function, const std::string& name);
 // The same function as it is found in Tensor.
 PyObject* as_method(PyObject* function);
 void init_op_function(PyObject* module);

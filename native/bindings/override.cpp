@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "bindings/functions.h"
+
 namespace pb::py {
 namespace {
 
@@ -62,25 +64,53 @@ struct Overridable {
   PyObject* presented;  // what those who are asked are shown; null: this object
   PyObject* alone;      // runs instead of `wrapped` where only one argument is given, by position; or null
   char modes_only;      // its arguments are data: only modes are asked
+  char called;          // how, for errors in torch's words (pullback/wording.py); 0: Python's are torch's
   PyObject* dict;
 };
 
 Overridable* self_of(PyObject* o) { return reinterpret_cast<Overridable*>(o); }
 
+// A call has failed: torch may word that otherwise.
+PyObject* explained(Overridable* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
+  static Function explain("pullback.wording", "explain");
+  PyObject *type = nullptr, *error = nullptr, *trace = nullptr;
+  PyErr_Fetch(&type, &error, &trace);
+  PyErr_NormalizeException(&type, &error, &trace);
+  Owned hold_type(type), hold_error(error), hold_trace(trace);
+  return guarded([&]() -> PyObject* {
+    const CallObjects p = call_objects(args, n, kwnames);
+    Owned called = own(PyLong_FromLong(self->called));
+    Owned found =
+        own(explain(self->wrapped, self->name, called.get(), error, p.positional.get(), p.keywords.get()));
+    if (found.get() == error) PyErr_Restore(Py_NewRef(type), Py_NewRef(error), Py_XNewRef(trace));
+    else PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(found.get())), found.get());
+    return nullptr;
+  });
+}
+
+bool may_be_worded_otherwise(const Overridable* self) {
+  return self->called &&
+         (PyErr_ExceptionMatches(PyExc_TypeError) || PyErr_ExceptionMatches(PyExc_AttributeError));
+}
+
 PyObject* call(PyObject* o, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   Overridable* self = self_of(o);
   const Py_ssize_t n = PyVectorcall_NARGS(nargsf);
   const Py_ssize_t all = n + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0);
-  if (!modes_active() && (self->modes_only || !any_asks(args, all)))
-    return PyObject_Vectorcall(all == 1 && n == 1 && self->alone ? self->alone : self->wrapped, args, nargsf,
-                               kwnames);
+  if (!modes_active() && (self->modes_only || !any_asks(args, all))) {
+    PyObject* run = all == 1 && n == 1 && self->alone ? self->alone : self->wrapped;
+    PyObject* result = PyObject_Vectorcall(run, args, nargsf, kwnames);
+    if (!result && may_be_worded_otherwise(self)) [[unlikely]]
+      return explained(self, args, n, kwnames);
+    return result;
+  }
   return guarded([&] { return ask(self->presented ? self->presented : o, args, n, kwnames); });
 }
 
 PyObject* create(PyTypeObject* type, PyObject* args, PyObject*) {
   PyObject *wrapped = nullptr, *name = nullptr;
-  int modes_only = 0;
-  if (!PyArg_ParseTuple(args, "OU|p", &wrapped, &name, &modes_only)) return nullptr;
+  int modes_only = 0, called = 0;
+  if (!PyArg_ParseTuple(args, "OU|pi", &wrapped, &name, &modes_only, &called)) return nullptr;
   PyObject* o = type->tp_alloc(type, 0);
   if (!o) return nullptr;
   Overridable* self = self_of(o);
@@ -88,6 +118,7 @@ PyObject* create(PyTypeObject* type, PyObject* args, PyObject*) {
   self->wrapped = Py_NewRef(wrapped);
   self->name = Py_NewRef(name);
   self->modes_only = static_cast<char>(modes_only);
+  self->called = static_cast<char>(called);
   return o;
 }
 

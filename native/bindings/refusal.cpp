@@ -89,11 +89,13 @@ std::string too_many(const Refused& f, const Signature& s, const Call& c) {
   const auto positional =
       std::ranges::count_if(s.parameters, [](const Parameter& p) { return !p.keyword_only; });
   if (c.n <= positional) return {};
-  const Py_ssize_t most = positional - f.method, n = c.n - f.method;
+  const auto required = std::ranges::count_if(s.parameters, [](const Parameter& p) { return !p.fallback; });
+  const Py_ssize_t most = positional - f.method, least = required - f.method, n = c.n - f.method;
   if (f.method && s.parameters.size() == 1)
     return concat("TensorBase.", f.name, "() takes no arguments (", n, " given)");
-  return concat(f.name, "() takes ", most, " positional argument", most == 1 ? "" : "s", " but ", n,
-                n == 1 ? " was" : " were", " given");
+  const std::string few = least < most ? concat("from ", least, " to ") : "";
+  return concat(f.name, "() takes ", few, most, " positional argument", most == 1 && few.empty() ? "" : "s",
+                " but ", n, n == 1 ? " was" : " were", " given");
 }
 
 std::string missing(const Refused& f, const Signature& s, const Call& c, size_t from) {
@@ -120,6 +122,8 @@ std::string mismatch(const Refused& f, const Parameter& p, size_t position, bool
 std::string reason(const Refused& f, const Signature& s, const Call& c) {
   const size_t count = s.parameters.size();
   const auto n = static_cast<size_t>(c.n);
+  if (f.method && count == 1 && c.keywords())
+    return concat("TensorBase.", f.name, "() takes no keyword arguments");
   const bool one_by_one = n > 1 && count > 1 && s.parameters[1].variadic && may_be_size(c.args[1]);
   if (std::string text = too_many(f, s, c); !text.empty() && !one_by_one) return text;
   for (size_t p = 0; p < count; ++p) {
@@ -187,9 +191,9 @@ void refuse(const Refused& f, PyObject* const* args, Py_ssize_t n, PyObject* kwn
   std::vector<const Signature*> likely;
   for (const Signature* s : options)
     if (plausible(f, *s, c)) likely.push_back(s);
-  if (f.overloads.size() == 1 || likely.size() == 1)
+  if (!f.several && (f.overloads.size() == 1 || likely.size() == 1))
     fail(ErrorKind::Type, reason(f, f.overloads.size() == 1 ? *options[0] : *likely[0], c));
-  const bool one = options.size() == 1;
+  const bool one = options.size() == 1 && !f.several;
   std::string text = concat(f.name, "() received an invalid combination of arguments - got ", got(f, c, one));
   if (one && c.keywords()) fail(ErrorKind::Type, text);
   text += ", but expected ";

@@ -9,6 +9,7 @@ struct Refused {
   const std::vector<Overload>& overloads;
   bool in_place;
   bool method;
+  bool several;  // torch has several signatures where one is enough here: it tells of them all
 };
 
 [[noreturn]] void refuse(const Refused& f, PyObject* const* args, Py_ssize_t n, PyObject* kwnames);

@@ -12,6 +12,7 @@ from pullback.primitives.registry import ANY, expose, methods, ops, public
 from pullback.results import EXACT, Into, with_out
 from pullback.trace.tracer import Tracer
 from pullback.trace.tracer import functions as f
+from pullback.wording import in_python, overloaded
 
 # ---- scatter: a tensor or a number, set or combined ----
 
@@ -88,7 +89,7 @@ def fill_diagonal_(self, fill_value, wrap=False):
               tensor([[5., 0., 0.],
                       [0., 5., 0.]])
     """
-    fill_value = number("fill_diagonal_", "fill_value", 1, fill_value)
+    fill_value = number("fill_diagonal_", "fill_value", 2, fill_value)
     n = self.dim()
     if n < 2:
         raise RuntimeError("dimensions must larger than 1\nA diagonal needs two axes.")
@@ -215,6 +216,7 @@ def masked_select(input, mask):
 @function(
     out=Into("{name}: Expected out tensor to have scalar type {Result} but got scalar type{Out}", apart="all")
 )
+@overloaded
 def nonzero(input, *, as_tuple=False):
     """The positions of the elements that are not 0: one row each, or a tuple of a tensor for each axis.
 
@@ -267,6 +269,7 @@ def one_hot(input, num_classes=-1):
 public["one_hot"] = f["one_hot"] = one_hot
 
 
+@overloaded
 def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     """Each element (or slice along dim) several times in a row; with the repeats alone, the positions.
 
@@ -398,6 +401,7 @@ def _places_into(*args, out_int32=False, **named):
 
 
 @function(out=_places_into)
+@overloaded
 def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=None, sorter=None):
     """Where each value would have to be put in so that the last axis stays sorted.
 
@@ -410,6 +414,7 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
     return _search(sorted_sequence, input, out_int32, right, side, sorter)
 
 
+@overloaded
 def bucketize(input, boundaries, *, out_int32=False, right=False):
     """Which of the intervals between the boundaries each value lies in.
 
@@ -439,6 +444,7 @@ def _several(values, inverse, counts, return_inverse, return_counts):
     return out[0] if len(out) == 1 else tuple(out)
 
 
+@in_python
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
     """The different elements (or slices along dim), where each element went, and how often each occurs.
 
@@ -451,6 +457,7 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
     return _several(*_shaped(input, found, dim), return_inverse, return_counts)
 
 
+@in_python
 def unique_consecutive(input, return_inverse=False, return_counts=False, dim=None):
     """Runs of equal neighbours as one element each.
 

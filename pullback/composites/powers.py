@@ -8,10 +8,11 @@ from pullback.composites.arithmetic import STATIC_EXPONENTS, _scaled_difference
 from pullback.composites.shape import function
 from pullback.primitives.elementwise import flat
 from pullback.primitives.family import composite
-from pullback.primitives.registry import ANY, expose, methods, ops, public
+from pullback.primitives.registry import ANY, expose, expose_also, methods, ops, public
 from pullback.results import CAST, FOUND, Into, with_out
 from pullback.trace.tracer import Tracer
 from pullback.trace.tracer import functions as f
+from pullback.wording import overloaded
 
 NUMBERS = (bool, int, float)
 
@@ -41,6 +42,7 @@ def _raise(x, exponent, suffix):
 
 
 @function(out=CAST)
+@overloaded
 def pow(input, exponent):
     """input to the power of exponent, element by element; one of them may be a number.
 
@@ -54,6 +56,7 @@ def pow(input, exponent):
     return _raise(input, exponent, "") if _is_tensor(input) else f["_rpow"](input, exponent)
 
 
+@overloaded
 def pow_(self, exponent):
     """In-place form of pow().
 
@@ -86,14 +89,13 @@ def positive(input):
     return input
 
 
-for _name in ("div", "div_"):
-    _other = _name.replace("div", "divide")
-    public[_other] = methods[_other] = f[_other] = f[_name]
-for _name, _other in (("mul", "multiply"), ("sub", "subtract"), ("neg", "negative"), ("abs", "absolute")):
-    for _end in ("", "_"):
-        public[_other + _end] = methods[_other + _end] = f[_name + _end]
+for _other, _name in (("divide", "div"), ("multiply", "mul"), ("subtract", "sub")):
+    expose_also(_other, _name, several=True)
+for _other, _name in (("negative", "neg"), ("absolute", "abs")):
+    expose_also(_other, _name)
 
 
+@overloaded
 def true_divide(input, other):
     """input / other.
 
@@ -106,6 +108,7 @@ def true_divide(input, other):
     return f["div"](input, other)
 
 
+@overloaded
 def true_divide_(self, other):
     """In-place form of true_divide().
 
@@ -131,7 +134,7 @@ composite(
     expose_as="-",
     dtypes=ANY,
 )
-expose("rsub", ops["rsub"], ops["rsub_scaled"])
+expose("rsub", ops["rsub"], ops["rsub_scaled"], several=True)
 
 
 def _round_to(x, decimals):
@@ -163,6 +166,7 @@ expose("round", ops["round"], ops["round_to"], in_place=True)
         name="pow",
     )
 )
+@overloaded
 def float_power(input, exponent):
     """pow() in float64.
 

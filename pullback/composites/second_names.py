@@ -9,7 +9,7 @@ from pullback.composites.elementwise_more import _as_float, _negative
 from pullback.composites.shape import function
 from pullback.primitives.elementwise import interval
 from pullback.primitives.family import composite
-from pullback.primitives.registry import ANY, methods, public
+from pullback.primitives.registry import ANY, expose_also, public
 from pullback.results import Into, castable
 from pullback.trace.tracer import functions as f
 
@@ -142,6 +142,8 @@ def sum_to_size(input, *size):
               >>> torch.ones(2, 3).sum_to_size(1, 3)
               tensor([[2., 2., 2.]])
     """
+    if not size:
+        raise TypeError('sum_to_size() missing 1 required positional arguments: "size"')
     size = list(size[0]) if len(size) == 1 and not isinstance(size[0], int) else list(size)
     shape = list(input.shape)
     extra = len(shape) - len(size)
@@ -154,7 +156,4 @@ def sum_to_size(input, *size):
 
 public.pop("sum_to_size")
 for _new, _old in SECOND_NAMES.items():
-    for _table in (public, methods):
-        for _end in ("", "_"):
-            if _old + _end in _table:
-                _table[_new + _end] = _table[_old + _end]
+    expose_also(_new, _old)

@@ -10,6 +10,7 @@ from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, expose, methods, public
 from pullback.results import JOINED, answer, with_out
 from pullback.trace.tracer import functions as f
+from pullback.wording import in_python, overloaded
 
 
 def pieces(x, sizes, dim):
@@ -108,6 +109,7 @@ def wrap(dim, ndim):
 
 
 @function
+@in_python
 def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
     """Cuts a tensor into pieces of a size (the last may be shorter), or of the given sizes.
 
@@ -197,6 +199,7 @@ def chunk(input, chunks, dim=0):
 
 
 @function
+@overloaded
 def tensor_split(input, indices_or_sections, dim=0):
     """Cuts at the given places, or into this many nearly equal pieces.
 
@@ -270,6 +273,7 @@ def _joined(shape_of, axis):
 
 
 @function
+@in_python
 def atleast_1d(*tensors):
     """Tensors with at least one axis.
 
@@ -283,6 +287,7 @@ def atleast_1d(*tensors):
 
 
 @function
+@in_python
 def atleast_2d(*tensors):
     """Tensors with at least two axes.
 
@@ -333,6 +338,7 @@ public.update(vstack=vstack, hstack=hstack, row_stack=vstack)
 
 
 @function
+@overloaded
 def narrow(input, dim, start, length):
     """`length` slices from `start` on: a view.
 
@@ -358,6 +364,7 @@ def narrow(input, dim, start, length):
 
 
 @function
+@overloaded
 def squeeze(input, dim=None, *more):
     """Without its axes of size 1 (or without the given ones, where they are).
 
@@ -389,6 +396,7 @@ def flatten(input, start_dim=0, end_dim=-1):
 
 
 @function
+@in_python
 def unflatten(input, dim, sizes):
     """One axis as several.
 
@@ -432,6 +440,7 @@ def ravel(input):
 
 
 @function
+@overloaded
 def movedim(input, source, destination):
     """Axes moved to other places.
 

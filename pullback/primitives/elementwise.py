@@ -418,6 +418,7 @@ elementwise(
     number_node="RemainderBackward0",
     divides=True,
     in_place=True,
+    several=True,
     samples=interval(0.3, 3),
 )
 elementwise(
@@ -427,6 +428,7 @@ elementwise(
     number_node="FmodBackward0",
     divides=True,
     in_place=True,
+    several=True,
     samples=interval(0.3, 3),
 )
 elementwise(  # torch has no rule for it and refuses; a step function's derivative is 0
@@ -436,6 +438,7 @@ elementwise(  # torch has no rule for it and refuses; a step function's derivati
     number_node="torch::autograd::NotImplemented",
     divides=True,
     in_place=True,
+    several=True,
     samples=interval(0.3, 3),
     dtypes=ANY,
 )
@@ -443,14 +446,28 @@ elementwise(  # torch has no rule for it and refuses; a step function's derivati
 # ---- no derivative ----
 
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
-    elementwise(f"{_name}(Tensor input, Operand other)", None, typing="compare", cheap=True, dtypes=ANY)
+    elementwise(
+        f"{_name}(Tensor input, Operand other)",
+        None,
+        typing="compare",
+        cheap=True,
+        several=True,
+        dtypes=ANY,
+    )
 for _name in ("isnan", "isinf", "isfinite", "logical_not"):
     elementwise(f"{_name}(Tensor input)", None, typing="logical", cheap=True, dtypes=ANY)
 for _name in ("logical_and", "logical_or", "logical_xor"):
     elementwise(f"{_name}(Tensor input, Tensor other)", None, typing="logical", cheap=True, dtypes=ANY)
 elementwise("bitwise_not(Tensor input)", None, cheap=True, in_place=True, dtypes=ANY, out=FOUND)
 for _name in ("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", "bitwise_right_shift"):
-    elementwise(f"{_name}(Operand input, Operand other)", None, cheap=True, in_place=True, dtypes=ANY)
+    elementwise(
+        f"{_name}(Operand input, Operand other)",
+        None,
+        cheap=True,
+        in_place=True,
+        several=True,
+        dtypes=ANY,
+    )
 
 # ---- moving between types, and copies ----
 

@@ -157,7 +157,8 @@ class Composite(Op):
 
 def _declare(family):
     def declare(signature, *args, expose_as=None, **options):
-        public = {k: options.pop(k) for k in ("method", "in_place", "result", "function") if k in options}
+        named = ("method", "in_place", "result", "function", "several")
+        public = {k: options.pop(k) for k in named if k in options}
         op = family(signature, *args, **options)
         name = expose_as or op.signature.name
         if name != "-":

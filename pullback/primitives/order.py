@@ -164,6 +164,7 @@ composite(
     "argsort(Tensor input, int dim=-1, bool descending=False, any stable=False)",
     lambda x, dim, descending, stable: f["_sort"](x, dim, descending)[1],
     differentiable=False,
+    several=True,
     dtypes=ANY,
 )
 composite(
