@@ -46,6 +46,11 @@ class Into:
         self.text, self.takes, self.error, self.apart, self.name = text, takes, error, apart, name
         self.first = None  # another demand, made before
 
+    @property
+    def writes_over(self):
+        """Whether an operand may be what takes the result."""
+        return self.apart == "part"
+
     def but(self, *, apart=None, name=None):
         """The same for an operation that reads its arguments otherwise, or that errors name otherwise."""
         return Into(self.text, self.takes, self.error, apart=apart or self.apart, name=name or self.name)

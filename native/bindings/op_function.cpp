@@ -66,6 +66,26 @@ PyObject* declaration_of(const OpFunction* f, PyObject* const* args, Py_ssize_t 
   return static_cast<PyObject*>(f->overloads[0].op->declaration);
 }
 
+// Whether a result may go into `out` without a further look: a tensor like it, of whose memory nothing is read, or
+// all of it by an op that may write over its operand.
+bool fits_at_once(PyObject* result, PyObject* out, PyObject* declaration,
+                  const std::vector<PyObject*>& values) {
+  if (!is_plain(out) || !is_plain(result)) return false;
+  const Var &to = var_of(out), &from = var_of(result);
+  if (to.layer || from.layer || to.array.meta.get() != from.array.meta.get() || !to.array.meta->is_dense)
+    return false;
+  if (requires_grad(as_tensor(out)) || requires_grad(as_tensor(result))) return false;
+  bool reads_itself = false;
+  for (PyObject* x : values) {
+    if (PyTuple_Check(x) || PyList_Check(x)) return false;
+    if (x == out) reads_itself = true;
+    else if (is_tensor(x) && same_memory(var_of(x).array, to.array)) return false;
+  }
+  if (!reads_itself) return true;
+  const Owned rule = own(PyObject_GetAttrString(declaration, "out"));
+  return own(PyObject_GetAttrString(rule.get(), "writes_over")).get() == Py_True;
+}
+
 // f(..., out=t): the function without it, and then its result in t.
 PyObject* call_into(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames, Py_ssize_t at) {
   static Function deliver("pullback.results", "of_op");
@@ -85,8 +105,9 @@ PyObject* call_into(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObjec
   }
   Owned result = own(PyObject_Vectorcall(self, values.data(), static_cast<size_t>(n), rest.get()));
   if (out == Py_None) return result.release();
-  Owned name = own(text(self_of(self)->name));
   PyObject* declaration = declaration_of(self_of(self), values.data(), n, rest.get());
+  if (fits_at_once(result.get(), out, declaration, values)) return take_elements(out, result.get());
+  Owned name = own(text(self_of(self)->name));
   Owned given = own(PyTuple_New(static_cast<Py_ssize_t>(values.size())));
   for (size_t i = 0; i < values.size(); ++i) PyTuple_SET_ITEM(given.get(), i, Py_NewRef(values[i]));
   return deliver(result.get(), out, name.get(), declaration, given.get());

@@ -531,4 +531,22 @@ copy The elements of src, converted to this tensor's type and broadcast to its s
     Shapes   input (*a), src (*b) -> (*a); src broadcasts to it
     Gradient input: 0; src: g, summed where it was broadcast
     > copy([1.0, 2.0], [5.0])
+arccos = acos
+arcsin = asin
+arctan = atan
+arctan2 = atan2
+arccosh = acosh
+arcsinh = asinh
+arctanh = atanh
+fix = trunc
+greater = gt
+greater_equal = ge
+less = lt
+less_equal = le
+not_equal = ne
+divide = div
+multiply = mul
+subtract = sub
+negative = neg
+absolute = abs
 """

@@ -37,8 +37,8 @@ REFUSED = [
     (lambda: X.flatten(0.5), "flatten(): argument 'start_dim' (position 1) must be int, not float"),
     (lambda: X.clone().resize_(), 'resize_() missing 1 required positional arguments: "size"'),
     (lambda: X.sum_to_size(), 'sum_to_size() missing 1 required positional arguments: "size"'),
-    (lambda: torch.zeros([X]), "zeros(): argument 'size' (position 1) must be tuple of ints, but found element "
-     "of type Tensor at pos 0"),
+    (lambda: torch.zeros([X]), "zeros(): argument 'size' (position 1) must be tuple of ints, but found "
+     "element of type Tensor at pos 0"),
     (lambda: torch.median(X, out=torch.empty(0)), 'median() missing 1 required positional arguments: "dim"'),
 ]  # fmt: skip
 
