@@ -361,7 +361,8 @@ void check_in_place(TensorObject* t, bool records) {
   if (is_restricted_view(t) && (records || node || of_base)) {
     refuse_view(t, "is being modified inplace.", "is being modified inplace with grad mode enabled.");
   }
-  if (of_base && of_base->is_leaf()) {
+  // A leaf may itself be a view, of a tensor that requires no gradient.
+  if (of_base ? of_base->is_leaf() : t->base && node) {
     fail(ErrorKind::Inplace,
          "a view of a leaf Variable that requires grad is being used in an in-place operation.\n",
          "Change it under torch.no_grad(), or change a view of a clone.");

@@ -411,3 +411,20 @@ def test_attention_of_values_of_another_width_keeps_scaled_operands(mask):
             mask.logical_not_()
     (g,) = torch.autograd.grad(out.sum(), x)
     assert g.tolist() == expected.tolist()
+
+
+def test_a_leaf_that_is_a_view_itself():
+    text = "^a view of a leaf Variable that requires grad is being used in an in-place operation"
+    x = torch.arange(6.0).view(2, 3).requires_grad_()
+    for change in (
+        lambda: x[0].add_(1),
+        lambda: x.tensor_split(2)[0].zero_(),
+        lambda: x.add_(1),
+        lambda: x.t().mul_(2),
+    ):
+        with pytest.raises(RuntimeError, match=text):
+            change()
+    assert x.is_leaf and x.grad_fn is None and x.tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+    with torch.no_grad():
+        x[0].add_(1)
+    assert x.tolist() == [[1.0, 2.0, 3.0], [3.0, 4.0, 5.0]]
