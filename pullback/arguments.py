@@ -16,9 +16,9 @@ def kind_name(x) -> str:
     """A type's name as torch writes it."""
     if isinstance(x, Tensor):
         return "Tensor"
-    if type(x).__module__ == "numpy":
-        return f"numpy.{type(x).__name__}"
-    return {"torch.dtype": "torch.dtype"}.get(str(type(x)), type(x).__name__)
+    home = type(x).__module__
+    named_in_full = home.partition(".")[0] in ("torch", "numpy")  # classes that are written in C there
+    return f"{home}.{type(x).__name__}" if named_in_full else type(x).__name__
 
 
 def dtype_of(name: str, dtype, default=None):

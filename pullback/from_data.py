@@ -37,7 +37,7 @@ def _kind_of_scalar(x, depth, first):
         if depth and first and isinstance(x, str):
             raise ValueError(f"too many dimensions '{type(x).__name__}'")
         raise TypeError(f"new(): invalid data type '{type(x).__name__}'")
-    raise RuntimeError(f"Could not infer dtype of {type(x).__name__}")
+    raise RuntimeError(f"Could not infer dtype of {kind_name(x)}")
 
 
 def _is_sequence(x):

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <string_view>
 
 namespace pb::py {
 namespace {
@@ -24,7 +25,13 @@ struct Call {
 
 std::string type_name(PyObject* o) {
   if (Py_TYPE(o) == parameter_type) return "Parameter";
-  return is_tensor(o) ? "Tensor" : Py_TYPE(o)->tp_name;
+  if (is_tensor(o)) return "Tensor";
+  const std::string_view name = Py_TYPE(o)->tp_name;
+  if (!(Py_TYPE(o)->tp_flags & Py_TPFLAGS_HEAPTYPE) || name.find('.') != name.npos) return std::string(name);
+  const Owned home = own(PyObject_GetAttrString(reinterpret_cast<PyObject*>(Py_TYPE(o)), "__module__"));
+  const char* module = PyUnicode_Check(home.get()) ? PyUnicode_AsUTF8(home.get()) : "";
+  // Classes that are written in C in torch are named in full.
+  return std::string_view(module).starts_with("torch") ? concat(module, ".", name) : std::string(name);
 }
 
 const char* wanted(const Parameter& p) {

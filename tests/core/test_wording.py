@@ -112,3 +112,14 @@ def test_errors_of_the_work_itself_stay():
         x.sum().backward()
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         X.as_subclass(Odd).nothing  # noqa: B018
+
+
+NATIVE_KINDS = (torch.float32, torch.device("cpu"), torch.strided, torch.contiguous_format, torch.Size([1]))
+
+
+@pytest.mark.parametrize("given", NATIVE_KINDS, ids=str)
+def test_kinds_are_named_in_full(given):
+    kind = f"torch.{type(given).__name__}"
+    refused(lambda: torch.eye(given), f"eye(): argument 'n' (position 1) must be int, not {kind}")
+    refused(lambda: torch.exp(given), f"exp(): argument 'input' (position 1) must be Tensor, not {kind}")
+    refused(lambda: torch.kron(X, given), f"kron(): argument 'other' (position 2) must be Tensor, not {kind}")
