@@ -453,7 +453,8 @@ void Binder::find_overwrite() {
   for (size_t l = 0; l < bound_->locations_.size(); ++l) {
     const Buffer& b = bound_->buffers_[bound_->locations_[l].buffer];
     if (b.kind != Buffer::Kind::Input || b.index != 0) continue;
-    if (may_donate(static_cast<int32_t>(l), output)) bound_->may_overwrite_first_ = true;
+    if (may_donate(static_cast<int32_t>(l), output) || is_changed(static_cast<int32_t>(l), output))
+      bound_->may_overwrite_first_ = true;
     read = read || is_touched(bound_->locations_[l].buffer);
   }
   // A kernel in Python may fail half way.
@@ -477,6 +478,23 @@ bool Binder::touches(const Step& step, int32_t buffer) const {
 
 bool Binder::is_touched(int32_t buffer) const {
   return std::ranges::any_of(bound_->steps_, [&](const Step& s) { return touches(s, buffer); });
+}
+
+// One kernel alone touches either, reads the input as its first operand and says that it changes that one.
+bool Binder::is_changed(int32_t input, int32_t output) const {
+  const Location &from = bound_->locations_[input], &to = bound_->locations_[output];
+  if (from.offset != 0 || from.meta.get() != to.meta.get()) return false;
+  const KernelStep* only = nullptr;
+  for (const Step& step : bound_->steps_) {
+    if (!touches(step, from.buffer) && !touches(step, to.buffer)) continue;
+    if (only || step.kernel < 0) return false;
+    only = &bound_->kernels_[step.kernel];
+  }
+  if (!only || !only->op->kernel->changes_first || only->in[0] != input || only->out[0] != output)
+    return false;
+  return std::ranges::none_of(std::span(only->in).subspan(1), [&](int32_t l) {
+    return l >= 0 && bound_->locations_[l].buffer == from.buffer;
+  });
 }
 
 // Both lie linearly in one elementwise step, which is the only one to touch either, the result after the last read.

@@ -62,6 +62,7 @@ class Binder {
   void find_overwrite();
   bool touches(const Step& step, int32_t buffer) const;
   bool is_touched(int32_t buffer) const;
+  bool is_changed(int32_t input_location, int32_t output_location) const;
   bool may_donate(int32_t input_location, int32_t output_location) const;
 
   Ref<Bound> bound_;
