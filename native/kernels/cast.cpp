@@ -39,7 +39,14 @@ template <class From, class To> PB_INLINE To converted(From x) {
 template <class From, class To> void cast(void* out, const void* a, const void*, const void*, int64_t n) {
   auto x = static_cast<const From*>(a);
   auto y = static_cast<To*>(out);
-  for (int64_t i = 0; i < n; ++i) y[i] = converted<From, To>(x[i]);
+  int64_t i = 0;
+#if defined(__AVX2__)
+  if constexpr (std::is_same_v<From, float> && std::is_same_v<To, int32_t>) {
+    for (; i + 8 <= n; i += 8)
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + i), _mm256_cvttps_epi32(_mm256_loadu_ps(x + i)));
+  }
+#endif
+  for (; i < n; ++i) y[i] = converted<From, To>(x[i]);
 }
 
 template <class From> BlockFn cast_from(DType to) {
