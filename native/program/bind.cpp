@@ -250,11 +250,20 @@ void Binder::bind_elementwise(const Instruction& i) {
 // The open group takes one more member if it has the same shape; otherwise it is closed first.
 void Binder::join(Member m) {
   if (!group_.empty()) {
-    const Meta& have = *group_.front().meta;
-    if (!(Dims(have.shape()) == Dims(m.meta->shape())) || group_.size() >= 48) close_group();
+    const bool same = Dims(group_.front().meta->shape()) == Dims(m.meta->shape());
+    if (!same && goes_before(m)) return emit_group({&m, 1});
+    if (!same || group_.size() >= 48) close_group();
   }
   group_of_[current_] = 1;
   group_.push_back(std::move(m));
+}
+
+// A single number that needs nothing of a large open group is a step of its own before it: what is computed from
+// both need not go through memory.
+bool Binder::goes_before(const Member& m) const {
+  constexpr int64_t kLarge = 1024;
+  return m.store_to < 0 && m.meta->numel == 1 && group_.front().meta->numel >= kLarge &&
+         std::ranges::none_of(m.in, [&](int32_t v) { return in_group(v); });
 }
 
 void Binder::bind_view(const Instruction& i) {

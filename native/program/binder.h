@@ -45,6 +45,7 @@ class Binder {
   void bind_view(const Instruction& i);
   void bind_kernel(const Instruction& i);
   void join(Member m);
+  bool goes_before(const Member& m) const;
   void store_in_place();
   void close_group();
   void emit_group(std::span<const Member> members);
