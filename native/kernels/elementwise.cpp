@@ -26,8 +26,8 @@ template <class F, class T> void elements2(void* out, const void* a, const void*
   for (int64_t i = 0; i < n; ++i) y[i] = F{}(x[i], z[i]);
 }
 
-// One register of what a register's worth of truth values chooses. By name, because the compiler takes bytes beside
-// wider elements apart. Only bits are moved, so a type of the same width stands for all.
+// One register of what a register's worth of truth values chooses. By name, because the compiler takes bytes
+// beside wider elements apart. Only bits are moved, so a type of the same width stands for all.
 #if defined(__AVX512DQ__)
 inline void choose(float* y, const uint8_t* condition, const float* yes, const float* no) {
   const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(condition));

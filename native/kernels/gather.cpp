@@ -61,7 +61,7 @@ struct Scatter {
     const T* from = data_of<const T>(src);
     const int64_t step = step_along(self, dim);
     walk_split(w, free_axis(index, dim), [&](const int64_t* at, const int64_t* by, int64_t n) {
-      // Copies: a store of elements might change what lies behind references, for all that the compiler knows.
+      // Copies: for all that the compiler knows, a store of elements changes what lies behind references.
       T* to = self_data + at[0];
       const int64_t* index_at = idx + at[1];
       const T* value = from + at[2];

@@ -86,8 +86,8 @@ template <class F> inline void after_rows(const Placement& p, int64_t self_at, i
   });
 }
 
-// The same where there is one element at each position. Copies: a store of elements might change what lies in the
-// placement, for all that the compiler knows.
+// put_placed where there is one element at each position. Copies: for all that the compiler knows, a store of
+// elements changes what lies in the placement.
 template <class T, class Put> void put_single(const Placement& p, T* self, const T* values, Put put) {
   const PositionReader at = p.positions.reader();
   const int64_t n = p.positions.n, step = p.other_step;

@@ -258,8 +258,8 @@ void Binder::join(Member m) {
   group_.push_back(std::move(m));
 }
 
-// A single number that needs nothing of a large open group is a step of its own before it: what is computed from
-// both need not go through memory.
+// A single number that needs nothing of a large open group is a step of its own before it: what is computed
+// from both need not go through memory.
 bool Binder::goes_before(const Member& m) const {
   constexpr int64_t kLarge = 1024;
   return m.store_to < 0 && m.meta->numel == 1 && group_.front().meta->numel >= kLarge &&

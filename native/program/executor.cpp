@@ -217,8 +217,8 @@ class RangeRun {
   }
 
  private:
-  // Long rows are not joined in one block: then what is the same along a row is written once for it, and what lies
-  // side by side is read where it is. 0: the blocks go on over the ends of rows.
+  // Long rows are not joined in one block: then what is the same along a row is written once for it, and what
+  // lies side by side is read where it is. 0: the blocks go on over the ends of rows.
   static int64_t row_length(const ElementwiseStep& s) {
     if (s.strides.empty() || s.shape.n < 2 || s.shape[s.shape.n - 1] < kBlock / 2) return 0;
     const auto strided = [](const Register& r) { return r.kind == Register::Kind::Strided; };

@@ -89,7 +89,7 @@ struct KernelRow {
   bool (*is_identity)(const Meta& in, Ints ints) = nullptr;
   bool shape_only = false;  // no elements of the inputs are read: they need not exist
   bool runs_python = false;  // other threads may run meanwhile, however few elements there are
-  // The result begins as the first input and then changes at some places; it may lie over that input (start_as).
+  // The result begins as the first input, over which it may lie (start_as), and then changes at some places.
   bool changes_first = false;
 };
 
