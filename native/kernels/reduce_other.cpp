@@ -139,6 +139,7 @@ constexpr int64_t kMomentBlock = 4096;
 // From here on float32 takes the fast way, below it Welford's recurrence, which waits for a division at each
 // element. Both are done in double: they differ far below one rounding of the result.
 constexpr int64_t kLongGroup = 64;
+constexpr int64_t kLongestGroup = 32768;  // even where torch's order is asked for
 
 Moments run_moments(const float* in, int64_t step, int64_t n) {
   Moments total;
@@ -166,7 +167,7 @@ Moments parallel_run_moments(const float* in, int64_t step, int64_t n) {
 
 template <class T> struct VarOut {
   double correction;
-  bool take_sqrt;
+  bool take_sqrt, in_order;
   T* out;
   T* mean;
   void put(int64_t at, const Moments& m) const {
@@ -286,12 +287,12 @@ void var_batch(const Group& group, const BatchPlaces& at, const T* in, const Var
 template <class T> void var_plan(const ReducePlan& p, const View& view, const T* in, const VarOut<T>& to) {
   const Group group(p);
   if constexpr (std::is_same_v<T, float>) {
-    if (is_columns(p) && group.elements() >= kLongGroup) return moment_columns(p, in, to);
+    if (is_columns(p) && !to.in_order && group.elements() >= kLongGroup) return moment_columns(p, in, to);
   } else {
     if (p.reduced == p.ndim && !to.mean) return var_of_all(p, view, in, to);
   }
   if (is_columns(p)) return var_columns(p, in, to);
-  if (std::is_same_v<T, double> || group.elements() < kLongGroup) {
+  if (std::is_same_v<T, double> || group.elements() < (to.in_order ? kLongestGroup : kLongGroup)) {
     if (p.reduced < p.ndim) {
       each_batch(p, group.elements() * 4, [&](const BatchPlaces& at) { var_batch(group, at, in, to); });
       return;
@@ -445,9 +446,10 @@ bool reduce_count_nonzero(const View& in, uint64_t axes, int64_t* out) {
   return visit_dtype(in.dtype, [&]<class T>() { fold<T, int64_t, Nonzeros, true>(in, axes, out); });
 }
 
-bool reduce_var(const View& in, uint64_t axes, double correction, bool take_sqrt, void* out, void* mean) {
+bool reduce_var(const View& in, uint64_t axes, double correction, bool take_sqrt, bool in_order, void* out,
+                void* mean) {
   const auto run = [&]<class T>() {
-    const VarOut<T> to{correction, take_sqrt, static_cast<T*>(out), static_cast<T*>(mean)};
+    const VarOut<T> to{correction, take_sqrt, in_order, static_cast<T*>(out), static_cast<T*>(mean)};
     if (view_elements(in) == 0) {
       const int64_t outputs = reduced_elements(in, axes);
       for (int64_t i = 0; i < outputs; ++i) {
