@@ -185,7 +185,8 @@ def randint(
               tensor([4, 9, 3, 0, 3])
     """
     device_of("randint", device, layout, pin_memory)
-    low, high, size, position = _randint_arguments(args, low, high, size)
+    plain = tuple(map(type, args)) == (int, int, tuple) and low is None and high is None and size is None
+    low, high, size, position = (*args, 3) if plain else _randint_arguments(args, low, high, size)
     kind = dtype_of("randint", dtype, out.dtype if out is not None else _core.int64)
     t = _core.new_tensor((size,), kind, None)
     if t is None:
@@ -229,6 +230,8 @@ def randint_like(input, *bounds, low=0, high=None, dtype=None, memory_format=Non
     low, high = (low, bounds[0]) if len(bounds) == 1 else bounds or (low, high)
     dtype = dtype or input.dtype
     t = empty_like(input.detach(), dtype=dtype, memory_format=memory_format)
+    if not options and type(low) is int and type(high) is int and low < high and t.is_contiguous():
+        return _drawn(t, _core.fill_randint, None, low, high)
     drawn = randint(low, high, (t.numel(),), dtype=dtype, **{**options, "requires_grad": False})
     # The elements are drawn in the order in which they lie in memory.
     order = sorted(range(t.dim()), key=lambda d: -t.stride(d))
@@ -342,8 +345,24 @@ def bernoulli(input, p=None, *, generator=None, out=None):
             f"\"bernoulli_tensor_cpu_p_\" not implemented for '{input.dtype._legacy.removesuffix('Tensor')}'"
         )
     t = _laid_out_as(out, _core.empty(list(input.shape), input.dtype))
-    bernoulli_(t, input.detach() if p is None else p, generator=generator)
+    if p is None and t.is_contiguous() and not _has_samples(input):
+        chances = _checked_probabilities(input, False).contiguous()
+        _core.fill_bernoulli_tensor(t, _of(generator), chances)
+    else:
+        bernoulli_(t, input.detach() if p is None else p, generator=generator)
     return finish(f["_bernoulli_of"](input, t) if _keeps_history(input) else t, out, False, "bernoulli", "")
+
+
+def _checked_probabilities(p, samples):
+    p = p.detach()
+    outside = ((p < 0) | (p > 1)).any() if samples else not _core.are_probabilities(p.contiguous())
+    if outside:
+        raise RuntimeError(
+            "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be "
+            "improved?  If so, please report an enhancement request to PyTorch.)\n"
+            "Probabilities lie between 0 and 1."
+        )
+    return p
 
 
 def multinomial(input, num_samples, replacement=False, *, generator=None, out=None):
@@ -402,7 +421,7 @@ def _fill(self, fill, generator, *args, op=None):
         return self.copy_(_drawn(_core.empty(list(self.shape), self.dtype), fill, generator, *args))
     recorded = _keeps_history(self)
     if self.is_contiguous() and not recorded:
-        fill(self.detach(), _of(generator), *args)
+        fill(self, _of(generator), *args)
         return self
     dense = self.is_non_overlapping_and_dense() and not _is_layered(self)
     t = empty_like(self) if dense else _core.empty(list(self.shape), self.dtype)
@@ -488,14 +507,9 @@ def bernoulli_(self, p=0.5, *, generator=None):
               tensor([0., 1.])
     """
     if isinstance(p, Tensor):
-        probabilities = p.detach()
-        if bool(((probabilities < 0) | (probabilities > 1)).any()):
-            raise RuntimeError(
-                "Expected p_in >= 0 && p_in <= 1 to be true, but got false.  (Could this error message be "
-                "improved?  If so, please report an enhancement request to PyTorch.)\n"
-                "Probabilities lie between 0 and 1."
-            )
-        if _has_samples(self, p):
+        samples = _has_samples(self, p)
+        probabilities = _checked_probabilities(p, samples)
+        if samples:
             chance = p.expand(self.shape)
             u = _drawn(_core.empty(list(self.shape), p.dtype), _core.fill_uniform, generator, 0.0, 1.0)
             return self.copy_(u < chance)

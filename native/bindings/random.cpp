@@ -72,6 +72,10 @@ void init_fills(nb::module_& m) {
     const Array& a = array_of(p);
     fill_bernoulli(g, t.dtype(), t.data(), t.n(), a.meta->dtype, a.data());
   });
+  m.def("are_probabilities", [](nb::handle p) {
+    const Array& a = array_of(p);
+    return are_probabilities(a.meta->dtype, a.data(), a.meta->numel);
+  });
   m.def("fill_randperm", [](nb::handle o, Generator& g) {
     Target t(o);
     fill_randperm(g, t.dtype(), t.data(), t.n());

@@ -103,6 +103,7 @@ IndexFault place(const View& self, std::span<const std::optional<View>> indices,
   if (middle.ndim == 1) to->other_step = middle.stride[0][0];
   else to->other_at = offsets_of(middle);
   to->before.add(1, int64_t{0}, int64_t{0});  // so that each of its elements is a row
+  if (to->single() && row_count(to->before) > 1) to->positions.resolve();
   return {};
 }
 
@@ -128,8 +129,16 @@ template <class T> void gather_some(const Placement& p, const T* self, T* out, c
   constexpr int64_t kAhead = 12;
   const Positions& pos = p.positions;
   const int64_t by_self = p.after.inner_stride(0), by_out = p.after.inner_stride(1);
-  if (p.after.ndim == 1 && p.after.inner() == 1 && p.other_at.empty()) {
-    for (int64_t b = first; b < last; ++b) out[start[1] + b * p.other_step] = self[start[0] + pos[b]];
+  if (p.single() && p.other_at.empty()) {
+    // Copies: a store of elements might change what lies in the placement, for all that the compiler knows.
+    const PositionReader at = pos.reader();
+    const int64_t step = p.other_step;
+    const T* from = self + start[0];
+    T* to = out + start[1];
+    if (at.plain() && step == 1)
+      for (int64_t b = first; b < last; ++b) to[b] = from[at.data[b]];
+    else
+      for (int64_t b = first; b < last; ++b) to[b * step] = from[at[b]];
     return;
   }
   for (int64_t b = first; b < last; ++b) {
@@ -151,10 +160,11 @@ void gather_placed(const Placement& p, const View& self, const View& out) {
     const T* from = data_of<const T>(self);
     T* to = data_of<T>(out);
     parallel_chunks(row_count(p.before) * n, per_task, [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin / n; r * n < end; ++r)
-        walk_rows(p.before, r, r + 1, [&](const int64_t* at, int64_t) {
-          gather_some(p, from, to, at, std::max(begin - r * n, int64_t{0}), std::min(end - r * n, n));
-        });
+      int64_t r = begin / n;
+      walk_rows(p.before, r, (end + n - 1) / n, [&](const int64_t* at, int64_t) {
+        gather_some(p, from, to, at, std::max(begin - r * n, int64_t{0}), std::min(end - r * n, n));
+        ++r;
+      });
     });
   });
 }

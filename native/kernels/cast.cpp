@@ -36,10 +36,33 @@ template <class From, class To> PB_INLINE To converted(From x) {
   }
 }
 
+#if defined(__AVX2__)
+inline void truncate_eight(const float* x, int32_t* y) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(y), _mm256_cvttps_epi32(_mm256_loadu_ps(x)));
+}
+inline void truncate_eight(const double* x, int32_t* y) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(y), _mm256_cvttpd_epi32(_mm256_loadu_pd(x)));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(y + 4), _mm256_cvttpd_epi32(_mm256_loadu_pd(x + 4)));
+}
+#endif
+#if defined(__AVX512DQ__)
+inline void truncate_eight(const float* x, int64_t* y) {
+  _mm512_storeu_si512(y, _mm512_maskz_cvttps_epi64(math::kAllD, _mm256_loadu_ps(x)));
+}
+inline void truncate_eight(const double* x, int64_t* y) {
+  _mm512_storeu_si512(y, _mm512_maskz_cvttpd_epi64(math::kAllD, _mm512_loadu_pd(x)));
+}
+#endif
+
 template <class From, class To> void cast(void* out, const void* a, const void*, const void*, int64_t n) {
   auto x = static_cast<const From*>(a);
   auto y = static_cast<To*>(out);
-  for (int64_t i = 0; i < n; ++i) y[i] = converted<From, To>(x[i]);
+  int64_t i = 0;
+#if defined(__AVX2__)
+  if constexpr (requires { truncate_eight(x, y); })
+    for (; i + 8 <= n; i += 8) truncate_eight(x + i, y + i);
+#endif
+  for (; i < n; ++i) y[i] = converted<From, To>(x[i]);
 }
 
 template <class From> BlockFn cast_from(DType to) {
@@ -58,7 +81,8 @@ template <class From> BlockFn cast_from(DType to) {
 
 BlockFn cast_row(DType from, DType to) {
   switch (from) {
-    case DType::Bool: return cast_from<bool>(to);
+    case DType::Bool:
+      return to == DType::Bool ? cast<bool, bool> : cast_from<uint8_t>(to);  // 0 and 1, as bytes
     case DType::UInt8: return cast_from<uint8_t>(to);
     case DType::Int32: return cast_from<int32_t>(to);
     case DType::Int64: return cast_from<int64_t>(to);

@@ -26,13 +26,53 @@ template <class F, class T> void elements2(void* out, const void* a, const void*
   for (int64_t i = 0; i < n; ++i) y[i] = F{}(x[i], z[i]);
 }
 
+// One register of what a register's worth of truth values chooses. By name, because the compiler takes bytes
+// beside wider elements apart. Only bits are moved, so a type of the same width stands for all.
+#if defined(__AVX512DQ__)
+inline void choose(float* y, const uint8_t* condition, const float* yes, const float* no) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(condition));
+  const __m512i lanes = _mm512_maskz_cvtepu8_epi32(math::kAllF, bytes);
+  _mm512_storeu_ps(y, _mm512_mask_blend_ps(_mm512_test_epi32_mask(lanes, lanes), _mm512_loadu_ps(no),
+                                           _mm512_loadu_ps(yes)));
+}
+inline void choose(double* y, const uint8_t* condition, const double* yes, const double* no) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(condition));
+  const __m512i lanes = _mm512_maskz_cvtepu8_epi64(math::kAllD, bytes);
+  _mm512_storeu_pd(y, _mm512_mask_blend_pd(_mm512_test_epi64_mask(lanes, lanes), _mm512_loadu_pd(no),
+                                           _mm512_loadu_pd(yes)));
+}
+#elif defined(__AVX2__)
+inline void choose(float* y, const uint8_t* condition, const float* yes, const float* no) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(condition));
+  const __m256i chosen = _mm256_cmpgt_epi32(_mm256_cvtepu8_epi32(bytes), _mm256_setzero_si256());
+  _mm256_storeu_ps(y, _mm256_blendv_ps(_mm256_loadu_ps(no), _mm256_loadu_ps(yes), __m256(chosen)));
+}
+inline void choose(double* y, const uint8_t* condition, const double* yes, const double* no) {
+  int32_t bytes;
+  std::memcpy(&bytes, condition, sizeof bytes);
+  const __m256i chosen =
+      _mm256_cmpgt_epi64(_mm256_cvtepu8_epi64(_mm_cvtsi32_si128(bytes)), _mm256_setzero_si256());
+  _mm256_storeu_pd(y, _mm256_blendv_pd(_mm256_loadu_pd(no), _mm256_loadu_pd(yes), __m256d(chosen)));
+}
+#endif
+
 template <class T> void where(void* out, const void* a, const void* b, const void* c, int64_t n) {
   auto condition = static_cast<const uint8_t*>(a);
   auto yes = static_cast<const T*>(b);
   auto no = static_cast<const T*>(c);
   auto y = static_cast<T*>(out);
+  int64_t i = 0;
+#if defined(__AVX2__)
+  if constexpr (sizeof(T) >= 4) {
+    using Bits = std::conditional_t<sizeof(T) == 4, float, double>;
+    for (; i + kLanes<Bits> <= n; i += kLanes<Bits>) {
+      choose(reinterpret_cast<Bits*>(y + i), condition + i, reinterpret_cast<const Bits*>(yes + i),
+             reinterpret_cast<const Bits*>(no + i));
+    }
+  }
+#endif
 #pragma GCC ivdep
-  for (int64_t i = 0; i < n; ++i) {
+  for (; i < n; ++i) {
     T u = yes[i], v = no[i];
     y[i] = condition[i] ? u : v;
   }
@@ -118,6 +158,12 @@ template <class FloatF, class IntF> constexpr BlockRow division(const char* name
   return row;
 }
 
+template <class F, class... Ts> constexpr BlockRow negation(const char* name, Types<Ts...> types) {
+  BlockRow row = unary<F>(name, 1, types);
+  row.fn[static_cast<int>(DType::Bool)] = elements1<TruthNot, uint8_t>;
+  return row;
+}
+
 template <class... Ts> constexpr BlockRow where_row(Types<Ts...>) {
   BlockRow row{"where", 3, 1, {}};
   ((row.fn[static_cast<int>(dtype_of<Ts>())] = where<Ts>), ...);
@@ -146,8 +192,8 @@ constexpr BlockRow kRows[] = {
     unary<IsNan>("isnan", 1, All{}),
     unary<IsInf>("isinf", 1, All{}),
     unary<IsFinite>("isfinite", 1, All{}),
-    unary<LogicalNot>("logical_not", 1, All{}),
-    unary<BitwiseNot>("bitwise_not", 1, BitTypes{}),
+    negation<LogicalNot>("logical_not", All{}),
+    negation<BitwiseNot>("bitwise_not", BitTypes{}),
     unary<Copy>("copy", 1, All{}),
     unary<Copy>("positive", 1, Numbers{}),
     vector_unary<Sqrt>("sqrt", 3),

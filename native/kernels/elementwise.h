@@ -84,6 +84,10 @@ struct IsFinite {
 struct LogicalNot {
   template <class T> bool operator()(T x) const { return x == T(0); }
 };
+struct
+    TruthNot {  // of bools as the bytes that they are: what the compiler makes of bool takes them one by one
+  uint8_t operator()(uint8_t x) const { return x == 0; }
+};
 struct BitwiseNot {
   template <class T> T operator()(T x) const { return T(~x); }
   bool operator()(bool x) const { return !x; }

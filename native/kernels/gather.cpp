@@ -61,8 +61,13 @@ struct Scatter {
     const T* from = data_of<const T>(src);
     const int64_t step = step_along(self, dim);
     walk_split(w, free_axis(index, dim), [&](const int64_t* at, const int64_t* by, int64_t n) {
+      // Copies: for all that the compiler knows, a store of elements changes what lies behind references.
+      T* to = self_data + at[0];
+      const int64_t* index_at = idx + at[1];
+      const T* value = from + at[2];
+      const int64_t along = step, by_self = by[0], by_index = by[1], by_value = by[2];
       for (int64_t i = 0; i < n; ++i)
-        f(self_data + at[0] + i * by[0] + idx[at[1] + i * by[1]] * step, from[at[2] + i * by[2]]);
+        f(to + i * by_self + index_at[i * by_index] * along, value[i * by_value]);
     });
   }
 };

@@ -117,25 +117,31 @@ IndexFault place_flat(const View& self, const View& index, const View& other, Pl
   const int64_t size = count(self);
   if (IndexFault fault = check_indices(index, -size, size, 0)) return fault;
   const bool plain = is_contiguous(self);
-  std::vector<int64_t> offsets;
-  offsets.reserve(static_cast<size_t>(count(index)));
   const Walk<1> w = walk_of(index);
   const int64_t* data = data_of<const int64_t>(index);
   const int64_t by = w.inner_stride(0);
-  walk_all(w, [&](const int64_t* at, int64_t n) {
-    for (int64_t k = 0; k < n; ++k) {
-      int64_t i = data[at[0] + k * by], offset = 0;
-      if (i < 0) i += size;
-      if (plain) offset = i;
-      for (int a = self.ndim - 1; a >= 0 && !plain; --a) {
-        offset += i % self.shape[a] * self.strides[a];
-        i /= self.shape[a];
-      }
-      offsets.push_back(offset);
-    }
-  });
   p->positions.n = count(index);
-  p->positions.hold(std::move(offsets));
+  if (plain && w.ndim == 1) {
+    p->positions.data = data;
+    p->positions.step = by;
+    p->positions.size = size;
+  } else {
+    std::vector<int64_t> offsets;
+    offsets.reserve(static_cast<size_t>(count(index)));
+    walk_all(w, [&](const int64_t* at, int64_t n) {
+      for (int64_t k = 0; k < n; ++k) {
+        int64_t i = data[at[0] + k * by], offset = 0;
+        if (i < 0) i += size;
+        if (plain) offset = i;
+        for (int a = self.ndim - 1; a >= 0 && !plain; --a) {
+          offset += i % self.shape[a] * self.strides[a];
+          i /= self.shape[a];
+        }
+        offsets.push_back(offset);
+      }
+    });
+    p->positions.hold(std::move(offsets));
+  }
   const Walk<1> to = walk_of(other);
   if (to.ndim == 1) p->other_step = to.inner_stride(0);
   else p->other_at = offsets_of(to);

@@ -22,6 +22,7 @@ bool all_finite(DType dtype, const void* data, int64_t n);
 #if defined(PB_HAVE_AVX512)
 namespace avx512 {
 std::span<const BlockRow> elementwise_rows();
+BlockFn cast_row(DType from, DType to);
 bool all_finite(DType dtype, const void* data, int64_t n);
 }  // namespace avx512
 #endif
@@ -37,7 +38,7 @@ static KernelSet choose() {
     const bool narrow = forced != nullptr && std::strcmp(forced, "avx2") == 0;
     if (!narrow && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi2")) {
-      return {"avx512", avx512::elementwise_rows(), avx2::cast_row, avx512::all_finite};
+      return {"avx512", avx512::elementwise_rows(), avx512::cast_row, avx512::all_finite};
     }
 #endif
     return {"avx2", avx2::elementwise_rows(), avx2::cast_row, avx2::all_finite};

@@ -54,6 +54,7 @@ bool randint_is_exact(DType dtype, int64_t low, int64_t high);
 // Any dtype; ones where u < p. With a tensor of p: n values of p_dtype (float32 or float64), each in [0, 1].
 void fill_bernoulli(Generator& g, DType dtype, void* out, int64_t n, double p);
 void fill_bernoulli(Generator& g, DType dtype, void* out, int64_t n, DType p_dtype, const void* p);
+bool are_probabilities(DType dtype, const void* p, int64_t n);  // none below 0 or above 1
 
 // A permutation of 0 .. n-1 in any dtype but bool that holds n - 1.
 void fill_randperm(Generator& g, DType dtype, void* out, int64_t n);

@@ -162,6 +162,20 @@ void fill_bernoulli(Generator& g, DType dtype, void* out, int64_t n, DType p_dty
   });
 }
 
+bool are_probabilities(DType dtype, const void* p, int64_t n) {
+  bool fine = true;
+  visit_any("lt_cpu", dtype, [&]<class T>() {
+    if constexpr (std::is_same_v<T, bool>) return;
+    else {
+      const T* x = static_cast<const T*>(p);
+      bool outside = false;
+      for (int64_t i = 0; i < n; ++i) outside |= (x[i] < T{0}) | (x[i] > T{1});
+      fine = !outside;
+    }
+  });
+  return fine;
+}
+
 void fill_randperm(Generator& g, DType dtype, void* out, int64_t n) {
   if (n < 0) refuse("Trying to create tensor with negative dimension ", n, ": [", n, "]");
   visit_any("randperm", dtype, [&]<class T>() {

@@ -31,8 +31,10 @@ struct ReduceKernels {
   bool (*count_nonzero)(const View& in, uint64_t axes, int64_t* out);
 
   // Sum of squared deviations / max(0, n - correction), accumulated in double; `mean` may be null.
-  // Floats only. Empty groups give NaN.
-  bool (*var)(const View& in, uint64_t axes, double correction, bool take_sqrt, void* out, void* mean);
+  // Floats only. Empty groups give NaN. `in_order`: by torch's recurrence even where that is slow and only a mean
+  // near 0 shows it.
+  bool (*var)(const View& in, uint64_t axes, double correction, bool take_sqrt, bool in_order, void* out,
+              void* mean);
 
   // (sum |x|^p)^(1/p); p = 0 counts nonzeros, +-infinity take the extremum of |x|. Floats only.
   bool (*norm)(const View& in, uint64_t axes, double p, void* out);

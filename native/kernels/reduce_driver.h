@@ -21,7 +21,8 @@ bool reduce_prod(const View& in, uint64_t axes, void* out);
 bool reduce_any(const View& in, uint64_t axes, bool* out);
 bool reduce_all(const View& in, uint64_t axes, bool* out);
 bool reduce_count_nonzero(const View& in, uint64_t axes, int64_t* out);
-bool reduce_var(const View& in, uint64_t axes, double correction, bool take_sqrt, void* out, void* mean);
+bool reduce_var(const View& in, uint64_t axes, double correction, bool take_sqrt, bool in_order, void* out,
+                void* mean);
 bool reduce_norm(const View& in, uint64_t axes, double p, void* out);
 
 namespace {

@@ -101,7 +101,7 @@ void run_index_add(const KernelCall& c) {
   IndexFault fault;
   {
     GilRelease unlocked(is_long(c.out[0].meta->numel));
-    strided_copy(c.out[0].view(), c.in[0].view());
+    start_as(c.out[0], c.in[0]);
     const Ready index = long_index(c.in[1]);
     fault = index_add(c.out[0].view(), dim, index.view(), c.in[2].view(), alpha);
   }
@@ -161,7 +161,7 @@ void run_index_copy(const KernelCall& c) {
   IndexFault fault;
   {
     GilRelease unlocked(is_long(c.out[0].meta->numel));
-    strided_copy(c.out[0].view(), c.in[0].view());
+    start_as(c.out[0], c.in[0]);
     const AtLeastOne self(c.out[0].view()), source(c.in[2].view());
     fault = index_copy(self.view, dim, c.in[1].view(), source.view);
   }
@@ -191,7 +191,7 @@ void run_index_fill(const KernelCall& c) {
   IndexFault fault;
   {
     GilRelease unlocked(is_long(c.out[0].meta->numel));
-    strided_copy(c.out[0].view(), c.in[0].view());
+    start_as(c.out[0], c.in[0]);
     fault = index_fill(AtLeastOne(c.out[0].view()).view, dim, c.in[1].view(), number);
   }
   check_fault(fault, ErrorKind::Index);
@@ -337,9 +337,9 @@ void run_one_hot(const KernelCall& c) {
 std::span<const KernelRow> axis_index_rows() {
   static constexpr KernelRow kRows[] = {
       {"index_select", infer_index_select, run_index_select, false},
-      {"index_add", infer_index_add, run_index_add, false},
-      {"index_copy", infer_index_copy, run_index_copy, false},
-      {"index_fill", infer_index_fill, run_index_fill, false},
+      changing_first("index_add", infer_index_add, run_index_add),
+      changing_first("index_copy", infer_index_copy, run_index_copy),
+      changing_first("index_fill", infer_index_fill, run_index_fill),
       {"embedding", infer_embedding, run_embedding, false},
       {"embedding_backward", infer_embedding_backward, run_embedding_backward, false},
       {"masked_scatter", infer_masked_scatter, run_masked_scatter, false},

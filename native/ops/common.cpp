@@ -63,6 +63,10 @@ void copy_converted(const View& dst, const View& src) {
   strided_copy(dst, converted(src, dst.dtype).view());
 }
 
+void start_as(const Placed& out, const Placed& in) {
+  if (out.data != in.data) strided_copy(out.view(), in.view());
+}
+
 void fill_zero(const View& v) {
   const uint64_t zero = 0;
   fill(v, &zero);

@@ -48,6 +48,8 @@ Temp converted(const View& from, DType to);
 // dst = src, converted. Same shape; dst may have any strides.
 void copy_converted(const View& dst, const View& src);
 void fill_zero(const View& v);
+// out = in, where it does not lie over it already: an operation in place changes no more than it names.
+void start_as(const Placed& out, const Placed& in);
 
 // A view that becomes int64 and, where asked for, row-major; a copy is made only if it has to be.
 class Ready {

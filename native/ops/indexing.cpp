@@ -99,7 +99,7 @@ void run_scatter_how(const KernelCall& c, const View* src, const void* number, S
   {
     GilRelease unlocked(is_long(c.out[0].meta->numel + c.in[1].meta->numel));
     const Ready index = long_index(c.in[1]);
-    strided_copy(c.out[0].view(), c.in[0].view());
+    start_as(c.out[0], c.in[0]);
     const AtLeastOne self(c.out[0].view()), at(index.view());
     if (c.in[1].meta->numel == 0) return;
     if (src) fault = scatter(self.view, dim, at.view, AtLeastOne(*src).view, how.combine, how.include_self);
@@ -274,7 +274,7 @@ void run_index_put(const KernelCall& c) {
   IndexFault fault;
   {
     GilRelease unlocked(is_long(c.out[0].meta->numel));
-    strided_copy(out, c.in[0].view());
+    start_as(c.out[0], c.in[0]);
     if (!list.any()) return put_everywhere(out, values, accumulate);
     const IndexViews indices(c, list);
     fault = index_put(out, indices.views, values, accumulate);
@@ -336,7 +336,7 @@ void run_put(const KernelCall& c) {
   IndexFault fault;
   {
     GilRelease unlocked(is_long(c.out[0].meta->numel));
-    strided_copy(c.out[0].view(), c.in[0].view());
+    start_as(c.out[0], c.in[0]);
     fault = put(c.out[0].view(), c.in[1].view(), c.in[2].view(), Ints(c.ints).flag());
   }
   check_flat_fault(fault);
@@ -347,14 +347,14 @@ void run_put(const KernelCall& c) {
 std::span<const KernelRow> indexing_rows() {
   static constexpr KernelRow kRows[] = {
       {"gather", infer_gather, run_gather, false},
-      {"scatter", infer_scatter<false>, run_scatter<Combine::Set>, false},
-      {"scatter_value", infer_scatter<true>, run_scatter_value, false},
-      {"scatter_add", infer_scatter<false>, run_scatter<Combine::Add>, false},
-      {"scatter_reduce", infer_scatter<false>, run_scatter_reduce, false},
+      changing_first("scatter", infer_scatter<false>, run_scatter<Combine::Set>),
+      changing_first("scatter_value", infer_scatter<true>, run_scatter_value),
+      changing_first("scatter_add", infer_scatter<false>, run_scatter<Combine::Add>),
+      changing_first("scatter_reduce", infer_scatter<false>, run_scatter_reduce),
       {"index", infer_index, run_index, false},
-      {"index_put", infer_index_put, run_index_put, false},
+      changing_first("index_put", infer_index_put, run_index_put),
       {"take", infer_take, run_take, false},
-      {"put", infer_put, run_put, false},
+      changing_first("put", infer_put, run_put),
   };
   return kRows;
 }

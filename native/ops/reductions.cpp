@@ -249,8 +249,10 @@ template <bool kRoot, bool kMean> void run_var(const KernelCall& c) {
   Ints ints(c.ints);
   const uint32_t mask = read_mask(ints, *c.in[0].meta);
   const double correction = ints.real();
+  ints.flag();  // whether the axes are kept
+  const bool in_order = kMean && ints.flag();
   GilRelease unlocked(is_long(c.in[0].meta->numel));
-  reduce_kernels().var(c.in[0].view(), mask, correction, kRoot, c.out[0].data,
+  reduce_kernels().var(c.in[0].view(), mask, correction, kRoot, in_order, c.out[0].data,
                        kMean ? c.out[1].data : nullptr);
 }
 

@@ -250,11 +250,20 @@ void Binder::bind_elementwise(const Instruction& i) {
 // The open group takes one more member if it has the same shape; otherwise it is closed first.
 void Binder::join(Member m) {
   if (!group_.empty()) {
-    const Meta& have = *group_.front().meta;
-    if (!(Dims(have.shape()) == Dims(m.meta->shape())) || group_.size() >= 48) close_group();
+    const bool same = Dims(group_.front().meta->shape()) == Dims(m.meta->shape());
+    if (!same && goes_before(m)) return emit_group({&m, 1});
+    if (!same || group_.size() >= 48) close_group();
   }
   group_of_[current_] = 1;
   group_.push_back(std::move(m));
+}
+
+// A single number that needs nothing of a large open group is a step of its own before it: what is computed
+// from both need not go through memory.
+bool Binder::goes_before(const Member& m) const {
+  constexpr int64_t kLarge = 1024;
+  return m.store_to < 0 && m.meta->numel == 1 && group_.front().meta->numel >= kLarge &&
+         std::ranges::none_of(m.in, [&](int32_t v) { return in_group(v); });
 }
 
 void Binder::bind_view(const Instruction& i) {
@@ -453,7 +462,8 @@ void Binder::find_overwrite() {
   for (size_t l = 0; l < bound_->locations_.size(); ++l) {
     const Buffer& b = bound_->buffers_[bound_->locations_[l].buffer];
     if (b.kind != Buffer::Kind::Input || b.index != 0) continue;
-    if (may_donate(static_cast<int32_t>(l), output)) bound_->may_overwrite_first_ = true;
+    if (may_donate(static_cast<int32_t>(l), output) || is_changed(static_cast<int32_t>(l), output))
+      bound_->may_overwrite_first_ = true;
     read = read || is_touched(bound_->locations_[l].buffer);
   }
   // A kernel in Python may fail half way.
@@ -477,6 +487,23 @@ bool Binder::touches(const Step& step, int32_t buffer) const {
 
 bool Binder::is_touched(int32_t buffer) const {
   return std::ranges::any_of(bound_->steps_, [&](const Step& s) { return touches(s, buffer); });
+}
+
+// One kernel alone touches either, reads the input as its first operand and says that it changes that one.
+bool Binder::is_changed(int32_t input, int32_t output) const {
+  const Location &from = bound_->locations_[input], &to = bound_->locations_[output];
+  if (from.offset != 0 || from.meta.get() != to.meta.get()) return false;
+  const KernelStep* only = nullptr;
+  for (const Step& step : bound_->steps_) {
+    if (!touches(step, from.buffer) && !touches(step, to.buffer)) continue;
+    if (only || step.kernel < 0) return false;
+    only = &bound_->kernels_[step.kernel];
+  }
+  if (!only || !only->op->kernel->changes_first || only->in[0] != input || only->out[0] != output)
+    return false;
+  return std::ranges::none_of(std::span(only->in).subspan(1), [&](int32_t l) {
+    return l >= 0 && bound_->locations_[l].buffer == from.buffer;
+  });
 }
 
 // Both lie linearly in one elementwise step, which is the only one to touch either, the result after the last read.

@@ -45,6 +45,7 @@ class Binder {
   void bind_view(const Instruction& i);
   void bind_kernel(const Instruction& i);
   void join(Member m);
+  bool goes_before(const Member& m) const;
   void store_in_place();
   void close_group();
   void emit_group(std::span<const Member> members);
@@ -62,6 +63,7 @@ class Binder {
   void find_overwrite();
   bool touches(const Step& step, int32_t buffer) const;
   bool is_touched(int32_t buffer) const;
+  bool is_changed(int32_t input_location, int32_t output_location) const;
   bool may_donate(int32_t input_location, int32_t output_location) const;
 
   Ref<Bound> bound_;

@@ -190,7 +190,8 @@ class RangeRun {
         direct_(direct),
         begin_(begin),
         end_(end),
-        block_(std::min<int64_t>(kBlock, (end - begin + 31) / 32 * 32)),
+        row_(row_length(s)),
+        block_(std::min<int64_t>(row_ ? even_part(row_) : kBlock, (end - begin + 31) / 32 * 32)),
         many_(end - begin > block_),
         pointer_(s.registers.size()),
         moving_(many_ ? s.registers.size() : 0),
@@ -199,10 +200,12 @@ class RangeRun {
   }
 
   void run() {
-    for (int64_t p = begin_; p < end_; p += block_) {
-      const int64_t n = std::min(block_, end_ - p);
+    for (int64_t p = begin_, n = 0; p < end_; p += n) {
+      n = std::min(block_, end_ - p);
+      if (row_) n = std::min(n, row_ - p % row_);
       if (fetching_) fetch_next(n);
-      if (loading_) load(p, n);
+      if (row_) load_in_row(p, n);
+      else if (loading_) load(p, n);
       for (const BlockInstruction& i : s_.body)
         i.fn(pointer_[i.out], pointer_[i.a], pointer_[i.b], pointer_[i.c], n);
       if (!s_.stores.empty()) store(p, n);
@@ -214,6 +217,18 @@ class RangeRun {
   }
 
  private:
+  // Long rows are not joined in one block: then what is the same along a row is written once for it, and what
+  // lies side by side is read where it is. 0: the blocks go on over the ends of rows.
+  static int64_t row_length(const ElementwiseStep& s) {
+    if (s.strides.empty() || s.shape.n < 2 || s.shape[s.shape.n - 1] < kBlock / 2) return 0;
+    const auto strided = [](const Register& r) { return r.kind == Register::Kind::Strided; };
+    return std::ranges::any_of(s.registers, strided) ? s.shape[s.shape.n - 1] : 0;
+  }
+  static int64_t even_part(int64_t row) {
+    const int64_t parts = (row + kBlock - 1) / kBlock;
+    return std::min(kBlock, ((row + parts - 1) / parts + 31) / 32 * 32);
+  }
+
   // Where each register lies; what is the same for all blocks is written here, once.
   void place() {
     const int64_t stride = block_ * s_.widest;
@@ -266,6 +281,37 @@ class RangeRun {
     }
   }
 
+  void load_in_row(int64_t p, int64_t n) {
+    const int64_t row = p / row_, column = p - row * row_;
+    const int last = s_.shape.n - 1;
+    for (size_t r = 0; r < s_.registers.size(); ++r) {
+      const Register& reg = s_.registers[r];
+      if (reg.kind != Register::Kind::Strided) continue;
+      const Dims& strides = s_.strides[reg.strides];
+      if (strides[last] == 0 && row == loaded_row_) continue;
+      int64_t at = column * strides[last], rest = row;
+      for (int d = last - 1; d >= 0; --d) {
+        at += rest % s_.shape[d] * strides[d];
+        rest /= s_.shape[d];
+      }
+      const int64_t width = size_of(reg.dtype);
+      char* from = static_cast<char*>(at_.locations[reg.source]) + at * width;
+      if (strides[last] == 0) {
+        spread_element(pointer_[r], from, width, std::min(block_, end_ - p));
+      } else if (strides[last] == 1 && !reg.written) {
+        pointer_[r] = from;
+      } else {
+        visit_width(width, [&](auto t) {
+          auto* to = reinterpret_cast<decltype(t)*>(pointer_[r]);
+          const auto* elements = reinterpret_cast<const decltype(t)*>(from);
+          const int64_t step = strides[last];
+          for (int64_t i = 0; i < n; ++i) to[i] = elements[i * step];
+        });
+      }
+    }
+    loaded_row_ = row;
+  }
+
   void store(int64_t p, int64_t n) {
     for (size_t k = 0; k < s_.stores.size(); ++k) {
       if (k < 64 && direct_ >> k & 1) continue;
@@ -299,7 +345,9 @@ class RangeRun {
   const Addresses& at_;
   std::span<const Streamed> streamed_;
   uint64_t direct_;
-  int64_t begin_, end_, block_;
+  int64_t begin_, end_;
+  int64_t row_;  // length of the rows that no block goes beyond; 0: blocks do
+  int64_t block_, loaded_row_ = -1;
   bool many_;  // blocks
   Small<char*, 32> pointer_;
   Small<uint16_t, 32> moving_;  // registers that walk through memory

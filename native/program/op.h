@@ -89,6 +89,8 @@ struct KernelRow {
   bool (*is_identity)(const Meta& in, Ints ints) = nullptr;
   bool shape_only = false;  // no elements of the inputs are read: they need not exist
   bool runs_python = false;  // other threads may run meanwhile, however few elements there are
+  // The result begins as the first input, over which it may lie (start_as), and then changes at some places.
+  bool changes_first = false;
 };
 
 // The view under `ints`: meta and offset (elements). False: no such view exists, copy to contiguous and ask again.
@@ -97,6 +99,10 @@ struct ViewRow {
   const char* name;
   ViewFn view;
 };
+
+constexpr KernelRow changing_first(const char* name, InferFn infer, RunFn run) {
+  return {.name = name, .infer = infer, .run = run, .contiguous_inputs = false, .changes_first = true};
+}
 
 std::span<const KernelRow> kernel_rows();
 std::span<const ViewRow> view_rows();

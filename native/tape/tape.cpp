@@ -279,7 +279,10 @@ void change_watched(const Plan& p, const Application& a) {
 // Whether the program may write over the tensor as it goes.
 bool writes_over(const Plan& p, const Application& a) {
   const Array& self = a.args[0].var->array;
-  if (!p.forward->may_overwrite_first() || p.out[0].get() != self.meta.get()) return false;
+  // One value for all elements lies in any order.
+  const bool fits = p.out[0].get() == self.meta.get() ||
+                    (a.op->uniform && self.meta->is_dense && p.out[0]->dtype == self.meta->dtype);
+  if (!fits || !p.forward->may_overwrite_first()) return false;
   return std::ranges::none_of(a.args.subspan(1),
                               [&](const Argument& x) { return x.var && same_memory(x.var->array, self); });
 }

@@ -340,8 +340,8 @@ def _lerp_tensor(x, end, weight):
 
 def _lerp(x, end, weight):
     """Starts from the nearer end, which keeps both ends exact."""
-    gap = end - x
-    return f["where"](f["abs"](weight) < 0.5, f["fma"](weight, gap, x), f["fma"](weight - 1, gap, end))
+    near = f["abs"](weight) < 0.5
+    return f["fma"](f["where"](near, weight, weight - 1), end - x, f["where"](near, x, end))
 
 
 composite(

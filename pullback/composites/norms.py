@@ -22,7 +22,7 @@ def _affine(x, weight, bias, shape):
 
 
 def _centered(x, dims, eps):
-    variance, mean = f["_var_mean"](x, dims, 0.0, True)
+    variance, mean = f["_var_mean"](x, dims, 0.0, True, False)
     return (x - mean) * f["rsqrt"](variance + eps), mean, variance
 
 

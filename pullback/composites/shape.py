@@ -317,8 +317,8 @@ def vstack(tensors, *, out=None):
               tensor([[1, 2],
                       [3, 4]])
     """
-    tensors = tensor_list("vstack", tensors)
-    return answer(f["cat"]([atleast_2d(t) for t in tensors], 0), out, "cat", JOINED, tensors)
+    tensors = [t if t.dim() > 1 else atleast_2d(t) for t in tensor_list("vstack", tensors)]
+    return answer(f["cat"](tensors, 0), out, "cat", JOINED, tensors)
 
 
 def hstack(tensors, *, out=None):
@@ -330,7 +330,7 @@ def hstack(tensors, *, out=None):
     Example   >>> torch.hstack([torch.tensor([1, 2]), torch.tensor([3, 4])])
               tensor([1, 2, 3, 4])
     """
-    tensors = [atleast_1d(t) for t in tensor_list("hstack", tensors)]
+    tensors = [t if t.dim() else atleast_1d(t) for t in tensor_list("hstack", tensors)]
     return answer(f["cat"](tensors, 0 if tensors[0].dim() == 1 else 1), out, "cat", JOINED, tensors)
 
 

@@ -379,7 +379,7 @@ def _of_root(g, std):
 
 
 def _var_mean_vjp(gs, values, outputs):
-    x, dim, correction, keepdim = values
+    x, dim, correction, keepdim, _ = values
     out = None if gs[0] is None else _spread_of_squares(gs[0], x, dim, correction, keepdim)
     if gs[1] is None:
         return out
@@ -400,7 +400,7 @@ kernel(
     expose_as="_std",
 )
 kernel(
-    "var_mean(Tensor input, int[] dim, float correction, bool keepdim)",
+    "var_mean(Tensor input, int[] dim, float correction, bool keepdim, bool in_order=True)",
     _var_mean_vjp,
     name="var_mean_kernel",
     outputs=2,

@@ -166,11 +166,16 @@ linear("repeat(Tensor input, size[]... repeats)", lambda g, x, repeats: _fold_re
 
 
 def _fold_repeats(g, x, repeats):
-    """Sums the copies: (r0 n0, r1 n1) as (r0, n0, r1, n1), reduced over the r's."""
+    """Sums the copies: (r0 n0, r1 n1) as (r0, n0, r1, n1), reduced over the r's that are not 1."""
     lead = len(repeats) - x.ndim
-    sizes = (1,) * lead + x.shape
-    split = [s for r, n in zip(repeats, sizes) for s in (r, n)]
-    g = f["sum"](f["reshape"](g, split), tuple(range(0, 2 * len(repeats), 2)))
+    split, copies = [], []
+    for r, n in zip(repeats, (1,) * lead + x.shape):
+        if not (isinstance(r, int) and r == 1):
+            copies.append(len(split))
+            split.append(r)
+        split.append(n)
+    if copies:
+        g = f["sum"](f["reshape"](g, split), tuple(copies))
     return f["reshape"](g, x.shape)
 
 
