@@ -53,19 +53,26 @@ void add_values(const Owned& dict, nb::list& to) {
   for (auto [key, hook] : nb::borrow<nb::dict>(dict.get())) to.append(hook);
 }
 
-// What stands below values that are to be pulled back: (why their gradients cannot carry the tangents of the levels,
-// or None; hooks).
-nb::tuple way_back(nb::handle tensors, nb::handle levels) {
-  std::vector<Var> roots;
-  for (nb::handle t : tensors) roots.push_back(var(t));
+std::vector<Var> vars(nb::handle tensors) {
+  std::vector<Var> out;
+  for (nb::handle t : tensors) out.push_back(var(t));
+  return out;
+}
+
+// What stands between values that are to be pulled back and inputs: (why gradients there cannot carry the tangents of
+// the levels, or None; hooks).
+nb::tuple way_back(nb::handle outputs, nb::handle inputs, nb::handle levels) {
+  const std::vector<Ref<Level>> along = levels_from(levels);
   nb::list hooks;
-  const char* why = lacking_below(roots, levels_from(levels), [&](Node& n) {
-    if (auto* e = static_cast<PyNodeExtras*>(n.extras.get())) {
+  const char* why = nullptr;
+  for (Node* n : nodes_between(vars(outputs), vars(inputs))) {
+    if (const char* lacks = lacking(*n, along)) why = lacks;
+    if (auto* e = static_cast<PyNodeExtras*>(n->extras.get())) {
       for (const auto& [nr, dict] : e->tensor_hooks) add_values(dict, hooks);
       for (const Owned* dict : {&e->pre_hooks, &e->post_hooks, &e->accumulate_hooks})
         add_values(*dict, hooks);
     }
-  });
+  }
   return nb::make_tuple(why ? nb::cast(why) : nb::none(), hooks);
 }
 

@@ -242,21 +242,27 @@ void lack_tangents(const Var& v, uint64_t first, const Ref<Level>& level, bool o
   });
 }
 
-const char* lacking_below(const std::vector<Var>& roots, std::span<const Ref<Level>> along,
-                          const std::function<void(Node&)>& visit) {
-  const char* why = nullptr;
-  std::vector<Node*> nodes;
+std::vector<Node*> nodes_between(const std::vector<Var>& roots, const std::vector<Var>& targets) {
+  std::vector<Node*> stack, all, between;
   for (const Var& v : roots)
-    if (const Var& value = innermost(v); value.node) nodes.push_back(value.node.get());
-  walk(std::move(nodes), [&](Node& n) {
-    if (const Pushed* p = pushed_along(n, along)) {
-      if (p->missing) why = p->missing;
-      else if (changed(*p)) why = kChanged;
-    }
-    visit(n);
-    return true;
-  });
-  return why;
+    if (const Var& value = innermost(v); value.node) stack.push_back(value.node.get());
+  walk(std::move(stack), [&](Node& n) { return all.push_back(&n), true; });
+  // Inputs come first: they are older, and leaves lead nowhere.
+  std::ranges::sort(all, {}, [](const Node* n) { return n->is_leaf() ? 0 : n->sequence + 1; });
+  std::unordered_set<const Node*> lead;
+  for (const Var& v : targets) lead.insert(innermost(v).node.get());
+  for (Node* n : all) {
+    const auto leads = [&](const Edge& e) { return e.node && lead.contains(e.node.get()); };
+    if (std::ranges::any_of(n->edges(), leads)) lead.insert(n);
+    if (lead.contains(n)) between.push_back(n);
+  }
+  return between;
+}
+
+const char* lacking(const Node& n, std::span<const Ref<Level>> along) {
+  const Pushed* p = pushed_along(n, along);
+  if (!p) return nullptr;
+  return p->missing ? p->missing : changed(*p) ? kChanged : nullptr;
 }
 
 }  // namespace pb

@@ -1,8 +1,6 @@
 // Gradients that carry tangents: what a node of forward mode keeps of its operation, so that the way back can run it
 // on values with their tangents.
 #pragma once
-#include <functional>
-
 #include "tape/transform.h"
 
 namespace pb {
@@ -41,8 +39,9 @@ void run_pushed(const Pushed& p, std::span<const Var> cotangents, std::span<Var>
 void release_pushed(Node& n);
 // From here on the nodes below, down to those that are older, are known to lack what belongs to a level.
 void lack_tangents(const Var& v, uint64_t first, const Ref<Level>& level, bool of_function);
-// Why gradients of these values cannot carry the tangents of the levels, null if they can. `visit` sees each node.
-const char* lacking_below(const std::vector<Var>& roots, std::span<const Ref<Level>> along,
-                          const std::function<void(Node&)>& visit);
+// The nodes through which gradients of some values come to others.
+std::vector<Node*> nodes_between(const std::vector<Var>& roots, const std::vector<Var>& targets);
+// Why a node's gradients cannot carry the tangents of these levels; null if they can.
+const char* lacking(const Node& n, std::span<const Ref<Level>> along);
 
 }  // namespace pb

@@ -59,7 +59,7 @@ def pull_back(outputs, cotangents, inputs, run, keep_graph):
         return [None if g is None else levels.insert(g, newest) for g in found]
     around = _around((*outputs, *inputs))
     along = tuple(x for x in around if not x.is_batch)
-    if run.together(outputs, along):
+    if run.together(outputs, inputs, along):
         batches = [x for x in around if x.is_batch]
         for batch in reversed(batches):
             outputs, cotangents, inputs = _without(batch, outputs, cotangents, inputs)
@@ -126,12 +126,12 @@ class Engine:
         """A gradient as it is handed out."""
         return gradient
 
-    def together(self, outputs, along):
+    def together(self, outputs, inputs, along):
         """Whether gradients are worked out together with their tangents along some levels: where hooks are to
         see them, and wherever that can be."""
         from pullback.func.hooks import runs
 
-        lacking, hooks = _core.way_back([y for y in outputs if self.takes(y)], along)
+        lacking, hooks = _core.way_back([y for y in outputs if self.takes(y)], inputs, along)
         return lacking is None or any(runs(hook, self.scope) for hook in hooks)
 
     def __call__(self, outputs, cotangents, inputs, keep_graph, along=()):

@@ -475,3 +475,12 @@ def test_an_operation_that_is_run_sample_by_sample():
     assert close(along(grad(lambda x: program(x, square)))(X), along(lambda x: gradient(x, square))(X))
     with pytest.raises(RuntimeError, match=r"^cannot work out .* it was run sample by sample"):
         jacfwd(grad(lambda x: program(x, square)))(X)
+
+
+def test_hooks_aside_of_the_way_are_no_reason_to_refuse():
+    w = torch.full((3,), 2.0, dtype=torch.float64, requires_grad=True)
+    w.register_hook(square)
+    v = w * 1
+    v.register_hook(square)
+    value = along(grad(lambda x: (Cubed.apply(x) * v).sum()))(X)
+    assert close(value, 12 * X * T)
