@@ -287,10 +287,13 @@ class Run {
       put(shown, cotangents, view->outputs);
     }
     if (!any_defined(cotangents)) return false;
-    if (const Pushed* p = pushed_along(n, request_.mode.along)) run_along(*p, n, cotangents, gradients);
+    const Pushed* p = pushed_along(n, request_.mode.along);
+    if (p) run_along(*p, n, cotangents, gradients);
     else n.run(cotangents, gradients, request_.mode);
-    if (g_watched & (kWatchNan | kWatchNonfinite)) [[unlikely]]
-      look_at(n, cotangents, gradients);
+    if (g_watched & (kWatchNan | kWatchNonfinite)) [[unlikely]] {
+      if (p) look_at(n, cotangents, at(gradients, p->edges));
+      else look_at(n, cotangents, gradients);
+    }
     if (view && seen) {
       forget_unwanted(n, gradients);
       std::vector<Var> found = at(gradients, view->edges);
@@ -353,6 +356,11 @@ class Run {
   }
 
   void look_at(Node& n, std::span<const Var> cotangents, std::span<const Var> gradients) {
+    std::vector<Var> parts;
+    if (!request_.mode.along.empty() && (g_watched & kWatchNan)) {
+      for (const Var& g : gradients) parts.push_back(worst_part(g));
+      gradients = parts;
+    }
     // What an operation's node gives on as it came, or a view of it, was looked at when it was made. Anomaly mode
     // names each node that a nan passes, and a user's node may have changed it.
     const auto passed_on = [&](const Array& a) {
@@ -365,6 +373,16 @@ class Run {
     std::vector<Ref<Node>> roots;
     for (const Root& r : request_.roots) roots.push_back(r.node);
     judge_gradients(n, cotangents, gradients, roots);
+  }
+
+  // Of a value with tangents, one that has a nan.
+  static Var worst_part(const Var& g) {
+    if (!g.layer) return g;
+    const ValueLayer& l = *layer_of(g);
+    Var value = worst_part(l.value);
+    if (!l.tangent.array.storage || !all_finite(value.array)) return value;
+    Var tangent = worst_part(l.tangent);
+    return all_finite(tangent.array) ? value : tangent;
   }
 
   // With targets only what leads to one runs. The targets of backward(inputs=...) do themselves: leaves accumulate.

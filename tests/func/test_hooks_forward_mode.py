@@ -484,3 +484,18 @@ def test_hooks_aside_of_the_way_are_no_reason_to_refuse():
     v.register_hook(square)
     value = along(grad(lambda x: (Cubed.apply(x) * v).sum()))(X)
     assert close(value, 12 * X * T)
+
+
+@pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabled")
+def test_anomaly_mode_finds_the_nan_of_a_tangent():
+    def f(x):
+        return ((x * 1) ** 1.5).sum()  # at 0 a slope, and no second derivative
+
+    x, t = torch.zeros(2), torch.zeros(2)
+    assert jvp(grad(f), (x,), (t,))[1].isnan().all()
+    with (
+        pytest.warns(UserWarning, match="Error detected in PowBackward0"),
+        torch.autograd.detect_anomaly(),
+        pytest.raises(RuntimeError, match=r"^Function 'PowBackward0' returned nan values in its 0th output"),
+    ):
+        jvp(grad(f), (x,), (t,))
