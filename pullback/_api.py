@@ -39,13 +39,13 @@ for _package in (primitives, composites):
             _import_module(f"{_package.__name__}.{_name}")
 
 
-def _derive(origin, kind, mask):
+def _derive(origin, kind, mask, need):
     """Called by the native side at the first use of a derived op; most programs use neither vmap nor forward
     mode, so what makes such ops is imported here."""
     from pullback.primitives import batch_rules
     from pullback.trace import derived
 
-    return derived.derive(origin, kind, mask)
+    return derived.derive(origin, kind, mask, need)
 
 
 _core.set_op_deriver(_derive, _rules.NoBatchRule)

@@ -144,11 +144,14 @@ void init_tape(nb::module_& m) {
   m.def("set_inference_mode", set_inference_mode);
   m.def(
       "run_backward",
-      [](nb::tuple tensors, nb::tuple gradients, nb::object inputs, bool keep, bool create, bool acc) {
+      [](nb::tuple tensors, nb::tuple gradients, nb::object inputs, bool keep, bool create, bool acc,
+         nb::tuple along) {
+        const std::vector<Ref<Level>> levels = levels_from(along);
         return steal_checked(
-            run_backward_py(tensors.ptr(), gradients.ptr(), inputs.ptr(), keep, create, acc));
+            run_backward_py(tensors.ptr(), gradients.ptr(), inputs.ptr(), keep, create, acc, levels));
       },
-      nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg());
+      nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg(),
+      nb::arg("along") = nb::make_tuple());
   m.def("promote_types", [](nb::handle a, nb::handle b) {
     return nb::borrow(dtype_object(promote(dtype_from(a.ptr()), dtype_from(b.ptr()))));
   });

@@ -8,6 +8,7 @@
 #include "bindings/places.h"
 #include "bindings/saved_hooks.h"
 #include "core/shape.h"
+#include "tape/pushed.h"
 
 namespace pb::py {
 namespace {
@@ -85,8 +86,14 @@ Owned layout_of(const Meta& m) {
 PyObject* next_functions(PyObject* o, void*) {
   return guarded([&]() -> PyObject* {
     Node& n = *as_node(o)->node;
-    Owned t = own(PyTuple_New(static_cast<Py_ssize_t>(n.edges().size())));
-    for (Py_ssize_t i = 0; Edge& e : n.edges()) PyTuple_SET_ITEM(t.get(), i++, edge_object(e));
+    std::vector<Edge*> edges;
+    for (Edge& e : n.edges()) edges.push_back(&e);
+    if (const Pushed* p = applied_at(n)) {  // without those of tangents
+      edges.clear();
+      for (const int32_t at : p->edges) edges.push_back(&n.edges()[at]);
+    }
+    Owned t = own(PyTuple_New(static_cast<Py_ssize_t>(edges.size())));
+    for (Py_ssize_t i = 0; Edge* e : edges) PyTuple_SET_ITEM(t.get(), i++, edge_object(*e));
     return t.release();
   });
 }
@@ -406,9 +413,10 @@ uint32_t output_of(const Node& n, PyObject* nr) {
 
 namespace {
 
-void run_tensor_hooks(PyNodeExtras& e, std::span<Var> cotangents) {
+void run_tensor_hooks(const Node& n, PyNodeExtras& e, std::span<Var> cotangents) {
   for (auto& [nr, dict] : e.tensor_hooks) {
     if (nr >= cotangents.size()) continue;
+    if (n.pushed && !cotangents[nr].array.storage) continue;  // what arrived belongs to tangents
     for (const Owned& hook : callables(dict)) {
       Owned g = own(gradient_object(cotangents[nr]));
       Owned r = own(PyObject_CallOneArg(hook.get(), g.get()));
@@ -484,7 +492,7 @@ void set_edge_positions(PyObject* callable) { Py_XSETREF(edge_positions, Py_NewR
 
 void PythonObserver::arrived(Node& n, std::span<Var> cotangents) {
   auto& e = static_cast<PyNodeExtras&>(*n.extras);
-  run_tensor_hooks(e, cotangents);
+  run_tensor_hooks(n, e, cotangents);
   retain_gradients(e, cotangents);
 }
 

@@ -78,10 +78,10 @@ Ref<RuleProgram> make_rule(const RuleKey& key) {
   }
 }
 
-const Op* derive_op(const Op& op, Derived kind, uint64_t mask) {
+const Op* derive_op(const Op& op, Derived kind, uint64_t mask, uint64_t need) {
   nb::object declaration = nb::borrow(static_cast<PyObject*>(op.declaration));
   return reinterpret_cast<const Op*>(let_through([&] {
-    return nb::cast<uintptr_t>(nb::borrow(op_deriver)(declaration, static_cast<int>(kind), mask));
+    return nb::cast<uintptr_t>(nb::borrow(op_deriver)(declaration, static_cast<int>(kind), mask, need));
   }));
 }
 

@@ -154,9 +154,9 @@ void refuse_nan(PyObject* tensor, Py_ssize_t k) {
 }  // namespace
 
 PyObject* run_backward_py(PyObject* tensors, PyObject* gradients, PyObject* inputs, bool keep_graph,
-                          bool create_graph, bool accumulate) {
+                          bool create_graph, bool accumulate, std::span<const Ref<Level>> along) {
   BackwardRequest request;
-  request.mode = {keep_graph, create_graph};
+  request.mode = {keep_graph, create_graph, along};
   PythonObserver observer;
   request.observer = &observer;
   for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tensors); ++i)

@@ -1,7 +1,8 @@
 #include "bindings/transform.h"
 
+#include "bindings/node_object.h"
 #include "bindings/tensor.h"
-#include "tape/transform.h"
+#include "tape/pushed.h"
 
 namespace nb = nanobind;
 
@@ -47,7 +48,41 @@ void refuse(const char* why, bool in_turn) {
   fail(ErrorKind::Runtime, why);
 }
 
+void add_values(const Owned& dict, nb::list& to) {
+  if (!dict) return;
+  for (auto [key, hook] : nb::borrow<nb::dict>(dict.get())) to.append(hook);
+}
+
+std::vector<Var> vars(nb::handle tensors) {
+  std::vector<Var> out;
+  for (nb::handle t : tensors) out.push_back(var(t));
+  return out;
+}
+
+// What stands between values that are to be pulled back and inputs: (why gradients there cannot carry the tangents of
+// the levels, or None; hooks).
+nb::tuple way_back(nb::handle outputs, nb::handle inputs, nb::handle levels) {
+  const std::vector<Ref<Level>> along = levels_from(levels);
+  nb::list hooks;
+  const char* why = nullptr;
+  for (Node* n : nodes_between(vars(outputs), vars(inputs))) {
+    if (const char* lacks = lacking(*n, along)) why = lacks;
+    if (auto* e = static_cast<PyNodeExtras*>(n->extras.get())) {
+      for (const auto& [nr, dict] : e->tensor_hooks) add_values(dict, hooks);
+      for (const Owned* dict : {&e->pre_hooks, &e->post_hooks, &e->accumulate_hooks})
+        add_values(*dict, hooks);
+    }
+  }
+  return nb::make_tuple(why ? nb::cast(why) : nb::none(), hooks);
+}
+
 }  // namespace
+
+std::vector<Ref<Level>> levels_from(nb::handle sequence) {
+  std::vector<Ref<Level>> out;
+  for (nb::handle h : sequence) out.push_back(nb::cast<LevelHandle&>(h).level);
+  return out;
+}
 
 Array readable(PyObject* o) {
   const Var& v = var_of(o);
@@ -87,6 +122,11 @@ void init_transform(nb::module_& m) {
   m.def("scopes", [](nb::handle t) -> uint32_t {
     const Var& v = innermost(var(t));
     return v.node ? v.node->scopes : 0;
+  });
+  m.def("way_back", way_back);
+  m.def("next_sequence", peek_sequence);
+  m.def("lack_tangents", [](nb::handle t, uint64_t first, const LevelHandle& h, bool of_function) {
+    lack_tangents(var(t), first, h.level, of_function);
   });
   m.def("set_batch_hooks", [](nb::object read, nb::object refuse_with, nb::object report) {
     Py_XSETREF(batch_reader, read.release().ptr());

@@ -2,4 +2,11 @@
 #pragma once
 #include <nanobind/nanobind.h>
 
-namespace pb::py { void init_transform(nanobind::module_& m); }
+#include "tape/transform.h"
+
+namespace pb::py {
+
+std::vector<Ref<Level>> levels_from(nanobind::handle sequence);
+void init_transform(nanobind::module_& m);
+
+}  // namespace pb::py

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/small.h"
+#include "tape/pushed.h"
 #include "tape/watch.h"
 
 namespace pb {
@@ -249,7 +250,9 @@ class Run {
     Small<Var, 2> cotangents(seen ? std::max<size_t>(arrived, n.differentiable_outputs()) : arrived);
     cotangents[0] = std::move(task.first);
     for (size_t k = 1; k < arrived; ++k) cotangents[k] = std::move(task.others[k - 1]);
-    const auto some = [&] { return n.runs_undefined() || any_defined(cotangents.span()); };
+    const auto some = [&] {
+      return any_defined(cotangents.span()) || (n.runs_undefined() && request_.mode.along.empty());
+    };
     const bool running = runs(task, n);
     // As in torch: of a node that runs the gradient that arrived is handed out, of one that is only waited for what
     // the tensor's hooks make of it. The node's own hooks belong to its running.
@@ -259,6 +262,8 @@ class Run {
       capture(task, cotangents.span());
       return false;
     }
+    if (n.pushed) [[unlikely]]
+      return process_pushed(n, cotangents.span(), gradients, seen);
     if (seen && some()) request_.observer->before(n, cotangents.span());
     if (!some()) return false;
     n.run(cotangents.span(), gradients, request_.mode);
@@ -270,6 +275,68 @@ class Run {
     }
     if (!request_.mode.keep_graph) n.release_saved();
     return true;
+  }
+
+  // A node of forward mode: its own hooks see what the program applied, without the tangents' places.
+  bool process_pushed(Node& n, std::span<Var> cotangents, std::span<Var> gradients, bool seen) {
+    const Pushed* view = applied_at(n);
+    std::vector<Var> shown;
+    if (view && seen) {
+      shown = at(cotangents, view->outputs);
+      if (any_defined(shown)) request_.observer->before(n, shown);
+      put(shown, cotangents, view->outputs);
+    }
+    if (!any_defined(cotangents)) return false;
+    const Pushed* p = pushed_along(n, request_.mode.along);
+    if (p) run_along(*p, n, cotangents, gradients);
+    else n.run(cotangents, gradients, request_.mode);
+    if (g_watched & (kWatchNan | kWatchNonfinite)) [[unlikely]] {
+      if (p) look_at(n, cotangents, at(gradients, p->edges));
+      else look_at(n, cotangents, gradients);
+    }
+    if (view && seen) {
+      forget_unwanted(n, gradients);
+      std::vector<Var> found = at(gradients, view->edges);
+      request_.observer->after(n, shown, found);
+      put(found, gradients, view->edges);
+    }
+    if (!request_.mode.keep_graph) {
+      n.release_saved();
+      release_pushed(n);
+    }
+    return true;
+  }
+
+  // Gradients with tangents. What arrives at places of tangents, which the program used as values, goes the way that
+  // the node knows.
+  void run_along(const Pushed& p, Node& n, std::span<const Var> cotangents, std::span<Var> gradients) {
+    std::vector<Var> rest(cotangents.begin(), cotangents.end());
+    const std::vector<Var> whole = at(rest, p.outputs);
+    for (const int32_t nr : p.outputs)
+      if (nr >= 0 && static_cast<size_t>(nr) < rest.size()) rest[nr] = Var();
+    BackwardMode kept = request_.mode;
+    kept.keep_graph = true;
+    if (p.op && any_defined(rest)) n.run(rest, gradients, kept);
+    if (p.op && !any_defined(whole)) return;
+    std::vector<Var> found(p.edges.size());
+    run_pushed(p, whole, found, request_.mode.create_graph);
+    for (size_t k = 0; k < found.size(); ++k) {
+      Var& slot = gradients[p.edges[k]];
+      if (!found[k].array.storage) continue;
+      if (!slot.array.storage) slot = std::move(found[k]);
+      else accumulate(slot, std::move(found[k]), request_.mode.create_graph);
+    }
+  }
+
+  static std::vector<Var> at(std::span<const Var> values, std::span<const int32_t> places) {
+    std::vector<Var> out(places.size());
+    for (size_t k = 0; k < places.size(); ++k)
+      if (places[k] >= 0 && static_cast<size_t>(places[k]) < values.size()) out[k] = values[places[k]];
+    return out;
+  }
+  static void put(std::span<const Var> values, std::span<Var> into, std::span<const int32_t> places) {
+    for (size_t k = 0; k < places.size(); ++k)
+      if (places[k] >= 0 && static_cast<size_t>(places[k]) < into.size()) into[places[k]] = values[k];
   }
 
   static bool any_defined(std::span<const Var> values) {
@@ -289,6 +356,11 @@ class Run {
   }
 
   void look_at(Node& n, std::span<const Var> cotangents, std::span<const Var> gradients) {
+    std::vector<Var> parts;
+    if (!request_.mode.along.empty() && (g_watched & kWatchNan)) {
+      for (const Var& g : gradients) parts.push_back(worst_part(g));
+      gradients = parts;
+    }
     // What an operation's node gives on as it came, or a view of it, was looked at when it was made. Anomaly mode
     // names each node that a nan passes, and a user's node may have changed it.
     const auto passed_on = [&](const Array& a) {
@@ -301,6 +373,16 @@ class Run {
     std::vector<Ref<Node>> roots;
     for (const Root& r : request_.roots) roots.push_back(r.node);
     judge_gradients(n, cotangents, gradients, roots);
+  }
+
+  // Of a value with tangents, one that has a nan.
+  static Var worst_part(const Var& g) {
+    if (!g.layer) return g;
+    const ValueLayer& l = *layer_of(g);
+    Var value = worst_part(l.value);
+    if (!l.tangent.array.storage || !all_finite(value.array)) return value;
+    Var tangent = worst_part(l.tangent);
+    return all_finite(tangent.array) ? value : tangent;
   }
 
   // With targets only what leads to one runs. The targets of backward(inputs=...) do themselves: leaves accumulate.

@@ -54,9 +54,15 @@ struct NodeExtras {
   std::vector<std::unique_ptr<PackedValue>> packed;  // by save; null: the node keeps the value itself
 };
 
+struct Level;
+
+// What a node keeps besides for gradients with tangents: see tape/pushed.h.
+struct Notes { virtual ~Notes() = default; };
+
 struct BackwardMode {
   bool keep_graph = false;
   bool create_graph = false;
+  std::span<const Ref<Level>> along{};  // gradients carry the tangents of these levels
 };
 
 class Node {
@@ -85,8 +91,9 @@ class Node {
 
   uint64_t sequence = 0;  // creation number in its thread; leaves come first on the way back
   uint32_t scopes = 0;    // which scopes of differentiation it depends on: bit 0 are ordinary leaves
+  uint32_t place = 0;     // in the user's program, where places are watched (tape/watch.h)
   std::unique_ptr<NodeExtras> extras;
-  uint32_t place = 0;  // in the user's program, where places are watched (tape/watch.h)
+  std::unique_ptr<Notes> pushed;  // of a node recorded under forward mode
 
  private:
   static void dispose(Node* first);  // without recursion over the graph

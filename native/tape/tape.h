@@ -81,6 +81,7 @@ class OperationNode final : public Node {
   int32_t argument_of(size_t edge) const { return plan_->arguments[edge]; }
   const Plan& plan() const { return *plan_; }
   bool released() const { return released_; }
+  bool packed() const { return packed_; }
   void save(const Application& a, std::span<const Array> outputs);
   void keep(const Application& a, std::span<const Array> outputs);  // without asking hooks
 

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "core/small.h"
+#include "tape/pushed.h"
 
 namespace pb {
 
@@ -13,14 +14,14 @@ DeriveOp g_derive_op = nullptr;
 void (*g_report_loop)(const Op&) = nullptr;
 void (*g_refuse_batch)(const char*, bool) = nullptr;
 
-namespace {
-
-const Op& derived(const Op& op, Derived kind, uint64_t mask) {
-  static auto& known = *new std::map<std::tuple<const Op*, Derived, uint64_t>, const Op*>();
-  const Op*& d = known[{&op, kind, mask}];
-  if (!d) d = g_derive_op(op, kind, mask);
+const Op& derived(const Op& op, Derived kind, uint64_t mask, uint64_t need) {
+  static auto& known = *new std::map<std::tuple<const Op*, Derived, uint64_t, uint64_t>, const Op*>();
+  const Op*& d = known[{&op, kind, mask, need}];
+  if (!d) d = g_derive_op(op, kind, mask, need);
   return *d;
 }
+
+namespace {
 
 // Shares the elements of the first sample, so that a look at it never leaves the memory.
 Array seen_through(const Array& value) {
@@ -139,6 +140,13 @@ class Stripped {
   uint64_t mask() const { return mask_; }
   std::span<Argument> args() { return args_; }
   std::span<const Var* const> tangents() const { return tangents_; }
+  // The application with the layer, and without those of closed levels.
+  Application whole(const Application& a) {
+    whole_.assign(a.args.begin(), a.args.end());
+    for (size_t i = 0; i < whole_.size(); ++i)
+      if (whole_[i].var) whole_[i].var = &current_[i];
+    return {a.op, whole_, a.ints, a.symbolic};
+  }
   ValueLayer* layer(size_t i) const {
     ValueLayer* l = layer_of(current_[i]);
     return l && l->level.get() == level_.get() ? l : nullptr;
@@ -146,7 +154,7 @@ class Stripped {
 
  private:
   std::vector<Var> current_;
-  std::vector<Argument> args_;
+  std::vector<Argument> args_, whole_;
   std::vector<const Var*> tangents_;
   Ref<Level> level_;
   uint64_t mask_ = 0;
@@ -295,12 +303,15 @@ void apply_dual(const Application& a, Stripped& s, std::vector<Var>& out) {
     return;
   }
   std::vector<Var> results;
+  const size_t already = out.size();
+  const uint64_t first = peek_sequence();
   push_forward(inner, s.tangents(), results);
   for (size_t k = 0; k < results.size(); ++k) {
     Var& r = results[k];
     if (!is_float(r.array.meta->dtype)) out.push_back(std::move(r));
     else out.push_back(dual(s.level(), std::move(r), std::move(results[++k])));
   }
+  if (recording()) note_pushed(s.level(), s.whole(a), std::span(out).subspan(already), first);
 }
 
 }  // namespace
@@ -350,12 +361,11 @@ Var of_type(const Var& like, Var v) {
 }
 
 // The tangent of what self is about to become. Where that may be recorded it is worked out from a copy, as what is
-// saved must stay as it is when self is overwritten.
-Var tangent_of_change(const Application& a, Stripped& s) {
+// saved must stay as it is when self is overwritten: `before`.
+Var tangent_of_change(const Application& a, Stripped& s, Var& before) {
   static const Op* clone = find_op("clone");
   std::vector<Argument> args(s.args().begin(), s.args().end());
   const Var* self = args[0].var;
-  Var before;
   if (recording()) {
     const Argument one[1] = {{self, {}}};
     before = apply_one({clone, one, {}, 0});
@@ -376,10 +386,21 @@ void change_dual(const Application& a, Stripped& s, Var& outer) {
   Var& value = self ? self->value : outer;
   const bool had = self && self->tangent.array.storage;
   const bool has = mask_of(s.tangents()) && a.op->differentiable && is_float(value.array.meta->dtype);
-  Var tangent;
-  if (has) tangent = tangent_of_change(a, s);
+  Var tangent, before;
+  if (has) tangent = tangent_of_change(a, s, before);
+  const Var place = innermost(value);
+  const Var old = had && has && recording() ? dual(s.level(), before, self->tangent) : before;
+  const uint64_t first = peek_sequence();
   s.args()[0].var = &value;
   change({a.op, s.args(), a.ints, a.symbolic}, value);
+  if (has && recording()) {
+    Application whole = s.whole(a);
+    std::vector<Argument> args(whole.args.begin(), whole.args.end());
+    for (size_t i = 0; i < args.size(); ++i)
+      if (i == 0 || (self && s.layer(i) == self)) args[i].var = &old;
+    whole.args = args;
+    note_pushed(s.level(), whole, {&value, 1}, first, &place);
+  }
   if (!has && had) tangent = zeros_like(*value.array.meta);
   if (!tangent.array.storage) return;
   if (self) self->tangent = laid_out_as(*value.array.meta, std::move(tangent));

@@ -70,10 +70,12 @@ void apply_transformed(const Application& a, std::vector<Var>& out);
 void change_transformed(const Application& a);
 
 // What is derived from an op for the arguments in a mask: the op for a batch, the op with the tangents of its
-// results beside them, or the tangents alone.
-enum class Derived : uint8_t { Batch, Dual, Tangents };
-using DeriveOp = const Op* (*)(const Op& op, Derived kind, uint64_t mask);
+// results beside them, or the tangents alone; or its gradients, of the arguments in `need`, from the cotangents in
+// the mask and all arguments.
+enum class Derived : uint8_t { Batch, Dual, Tangents, Gradients };
+using DeriveOp = const Op* (*)(const Op& op, Derived kind, uint64_t mask, uint64_t need);
 extern DeriveOp g_derive_op;
+const Op& derived(const Op& op, Derived kind, uint64_t mask, uint64_t need = 0);
 // The derived op cannot be traced because a primitive in it has no rule for batches.
 struct NoBatchRule {};
 // Told the name of each op that had to be run sample by sample.

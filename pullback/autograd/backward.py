@@ -203,17 +203,10 @@ def _batched(outputs, inputs, grad_outputs, create_graph, allow_unused):
 
 def _through_layers(outputs, cotangents, inputs, keep_graph, create_graph):
     """The engine's run for tensors inside vmap or forward mode, whose tape is below their layers."""
-    from pullback.func.reverse import ones_like, pull_back
-
-    def run(outputs, cotangents, inputs, keep_graph):
-        pairs = [(y, g) for y, g in zip(outputs, cotangents, strict=True) if y.requires_grad]
-        if not pairs:
-            return [None] * len(inputs)
-        ys, gs = zip(*pairs, strict=True)
-        return _core.run_backward(ys, gs, tuple(inputs), keep_graph or create_graph, create_graph, False)
+    from pullback.func.reverse import InProgram, ones_like, pull_back
 
     filled = [ones_like(y) if g is None else g for y, g in zip(outputs, cotangents, strict=True)]
-    return pull_back(outputs, filled, inputs, run, keep_graph)
+    return pull_back(outputs, filled, inputs, InProgram(create_graph), keep_graph)
 
 
 def _single(outputs, inputs, grad_outputs, keep, create_graph):

@@ -23,8 +23,7 @@ def register_hook(self, hook):
     Returns a handle with remove().
 
     Shapes    the gradient has the tensor's shape, and so has what replaces it
-    Errors    RuntimeError for a tensor that needs no gradient, or that jvp or linearize differentiates; under
-              jvp, jacfwd and hessian for one that had been used before
+    Errors    RuntimeError for a tensor that needs no gradient, or that jvp or linearize differentiates
     Example   >>> x = torch.ones(2, requires_grad=True)
               >>> handle = x.register_hook(lambda grad: grad * 10)
               >>> x.sum().backward()

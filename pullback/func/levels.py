@@ -22,7 +22,6 @@ class _Open(threading.local):
         self.forward = set()  # bits of those that stand in for forward mode
         self.order = []  # levels and bits, oldest first
         self.running = None  # the mask of the scope whose gradients are being worked out
-        self.along = frozenset()  # the levels along whose tangents they are differentiated
 
 
 _open = _Open()
@@ -142,16 +141,6 @@ def running_scope() -> int:
     return 1 << _open.scopes[-1] if _open.scopes else 0
 
 
-def along(level, differentiates=True):
-    """For the block, the engine differentiates gradients along a level's tangents; with False, it does
-    not."""
-    return _kept("along", _open.along | {level} if differentiates else _open.along - {level})
-
-
-def is_along(level) -> bool:
-    return level in _open.along
-
-
 def is_newer(level, scope) -> bool:
     """Whether a level was opened after a scope; not so for the levels of forward_ad, which are no
     transformations."""
@@ -160,12 +149,14 @@ def is_newer(level, scope) -> bool:
     return not scope or _open.order.index(level) > _open.order.index(scope.bit_length() - 1)
 
 
-def tangents_around(scope) -> bool:
-    """Whether a scope was opened inside forward mode."""
-    if not scope:
-        return False
-    older = _open.order[: _open.order.index(scope.bit_length() - 1)]
-    return any(not isinstance(x, int) and not x.is_batch for x in older)
+def is_newest(scope) -> bool:
+    """Whether transformations by layers were opened inside a scope."""
+    return bool(scope) and any(not isinstance(x, int) and is_newer(x, scope) for x in _open.order)
+
+
+def batches_around(scope):
+    """The batches in which a scope was opened, oldest first."""
+    return tuple(x for x in open_batches() if not is_newer(x, scope))
 
 
 def inside_transform() -> bool:
@@ -231,7 +222,21 @@ def remove(t, level):
     if above.is_batch:
         # The batch of `level` now lies in front, where that of the newer layer belongs.
         return rewrap(above, value.transpose(0, 1)) if level.is_batch else rewrap(above, value)
-    return rewrap(above, value, remove(tangent, level))
+    return rewrap(above, value, remove(include(tangent, level), level))
+
+
+def seen(t, batches):
+    """t, which lies on the tape, as the program inside these batches sees it."""
+    for level in batches:
+        t = insert(t, level)
+    return t
+
+
+def taken(t, batches):
+    """The inverse of seen()."""
+    for level in reversed(batches):
+        t = remove(include(t, level), level)
+    return t
 
 
 def insert(t, level):

@@ -45,35 +45,61 @@ def pull_back(outputs, cotangents, inputs, run, keep_graph):
     The tape is below the layers, so they are taken off the outputs, the cotangents and the inputs together;
     then run(outputs, cotangents, inputs, keep_graph) asks the engine. Layers of the cotangents that are newer
     than the recording stay on, and the engine runs for all of their samples at once.
+
+    Gradients with tangents come out of one run, as hooks see them. Where nodes on the way do not know what
+    they need for that, and no hooks are there, it takes two for each level: one for the values, one for the
+    tangents.
     """
     newest = levels.newest((*outputs, *inputs))
     if newest is None:
         return run(outputs, cotangents, inputs, keep_graph)
-    if newest.is_batch and not all(levels.has_level(x, newest) for x in inputs):
-        _core.refuse_batch("a gradient of a value that all samples share is taken inside vmap")
-    lower = [levels.remove(x, newest) for x in inputs]
     if newest.is_batch:
-        # An output that all samples share does not depend on the inputs, which are a sample's own.
-        pairs = [(y, g) for y, g in zip(outputs, cotangents) if _has(y, newest)]
-        ys = [levels.remove(y, newest) for y, _ in pairs]
-        gs = [levels.remove(levels.include(g, newest), newest) for _, g in pairs]
-        found = pull_back(ys, gs, lower, run, keep_graph)
+        outputs, cotangents, inputs = _without(newest, outputs, cotangents, inputs)
+        found = pull_back(outputs, cotangents, inputs, run, keep_graph)
         return [None if g is None else levels.insert(g, newest) for g in found]
-    ys = [levels.parts(y, newest) for y in outputs]
-    gs = [levels.parts(g, newest) for g in cotangents]
-    with levels.along(newest, False):
-        value = pull_back([y for y, _ in ys], [g for g, _ in gs], lower, run, True)
+    around = _around((*outputs, *inputs))
+    along = tuple(x for x in around if not x.is_batch)
+    if run.together(outputs, inputs, along):
+        batches = [x for x in around if x.is_batch]
+        for batch in reversed(batches):
+            outputs, cotangents, inputs = _without(batch, outputs, cotangents, inputs)
+        found = run(outputs, cotangents, [_core.innermost(x) for x in inputs], keep_graph, along)
+        return [None if g is None else levels.seen(g, batches) for g in found]
+    return _twice(newest, outputs, cotangents, inputs, run, keep_graph)
+
+
+def _twice(level, outputs, cotangents, inputs, run, keep_graph):
+    """For the values and for the tangents of a level."""
+    lower = [levels.remove(x, level) for x in inputs]
+    ys = [levels.parts(y, level) for y in outputs]
+    gs = [levels.parts(g, level) for g in cotangents]
+    first = _core.next_sequence()
+    value = pull_back([y for y, _ in ys], [g for g, _ in gs], lower, run, True)
+    for v in value:
+        if v is not None:
+            _core.lack_tangents(v, first, level, False)
     # d(g y') = g y'' + g' y': the tangents' own graph with g, and the values' with the tangents of g.
     pairs = [(dy, g) for (_, dy), (g, _) in zip(ys, gs) if dy is not None]
     pairs += [(y, dg) for (y, _), (_, dg) in zip(ys, gs) if dg is not None]
-    with levels.along(newest):
-        dot = pull_back([y for y, _ in pairs], [g for _, g in pairs], lower, run, keep_graph)
-    return [_joined(v, d, newest) for v, d in zip(value, dot)]
+    dot = pull_back([y for y, _ in pairs], [g for _, g in pairs], lower, run, keep_graph)
+    return [_joined(v, d, level) for v, d in zip(value, dot)]
 
 
-def _has(t, level):
-    top = levels.layers(t)
-    return top is not None and top[0] == level
+def _around(tensors):
+    """The levels of all of the tensors' layers, oldest first."""
+    found = {level.number: level for t in tensors for level in levels.of(t)}
+    return [found[number] for number in sorted(found)]
+
+
+def _without(batch, outputs, cotangents, inputs):
+    """All of them without the layer of a batch. An output that all samples share is left out: it does not
+    depend on the inputs, which are a sample's own."""
+    if not all(levels.has_level(x, batch) for x in inputs):
+        _core.refuse_batch("a gradient of a value that all samples share is taken inside vmap")
+    pairs = [(y, g) for y, g in zip(outputs, cotangents) if levels.has_level(y, batch)]
+    ys = [levels.remove(y, batch) for y, _ in pairs]
+    gs = [levels.taken(g, (batch,)) for _, g in pairs]
+    return ys, gs, [levels.remove(x, batch) for x in inputs]
 
 
 def _joined(value, dot, level):
@@ -82,24 +108,84 @@ def _joined(value, dot, level):
     return value if dot is None else levels.join(value, dot, level)
 
 
-def _engine(bit, record, is_open=True):
-    """Runs the engine for a scope, recorded where something outside of it may want the gradients'
-    gradients. Once a scope is closed, another one may have its bit."""
-    return functools.partial(_run, bit, record, bit if is_open else 0)
+class Engine:
+    """Runs the engine, for pull_back(), in the scope that hooks know as the running one."""
+
+    def __init__(self, scope):
+        self.scope = scope
+
+    def takes(self, output):
+        """Whether gradients of it are asked for."""
+        raise NotImplementedError
+
+    def records(self, outputs, cotangents):
+        """Whether the gradients' gradients may be asked for."""
+        raise NotImplementedError
+
+    def left(self, gradient):
+        """A gradient as it is handed out."""
+        return gradient
+
+    def together(self, outputs, inputs, along):
+        """Whether gradients are worked out together with their tangents along some levels: where hooks are to
+        see them, and wherever that can be."""
+        from pullback.func.hooks import runs
+
+        lacking, hooks = _core.way_back([y for y in outputs if self.takes(y)], inputs, along)
+        return lacking is None or any(runs(hook, self.scope) for hook in hooks)
+
+    def __call__(self, outputs, cotangents, inputs, keep_graph, along=()):
+        pairs = [(y, g) for y, g in zip(outputs, cotangents) if self.takes(y)]
+        if not pairs:
+            return [None] * len(inputs)
+        ys, gs = zip(*pairs)
+        record = self.records(ys, gs)
+        ys = tuple(_core.innermost(y) for y in ys)
+        with levels.running(self.scope):
+            found = _core.run_backward(
+                ys, gs, tuple(inputs), keep_graph or record, record, False, along=along
+            )
+        return [None if g is None else self.left(g) for g in found]
 
 
-def _run(bit, record, left, outputs, cotangents, inputs, keep_graph):
-    pairs = [(y, g) for y, g in zip(outputs, cotangents) if _core.scopes(y) & bit]
-    if not pairs:
-        return [None] * len(inputs)
-    outer = record and (
-        any(_core.scopes(y) & levels.outer_scopes(bit) for y, _ in pairs)
-        or any(x.requires_grad for _, g in pairs for x in levels.innermost_parts(g))
-    )
-    ys, gs = zip(*pairs)
-    with levels.running(bit):
-        found = _core.run_backward(ys, gs, tuple(inputs), keep_graph or outer, bool(outer), False)
-    return [None if g is None else leave(g, left) for g in found]
+class _OfScope(Engine):
+    """The gradients of a scope, recorded where something outside of it may want the gradients' gradients.
+    Once a scope is closed, another one may have its bit."""
+
+    def __init__(self, bit, record, is_open=True):
+        super().__init__(bit)
+        self.record, self.bit = record, bit if is_open else 0
+
+    def takes(self, output):
+        return _core.scopes(output) & self.scope
+
+    def records(self, outputs, cotangents):
+        if not self.record:
+            return False
+        outer = levels.outer_scopes(self.scope)
+        return any(_core.scopes(x) & outer for y in outputs for x in levels.innermost_parts(y)) or any(
+            x.requires_grad for g in cotangents for x in levels.innermost_parts(g)
+        )
+
+    def left(self, gradient):
+        return leave(gradient, self.bit)
+
+
+class InProgram(Engine):
+    """For torch.autograd.grad() in a program: of all that needs a gradient."""
+
+    def __init__(self, create_graph):
+        super().__init__(levels.running_scope())
+        self.create_graph = create_graph
+
+    def takes(self, output):
+        return _core.innermost(output).requires_grad
+
+    def records(self, outputs, cotangents):
+        return self.create_graph
+
+    def left(self, gradient):
+        return gradient if self.create_graph else levels.map_innermost(lambda x: x.detach(), gradient)
 
 
 def ones_like(t):
@@ -107,7 +193,7 @@ def ones_like(t):
 
 
 def _gradients(output, opened, bit, record):
-    found = pull_back([output], [ones_like(output)], opened, _engine(bit, record), False)
+    found = pull_back([output], [ones_like(output)], opened, _OfScope(bit, record), False)
     return [x.new_zeros(x.shape) if g is None else g for x, g in zip(opened, found)]
 
 
@@ -199,7 +285,7 @@ class _Pullback:
                     f"shape of {y.shape}."
                 )
         record = _core.is_grad_enabled() if create_graph is None else create_graph
-        run = _engine(self.bit, record, is_open=False)
+        run = _OfScope(self.bit, record, is_open=False)
         found = pull_back(self.outputs, flat, self.roots, run, retain_graph)
         found = [x.new_zeros(x.shape) if g is None else g for x, g in zip(self.roots, found)]
         found = tree_unflatten(found, self.inputs_spec)

@@ -221,7 +221,7 @@ def _push_forward(cls, level, args, kwargs):
     def tangent(x):
         return levels.parts(x, level)[1] if isinstance(x, _core.Tensor) else None
 
-    values, named = tree_map(value, args), tree_map(value, kwargs)
+    values, named, first = tree_map(value, args), tree_map(value, kwargs), _core.next_sequence()
     if newest_level(tree_flatten((values, named))[0]) is None:
         out, ctx = cls._apply(values, named)
     else:
@@ -234,6 +234,9 @@ def _push_forward(cls, level, args, kwargs):
             for t, x in zip(given, (*args, *kwargs.values()))
         ]
     flat, spec = tree_flatten(out)
+    for y in flat:
+        if _takes_tangent(y) and y.requires_grad:
+            _core.lack_tangents(y, first, level, True)
     pushed = _checked(ctx.push_forward(given), flat, level)
     joined = [
         y if t is None or not _takes_tangent(y) else levels.join(y, t, level) for y, t in zip(flat, pushed)

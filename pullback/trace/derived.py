@@ -187,12 +187,44 @@ class BatchTrace(DerivedTrace):
         return [found.get(w) for w in self.wanted()]
 
 
+class GradientsOp:
+    """The gradients of an op's operands in `need`: takes the cotangents in the mask, then the operands. All
+    that the way back reads is worked out from these."""
+
+    family = "composite"
+    differentiable = True
+    dear = True
+
+    def __init__(self, origin, mask, need):
+        self.origin, self.mask, self.wanted = origin, mask, need
+        self.name, self.node_name = origin.name + "_gradients", origin.node_name
+        self.handle = _core.register_op(self.name, self.node_name, "composite", 0, "", True, self)
+
+    def make_trace(self, operands, ints, symbolic, need):
+        return GradientsTrace(self, operands, ints, symbolic, need)
+
+
+class GradientsTrace(Trace):
+    def __init__(self, op, operands, ints, symbolic, need):
+        self.inner = make_rule(op.origin, operands[op.mask.bit_count() :], ints, symbolic, op.wanted)
+        super().__init__(op, operands, ints, symbolic, need)
+
+    def run(self):
+        inner = self.inner
+        cotangents, gradients = inner.derive(self.op.mask)
+        replay = Replay(self, dict(zip(cotangents + inner.inputs, self.inputs)))
+        replay.guards(inner.graph)
+        return replay.run(gradients)
+
+
 _known: dict = {}
 
 
-def derive(origin, kind, mask):
+def derive(origin, kind, mask, need):
     """At the first use of a derived op: its handle."""
-    key = (id(origin), kind, mask)
+    key = (id(origin), kind, mask, need)
     if key not in _known:
-        _known[key] = (BatchOp, DualOp, TangentOp)[kind](origin, mask)
+        _known[key] = (
+            GradientsOp(origin, mask, need) if kind == 3 else (BatchOp, DualOp, TangentOp)[kind](origin, mask)
+        )
     return _known[key].handle

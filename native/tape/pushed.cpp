@@ -1,0 +1,268 @@
+#include "tape/pushed.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "core/shape.h"
+#include "tape/watch.h"
+
+namespace pb {
+namespace {
+
+constexpr char kPacked[] = "hooks on saved tensors (checkpoint, save_on_cpu) took over what it needs";
+constexpr char kInPieces[] = "it was run sample by sample";
+constexpr char kChanged[] = "its inputs were changed in place";
+constexpr char kFunction[] = "an autograd.Function with a jvp() of its own made it";
+constexpr char kPassed[] = "it is a gradient that was worked out without tangents";
+
+void collect_batches(const Var& v, const Level* below, std::vector<Ref<Level>>& found) {
+  if (!v.layer) return;
+  const ValueLayer& l = *layer_of(v);
+  const auto known = [&](const Ref<Level>& x) { return x.get() == l.level.get(); };
+  if (l.level->kind == LayerKind::Batch && l.level->number < below->number &&
+      std::ranges::none_of(found, known))
+    found.push_back(l.level);
+  collect_batches(l.value, below, found);
+  collect_batches(l.tangent, below, found);
+}
+
+uint64_t needed_below(const Application& a) {
+  uint64_t mask = 0;
+  for (size_t i = 0; i < a.args.size(); ++i)
+    if (a.args[i].var && innermost(*a.args[i].var).node) mask |= shared_bit(i);
+  return mask;
+}
+
+bool is_newer(const Node& n, uint64_t first) { return !n.is_leaf() && n.sequence >= first; }
+
+// The results' node, which all of them share; null if nothing was recorded.
+Node* node_of_results(Pushed& p, std::span<const Var> results, uint64_t first) {
+  Node* node = nullptr;
+  for (const Var& r : results) {
+    const Var& v = innermost(r);
+    const bool made = v.node && is_newer(*v.node, first);
+    p.outputs.push_back(made ? static_cast<int32_t>(v.nr) : -1);
+    if (!made) continue;
+    if (node && node != v.node.get()) p.missing = kInPieces;
+    node = v.node.get();
+  }
+  while (!p.outputs.empty() && p.outputs.back() < 0) p.outputs.pop_back();  // indices
+  return node;
+}
+
+// The last edges of the node are those of the values.
+void match_edges(Pushed& p, Node& node, const Application& a, const Var* changed) {
+  size_t n = 0;
+  for (const Argument& x : a.args) n += x.var != nullptr;
+  const std::span<Edge> edges = node.edges();
+  if (edges.size() < n || p.outputs.size() > 63) {
+    p.missing = kInPieces;
+    return;
+  }
+  size_t at = edges.size() - n;
+  for (size_t i = 0; i < a.args.size(); ++i) {
+    if (!a.args[i].var) continue;
+    const bool itself = changed && a.args[i].var == a.args[0].var;
+    const Var& v = innermost(itself ? *changed : *a.args[i].var);
+    const Edge& e = edges[at];
+    if (needs(p.need, i) && is_float(v.array.meta->dtype) && (e.node.get() != v.node.get() || e.nr != v.nr))
+      p.missing = kInPieces;
+    p.edges.push_back(static_cast<int32_t>(at++));
+  }
+}
+
+void keep_arguments(Pushed& p, const Application& a) {
+  for (const Argument& x : a.args) {
+    Var v;
+    if (x.var && p.keeps) v = *x.var;
+    else if (x.var) v.array.meta = x.var->array.meta;
+    p.versions.push_back(v.array.storage ? v.array.storage->version : 0);
+    p.values.push_back(std::move(v));
+    p.scalars.push_back(x.scalar);
+    p.tensors.push_back(x.var != nullptr);
+  }
+}
+
+// Axes 0 and 1 change places: of two batches, the older one lies in front.
+Var swapped(const Var& v) {
+  static const Op* permute = find_op("permute");
+  std::vector<int64_t> ints{v.array.meta->ndim};
+  for (int k = 0; k < v.array.meta->ndim; ++k) ints.push_back(k < 2 ? 1 - k : k);
+  const Argument args[1] = {{&v, {}}};
+  return apply_one({permute, args, ints, 0});
+}
+
+// Axis 0, below the layers of newer levels, becomes the batch of a level; and the inverse.
+Var with_batch(const Var& v, const Ref<Level>& batch) {
+  if (!v.layer || layer_of(v)->level->number < batch->number) return batched(batch, v);
+  const ValueLayer& l = *layer_of(v);
+  if (l.level->kind == LayerKind::Batch) return batched(l.level, with_batch(swapped(l.value), batch));
+  return dual(l.level, with_batch(l.value, batch), with_batch(l.tangent, batch));
+}
+
+Var without_batch(const Var& v, const Ref<Level>& batch) {
+  Level* top = v.layer ? layer_of(v)->level.get() : nullptr;
+  if (top == batch.get()) return layer_of(v)->value;
+  if (!top || top->number < batch->number) return expand_front(v, batch->size);
+  const ValueLayer& l = *layer_of(v);
+  if (l.level->kind == LayerKind::Batch) return batched(l.level, swapped(without_batch(l.value, batch)));
+  return dual(l.level, without_batch(l.value, batch), without_batch(l.tangent, batch));
+}
+
+bool changed(const Pushed& p) {
+  for (size_t i = 0; i < p.values.size(); ++i) {
+    const Storage* s = p.values[i].array.storage.get();
+    if (s && s->version != p.versions[i]) return true;
+  }
+  return false;
+}
+
+void check_kept(const Pushed& p) {
+  if (p.missing)
+    fail(ErrorKind::Runtime, "cannot work out a gradient together with its tangent: ", p.missing,
+         "\nUnder forward mode (jvp, jacfwd, hessian) hooks need both: remove the hooks, or that.");
+  if (p.released) fail(ErrorKind::Grad, kFreedGraph);
+  if (changed(p))
+    fail(ErrorKind::Inplace,
+         "one of the variables needed for gradient computation has been modified by an inplace operation: "
+         "an input of ",
+         p.op->node_name, ". ", anomaly_hint(), "\nUnder forward mode (jvp, jacfwd, hessian) hooks need the ",
+         "inputs as they were: change a clone.");
+}
+
+}  // namespace
+
+const Pushed* applied_at(const Node& n) {
+  const Pushed* p = pushed_of(n);
+  while (p && !p->op) p = p->next();
+  return p;
+}
+
+const Pushed* pushed_along(const Node& n, std::span<const Ref<Level>> along) {
+  const Pushed* p = along.empty() ? nullptr : pushed_of(n);
+  while (p && std::ranges::find(along, p->level) == along.end()) p = p->next();
+  return p;
+}
+
+void note_pushed(const Ref<Level>& level, const Application& a, std::span<const Var> results, uint64_t first,
+                 const Var* changed) {
+  auto p = std::make_unique<Pushed>();
+  Node* node = node_of_results(*p, results, first);
+  if (!node) return;
+  p->level = level;
+  p->op = a.op;
+  p->ints.assign(a.ints.begin(), a.ints.end());
+  p->symbolic = a.symbolic;
+  p->need = needed_below(a);
+  match_edges(*p, *node, a, changed);
+  p->keeps = !find_plan(a, p->need).rule->saves.empty();
+  const auto* operation = dynamic_cast<OperationNode*>(node);
+  if (p->keeps && (!operation || operation->packed())) p->missing = kPacked;
+  if (p->missing) p->keeps = false;
+  keep_arguments(*p, a);
+  for (const Argument& x : a.args)
+    if (x.var) collect_batches(*x.var, level.get(), p->batches);
+  std::ranges::sort(p->batches, {}, [](const Ref<Level>& l) { return l->number; });
+  p->older = std::move(node->pushed);
+  node->pushed = std::move(p);
+}
+
+void run_pushed(const Pushed& p, std::span<const Var> cotangents, std::span<Var> gradients, bool record) {
+  check_kept(p);
+  const GradMode mode(record);
+  uint64_t mask = 0;
+  std::vector<Var> given, results;
+  for (size_t k = 0; k < cotangents.size(); ++k) {
+    if (!cotangents[k].array.storage) continue;
+    mask |= shared_bit(k);
+    given.push_back(cotangents[k]);
+    for (const Ref<Level>& batch : p.batches) given.back() = with_batch(given.back(), batch);
+  }
+  std::vector<Argument> args;
+  for (const Var& g : given) args.push_back({&g, {}});
+  for (size_t i = 0; i < p.values.size(); ++i)
+    args.push_back(p.tensors[i] ? Argument{&p.values[i], {}} : Argument{nullptr, p.scalars[i]});
+  apply({&derived(*p.op, Derived::Gradients, mask, p.need), args, p.ints, p.symbolic}, results);
+  size_t tensor = 0, at = 0;
+  for (size_t i = 0; i < p.values.size(); ++i) {
+    if (!p.tensors[i]) continue;
+    Var& g = gradients[tensor++];
+    if (!needs(p.need, i) || !is_float(p.values[i].array.meta->dtype)) continue;
+    g = std::move(results[at++]);
+    for (size_t b = p.batches.size(); b-- > 0;) g = without_batch(g, p.batches[b]);
+  }
+}
+
+void release_pushed(Node& n) {
+  for (auto* p = static_cast<Pushed*>(n.pushed.get()); p; p = static_cast<Pushed*>(p->older.get())) {
+    p->released = p->keeps;
+    for (Var& v : p->values) {
+      Var meta;
+      meta.array.meta = v.array.meta;
+      v = std::move(meta);
+    }
+  }
+}
+
+namespace {
+
+template <class Visit> void walk(std::vector<Node*> stack, Visit&& visit) {
+  std::unordered_set<const Node*> seen(stack.begin(), stack.end());
+  while (!stack.empty()) {
+    Node* n = stack.back();
+    stack.pop_back();
+    if (!visit(*n)) continue;
+    for (const Edge& e : n->edges())
+      if (e.node && seen.insert(e.node.get()).second) stack.push_back(e.node.get());
+  }
+}
+
+void nodes_of(const Var& v, std::vector<Node*>& found) {
+  if (!v.layer) {
+    if (v.node) found.push_back(v.node.get());
+    return;
+  }
+  nodes_of(layer_of(v)->value, found);
+  nodes_of(layer_of(v)->tangent, found);
+}
+
+}  // namespace
+
+void lack_tangents(const Var& v, uint64_t first, const Ref<Level>& level, bool of_function) {
+  std::vector<Node*> nodes;
+  nodes_of(v, nodes);
+  walk(std::move(nodes), [&](Node& n) {
+    if (!is_newer(n, first)) return false;
+    auto p = std::make_unique<Pushed>();
+    p->level = level;
+    p->missing = of_function ? kFunction : kPassed;
+    p->older = std::move(n.pushed);
+    n.pushed = std::move(p);
+    return true;
+  });
+}
+
+std::vector<Node*> nodes_between(const std::vector<Var>& roots, const std::vector<Var>& targets) {
+  std::vector<Node*> stack, all, between;
+  for (const Var& v : roots)
+    if (const Var& value = innermost(v); value.node) stack.push_back(value.node.get());
+  walk(std::move(stack), [&](Node& n) { return all.push_back(&n), true; });
+  // Inputs come first: they are older, and leaves lead nowhere.
+  std::ranges::sort(all, {}, [](const Node* n) { return n->is_leaf() ? 0 : n->sequence + 1; });
+  std::unordered_set<const Node*> lead;
+  for (const Var& v : targets) lead.insert(innermost(v).node.get());
+  for (Node* n : all) {
+    const auto leads = [&](const Edge& e) { return e.node && lead.contains(e.node.get()); };
+    if (std::ranges::any_of(n->edges(), leads)) lead.insert(n);
+    if (lead.contains(n)) between.push_back(n);
+  }
+  return between;
+}
+
+const char* lacking(const Node& n, std::span<const Ref<Level>> along) {
+  const Pushed* p = pushed_along(n, along);
+  if (!p) return nullptr;
+  return p->missing ? p->missing : changed(*p) ? kChanged : nullptr;
+}
+
+}  // namespace pb

@@ -1,0 +1,47 @@
+// Gradients that carry tangents: what a node of forward mode keeps of its operation, so that the way back can run it
+// on values with their tangents.
+#pragma once
+#include "tape/transform.h"
+
+namespace pb {
+
+// An operation as the program applied it to values with the tangents of one level. Its node is that of the values
+// below, which may have more outputs (the tangents) and edges (to what they depend on).
+struct Pushed final : Notes {
+  Ref<Level> level;
+  const Op* op = nullptr;  // null: only a note of what is missing
+  std::vector<int64_t> ints;
+  uint64_t symbolic = 0, need = 0;
+  std::vector<Var> values;  // of the arguments; only a meta where no elements are read
+  std::vector<Scalar> scalars;  // by argument too
+  std::vector<uint32_t> versions;
+  std::vector<bool> tensors;  // which of the arguments are
+  std::vector<int32_t> edges;  // of each tensor argument
+  std::vector<int32_t> outputs;  // of each result; -1: it has no gradient
+  std::vector<Ref<Level>> batches;  // around the values, older than the level and oldest first
+  const char* missing = nullptr;  // why its gradients cannot be had with tangents
+  bool keeps = false, released = false;
+  std::unique_ptr<Notes> older;  // the same for an older level
+
+  const Pushed* next() const { return static_cast<const Pushed*>(older.get()); }
+};
+
+inline const Pushed* pushed_of(const Node& n) { return static_cast<const Pushed*>(n.pushed.get()); }
+// What the program applied; null for a node of values without tangents.
+const Pushed* applied_at(const Node& n);
+// Of the newest of these levels; null if the node's operation had no tangents along any of them.
+const Pushed* pushed_along(const Node& n, std::span<const Ref<Level>> along);
+// Remembers an application, and the values before it where it is made in place. Nodes up to `first` are older.
+void note_pushed(const Ref<Level>& level, const Application& a, std::span<const Var> results, uint64_t first,
+                 const Var* changed = nullptr);
+// The tensor arguments' gradients from those of the results, both with tangents.
+void run_pushed(const Pushed& p, std::span<const Var> cotangents, std::span<Var> gradients, bool record);
+void release_pushed(Node& n);
+// From here on the nodes below, down to those that are older, are known to lack what belongs to a level.
+void lack_tangents(const Var& v, uint64_t first, const Ref<Level>& level, bool of_function);
+// The nodes through which gradients of some values come to others.
+std::vector<Node*> nodes_between(const std::vector<Var>& roots, const std::vector<Var>& targets);
+// Why a node's gradients cannot carry the tangents of these levels; null if they can.
+const char* lacking(const Node& n, std::span<const Ref<Level>> along);
+
+}  // namespace pb
