@@ -291,8 +291,8 @@ class Run {
     if (p) run_along(*p, n, cotangents, gradients);
     else n.run(cotangents, gradients, request_.mode);
     if (g_watched & (kWatchNan | kWatchNonfinite)) [[unlikely]] {
-      if (p) look_at(n, cotangents, at(gradients, p->edges));
-      else look_at(n, cotangents, gradients);
+      if (view) look_at(n, cotangents, at(gradients, view->edges));
+      if (!p) look_at(n, cotangents, gradients);
     }
     if (view && seen) {
       forget_unwanted(n, gradients);

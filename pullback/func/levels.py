@@ -149,6 +149,15 @@ def is_newer(level, scope) -> bool:
     return not scope or _open.order.index(level) > _open.order.index(scope.bit_length() - 1)
 
 
+def has_scope_between(level, scope) -> bool:
+    """Whether another scope was opened between a level and a scope, or may have been by hand."""
+    if level not in _open.order:
+        return True
+    number = scope.bit_length() - 1
+    end = _open.order.index(number) if number in _open.order else len(_open.order)
+    return any(isinstance(x, int) for x in _open.order[_open.order.index(level) + 1 : end])
+
+
 def is_newest(scope) -> bool:
     """Whether transformations by layers were opened inside a scope."""
     return bool(scope) and any(not isinstance(x, int) and is_newer(x, scope) for x in _open.order)
@@ -239,6 +248,16 @@ def taken(t, batches):
     return t
 
 
+def without(t, level):
+    """t without the layer of `level`; None where it has none."""
+    top = _core.top_layer(t)
+    if top is None:
+        return None
+    if top[0] == level:
+        return top[1]
+    return remove(t, level) if has_level(t, level) else None
+
+
 def insert(t, level):
     """The inverse of remove: axis 0 of t, below any newer layers, becomes the batch of `level`."""
     newer = _under(t, level)
@@ -297,6 +316,8 @@ def newest(tensors):
 
 def innermost_parts(t):
     """All plain tensors that t consists of."""
+    if _core.top_layer(t) is None:
+        return (t,)
     found, stack = [], [t]
     while stack:
         x = stack.pop()

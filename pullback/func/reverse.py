@@ -21,9 +21,9 @@ from pullback.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 def open_inputs(tensors, bit):
     """Each tensor on a node of this scope, with every batch that is open around it."""
-    opened = []
+    opened, batches = [], levels.open_batches()
     for t in tensors:
-        for batch in levels.open_batches():
+        for batch in batches:
             t = levels.include(t, batch)
         opened.append(_core.open_input(t, bit))
     return opened
@@ -46,9 +46,9 @@ def pull_back(outputs, cotangents, inputs, run, keep_graph):
     then run(outputs, cotangents, inputs, keep_graph) asks the engine. Layers of the cotangents that are newer
     than the recording stay on, and the engine runs for all of their samples at once.
 
-    Gradients with tangents come out of one run, as hooks see them. Where nodes on the way do not know what
-    they need for that, and no hooks are there, it takes two for each level: one for the values, one for the
-    tangents.
+    Gradients with tangents come out of one run where hooks are to see them, and where gradients of them may
+    follow. Else it takes two for each level, which make nothing again that the way there had made: one for the
+    values, one for the tangents.
     """
     newest = levels.newest((*outputs, *inputs))
     if newest is None:
@@ -94,12 +94,16 @@ def _around(tensors):
 def _without(batch, outputs, cotangents, inputs):
     """All of them without the layer of a batch. An output that all samples share is left out: it does not
     depend on the inputs, which are a sample's own."""
-    if not all(levels.has_level(x, batch) for x in inputs):
+    below = [levels.without(x, batch) for x in inputs]
+    if any(x is None for x in below):
         _core.refuse_batch("a gradient of a value that all samples share is taken inside vmap")
-    pairs = [(y, g) for y, g in zip(outputs, cotangents) if levels.has_level(y, batch)]
-    ys = [levels.remove(y, batch) for y, _ in pairs]
-    gs = [levels.taken(g, (batch,)) for _, g in pairs]
-    return ys, gs, [levels.remove(x, batch) for x in inputs]
+    ys, gs = [], []
+    for y, g in zip(outputs, cotangents):
+        value = levels.without(y, batch)
+        if value is not None:
+            ys.append(value)
+            gs.append(levels.taken(g, (batch,)))
+    return ys, gs, below
 
 
 def _joined(value, dot, level):
@@ -128,11 +132,15 @@ class Engine:
 
     def together(self, outputs, inputs, along):
         """Whether gradients are worked out together with their tangents along some levels: where hooks are to
-        see them, and wherever that can be."""
+        see them, and where it can be and somebody may ask for the gradients' gradients along these levels."""
         from pullback.func.hooks import runs
 
         lacking, hooks = _core.way_back([y for y in outputs if self.takes(y)], inputs, along)
-        return lacking is None or any(runs(hook, self.scope) for hook in hooks)
+        return any(runs(hook, self.scope) for hook in hooks) or (lacking is None and self.goes_on(along))
+
+    def goes_on(self, along):
+        """Whether gradients may be asked of what is handed out while the levels are open."""
+        raise NotImplementedError
 
     def __call__(self, outputs, cotangents, inputs, keep_graph, along=()):
         pairs = [(y, g) for y, g in zip(outputs, cotangents) if self.takes(y)]
@@ -170,6 +178,9 @@ class _OfScope(Engine):
     def left(self, gradient):
         return leave(gradient, self.bit)
 
+    def goes_on(self, along):
+        return levels.has_scope_between(along[0], self.scope)
+
 
 class InProgram(Engine):
     """For torch.autograd.grad() in a program: of all that needs a gradient."""
@@ -186,6 +197,9 @@ class InProgram(Engine):
 
     def left(self, gradient):
         return gradient if self.create_graph else levels.map_innermost(lambda x: x.detach(), gradient)
+
+    def goes_on(self, along):
+        return True
 
 
 def ones_like(t):
