@@ -47,8 +47,8 @@ def pull_back(outputs, cotangents, inputs, run, keep_graph):
     than the recording stay on, and the engine runs for all of their samples at once.
 
     Gradients with tangents come out of one run where hooks are to see them, and where gradients of them may
-    follow. Else it takes two for each level, which make nothing again that the way there had made: one for the
-    values, one for the tangents.
+    follow. Else it takes two for each level, which make nothing anew that the way there had made: one for
+    the values, one for the tangents.
     """
     newest = levels.newest((*outputs, *inputs))
     if newest is None:
