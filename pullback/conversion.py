@@ -72,7 +72,7 @@ def _is_dtype(x):
     return isinstance(x, _core.dtype) or (isinstance(x, type) and x in (float, int, bool))
 
 
-def type_(self, dtype=None, non_blocking=False, **_):
+def type_(self, dtype=None, non_blocking=False):
     """The tensor's type as text, or the tensor converted to a type.
 
     Example   >>> torch.ones(2).type(), torch.ones(2).type(torch.int64).type()

@@ -570,7 +570,11 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
     return finish(_from_array(a), None, requires_grad, "frombuffer")
 
 
-def _triangle(pairs, dtype):
+def _triangle(name, indices, row, col, offset, dtype):
+    for position, (side, n) in enumerate({"row": row, "col": col}.items(), 1):
+        if integer(name, side, position, n) < 0:
+            raise RuntimeError(f"{side} must be non-negative, got{n}\nIt is a number of {side}s.")
+    pairs = indices(row, integer(name, "offset", 3, offset), col)
     return _from_array(np.stack(pairs).astype(np.int64)).to(dtype)
 
 
@@ -583,7 +587,7 @@ def tril_indices(row, col, offset=0, *, dtype=_core.int64, device=None, layout=N
               tensor([[0, 1, 1],
                       [0, 0, 1]])
     """
-    return _triangle(np.tril_indices(row, offset, col), dtype)
+    return _triangle("tril_indices", np.tril_indices, row, col, offset, dtype)
 
 
 def triu_indices(row, col, offset=0, *, dtype=_core.int64, device=None, layout=None):
@@ -595,4 +599,4 @@ def triu_indices(row, col, offset=0, *, dtype=_core.int64, device=None, layout=N
               tensor([[0, 0, 1],
                       [0, 1, 1]])
     """
-    return _triangle(np.triu_indices(row, offset, col), dtype)
+    return _triangle("triu_indices", np.triu_indices, row, col, offset, dtype)

@@ -295,6 +295,12 @@ def can_cast(from_, to):
               (False, True)
     """
 
+    for position, (name, d) in enumerate({"from_": from_, "to": to}.items(), 1):
+        if not isinstance(d, _core.dtype):
+            raise TypeError(
+                f"can_cast(): argument '{name}' (position {position}) must be torch.dtype, not {kind_name(d)}"
+            )
+
     def rank(d):
         return 2 if d.is_floating_point else (0 if d == _core.bool else 1)
 

@@ -19,7 +19,7 @@ from pullback.generator import (  # noqa: F401 (all of torch.random is found her
     set_rng_state,
 )
 from pullback.trace.tracer import functions as f
-from pullback.wording import overloaded
+from pullback.wording import combination, overloaded
 
 Tensor = _core.Tensor
 
@@ -452,6 +452,9 @@ def uniform_(self, from_=0, to=1, *, generator=None, **named):
     Example   >>> bool((torch.empty(100).uniform_(2, 3) >= 2).all())
               True
     """
+    unknown = [k for k in named if k != "from"]
+    if unknown:
+        raise TypeError(f"uniform_() got an unexpected keyword argument '{unknown[0]}'")
     from_ = named.get("from", from_)
     if from_ > to:
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={from_} > to={to}")
@@ -481,6 +484,10 @@ def random_(self, *bounds, generator=None, **named):
     Example   >>> bool((torch.empty(100).random_(3) < 3).all())
               True
     """
+    if len(bounds) > 2:
+        raise TypeError(f"random_() takes 2 positional arguments but {len(bounds)} were given")
+    if not named.keys() <= {"from", "to"}:
+        raise TypeError(combination(random_, "random_", bounds, named))
     if "from" in named or "to" in named:
         bounds = (bounds[0] if bounds else named.get("from", 0), named.get("to"))
     if not bounds:

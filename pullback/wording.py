@@ -44,7 +44,7 @@ def explain(function, name, called, error, args, named):
         text = code and _unfit(code, function, name, called, args, named)
         if text:
             if worded == "overloads":
-                text = _combination(function, name, args[called != FUNCTION :], named)
+                text = combination(function, name, args[called != FUNCTION :], named)
             return TypeError(text)
         place = _POSITION.match(str(error)) if called == SHARED_METHOD else None
         if place and place[1].rstrip("_") == name.rstrip("_"):
@@ -130,11 +130,12 @@ def _no_tensor(function, name, called, args, named):
     code = _code(function)
     text = code and _first_no_tensor(name, called, _parameters(code)[0], args)
     if text and getattr(function, "worded", None) == "overloads":
-        text = _combination(function, name, args[called != FUNCTION :], named)
+        text = combination(function, name, args[called != FUNCTION :], named)
     return TypeError(text) if text else None
 
 
-def _combination(function, name, args, named):
+def combination(function, name, args, named):
+    """Torch's words where none of several signatures fits, and ours for what does."""
     found = ", ".join([kind_name(x) for x in args] + [f"{k}={kind_name(named[k])}" for k in sorted(named)])
     if named and not args:
         found += ", "

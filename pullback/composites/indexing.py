@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pullback import _core
-from pullback.arguments import number
+from pullback.arguments import kind_name, number
 from pullback.composites.broadcasting import broadcast_shapes
 from pullback.composites.elementwise_more import in_place_form, scalar_name
 from pullback.composites.shape import function, wrap
@@ -453,6 +453,11 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
     Example   >>> torch.unique(torch.tensor([3, 1, 3]), return_counts=True)
               (tensor([1, 3]), tensor([1, 2]))
     """
+    name = "_unique2" if dim is None else "unique_dim"
+    flags = {"sorted": sorted, "return_inverse": return_inverse, "return_counts": return_counts}
+    for argument, value in flags.items():
+        if not isinstance(value, bool):
+            raise TypeError(f"{name}(): argument '{argument}' must be bool, not {kind_name(value)}")
     found = _core.unique(input.detach(), -1 if dim is None else wrap(dim, input.dim()), False)
     return _several(*_shaped(input, found, dim), return_inverse, return_counts)
 

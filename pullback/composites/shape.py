@@ -10,7 +10,7 @@ from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, expose, methods, public
 from pullback.results import JOINED, answer, with_out
 from pullback.trace.tracer import functions as f
-from pullback.wording import in_python, overloaded
+from pullback.wording import combination, in_python, overloaded
 
 
 def pieces(x, sizes, dim):
@@ -219,8 +219,12 @@ def tensor_split(input, indices_or_sections, dim=0):
             raise RuntimeError(f"number of sections must be larger than 0, got {k}")
         sizes = [n // k + (i < n % k) for i in range(k)]
         ends = [sum(sizes[: i + 1]) for i in range(k - 1)]
-    else:
+    elif isinstance(indices_or_sections, (list, tuple)) and all(
+        hasattr(k, "__index__") for k in indices_or_sections
+    ):
         ends = list(indices_or_sections)
+    else:
+        raise TypeError(combination(tensor_split, "tensor_split", (input, indices_or_sections), {}))
     starts = [0, *ends]
     return tuple(f["_slice"](input, dim, a, b, 1) for a, b in zip(starts, [*ends, n], strict=True))
 

@@ -37,6 +37,27 @@ REFUSED = [
     (lambda: X.flatten(0.5), "flatten(): argument 'start_dim' (position 1) must be int, not float"),
     (lambda: X.clone().resize_(), 'resize_() missing 1 required positional arguments: "size"'),
     (lambda: X.sum_to_size(), 'sum_to_size() missing 1 required positional arguments: "size"'),
+    (lambda: V.clone().uniform_(foo=1), "uniform_() got an unexpected keyword argument 'foo'"),
+    (lambda: V.clone().random_(1, 2, 3), "random_() takes 2 positional arguments but 3 were given"),
+    (
+        lambda: V.clone().random_(1, foo=3),
+        "random_() received an invalid combination of arguments - got (int, foo=int), but expected one of:",
+    ),
+    (lambda: V.type(torch.float64, foo=1), "type() got an unexpected keyword argument 'foo'"),
+    (lambda: torch.unique(V, 1), "_unique2(): argument 'sorted' must be bool, not int"),
+    (
+        lambda: torch.tensor_split(V, {}),
+        "tensor_split() received an invalid combination of arguments - got (Tensor, dict), but expected one "
+        "of:",
+    ),
+    (
+        lambda: torch.tril_indices(1.5, 2),
+        "tril_indices(): argument 'row' (position 1) must be int, not float",
+    ),
+    (
+        lambda: torch.can_cast(V, torch.int64),
+        "can_cast(): argument 'from_' (position 1) must be torch.dtype, not Tensor",
+    ),
     (lambda: torch.zeros([X]), "zeros(): argument 'size' (position 1) must be tuple of ints, but found "
      "element of type Tensor at pos 0"),
     (lambda: torch.median(X, out=torch.empty(0)), 'median() missing 1 required positional arguments: "dim"'),
@@ -123,3 +144,9 @@ def test_kinds_are_named_in_full(given):
     refused(lambda: torch.eye(given), f"eye(): argument 'n' (position 1) must be int, not {kind}")
     refused(lambda: torch.exp(given), f"exp(): argument 'input' (position 1) must be Tensor, not {kind}")
     refused(lambda: torch.kron(X, given), f"kron(): argument 'other' (position 2) must be Tensor, not {kind}")
+
+
+def test_sides_of_a_triangle_are_counted():
+    with pytest.raises(RuntimeError, match=r"^row must be non-negative, got-1\n"):
+        torch.tril_indices(-1, 2)
+    assert torch.triu_indices(0, 2).shape == (2, 0)
