@@ -107,7 +107,7 @@ void run_index_add(const KernelCall& c) {
   }
   // torch reports the same mistake in two ways, according to the way that it takes through the data.
   const int ndim = c.in[0].meta->ndim;
-  if (fault && (ndim == 0 || (ndim > 1 && c.scalars[0].as_double() != 1))) fail_out_of_range(fault);
+  if (fault && (ndim <= 1 || c.scalars[0].as_double() != 1)) fail_out_of_range(fault);
   check_fault(fault, ErrorKind::Runtime);
 }
 

@@ -329,3 +329,9 @@ def test_functions_of_elements_of_several_tensors():
         2.0,
         2.0,
     ]
+
+
+@pytest.mark.parametrize("alpha", [1, 2])
+def test_index_add_to_one_axis_says_what_torch_says(alpha):
+    with pytest.raises(IndexError, match=r"^index out of range in self\n"):
+        torch.ones(3).index_add(0, torch.tensor([7]), torch.ones(1), alpha=alpha)
