@@ -557,19 +557,6 @@ def scalar_tensor(s, *, dtype=None, layout=None, device=None, pin_memory=False, 
     return finish(t, None, requires_grad, "scalar_tensor")
 
 
-def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
-    """A 1-dim tensor over the memory of an object with the buffer protocol.
-
-    Shapes    -> (count)
-    Errors    ValueError where the buffer is too short
-    Example   >>> import pullback as torch
-              >>> torch.frombuffer(bytearray(b"abc"), dtype=torch.uint8)
-              tensor([97, 98, 99], dtype=torch.uint8)
-    """
-    a = np.frombuffer(buffer, dtype=TO_NUMPY[dtype], count=count, offset=offset)
-    return finish(_from_array(a), None, requires_grad, "frombuffer")
-
-
 def _triangle(name, indices, row, col, offset, dtype):
     for position, (side, n) in enumerate({"row": row, "col": col}.items(), 1):
         if integer(name, side, position, n) < 0:

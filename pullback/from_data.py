@@ -247,3 +247,16 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
     if not requires_grad and t.requires_grad:
         return t.detach()
     return finish(t, None, requires_grad) if requires_grad else t
+
+
+def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
+    """A 1-dim tensor over the memory of an object with the buffer protocol.
+
+    Shapes    -> (count)
+    Errors    ValueError where the buffer is too short
+    Example   >>> import pullback as torch
+              >>> torch.frombuffer(bytearray(b"abc"), dtype=torch.uint8)
+              tensor([97, 98, 99], dtype=torch.uint8)
+    """
+    a = np.frombuffer(buffer, dtype=TO_NUMPY[dtype], count=count, offset=offset)
+    return finish(_from_array(a), None, requires_grad, "frombuffer")

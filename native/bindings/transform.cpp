@@ -124,7 +124,7 @@ void init_transform(nb::module_& m) {
     return v.node ? v.node->scopes : 0;
   });
   m.def("way_back", way_back);
-  m.def("next_sequence", peek_sequence);
+  m.def("peek_sequence", peek_sequence);
   m.def("lack_tangents", [](nb::handle t, uint64_t first, const LevelHandle& h, bool of_function) {
     lack_tangents(var(t), first, h.level, of_function);
   });

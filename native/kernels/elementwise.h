@@ -84,8 +84,8 @@ struct IsFinite {
 struct LogicalNot {
   template <class T> bool operator()(T x) const { return x == T(0); }
 };
-struct
-    TruthNot {  // of bools as the bytes that they are: what the compiler makes of bool takes them one by one
+// Of bools as the bytes that they are: what the compiler makes of bool takes them one by one.
+struct TruthNot {
   uint8_t operator()(uint8_t x) const { return x == 0; }
 };
 struct BitwiseNot {

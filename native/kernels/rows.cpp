@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "kernels/reduce.h"
+#include "kernels/simd.h"
 #include "kernels/vecmath.h"
 #include "kernels/wide.h"
 #include "runtime/threads.h"
@@ -68,25 +69,12 @@ template <class T> inline Wide<T> exp_any(const Wide<T>& x) {
 template <class T> inline T log_one(T x) { return log_wide<T>(spread(x))[0]; }
 
 // The first n lanes, n less than all; no memory behind them is touched. The rest is 0.
-#if defined(__AVX2__)
-inline __m256i first_eight(int64_t n) {
-  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)),
-                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+#if defined(__AVX2__) && defined(__FMA__)  // where simd.h's registers are as wide
+template <class T> inline Wide<T> load_some(const T* p, int64_t n) {
+  return Wide<T>(load_part(p, static_cast<int>(n)));
 }
-inline __m256i first_four(int64_t n) {
-  return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
-}
-inline Wide<float> load_some(const float* p, int64_t n) {
-  return Wide<float>(_mm256_maskload_ps(p, first_eight(n)));
-}
-inline Wide<double> load_some(const double* p, int64_t n) {
-  return Wide<double>(_mm256_maskload_pd(p, first_four(n)));
-}
-inline void store_some(float* p, const Wide<float>& v, int64_t n) {
-  _mm256_maskstore_ps(p, first_eight(n), __m256(v));
-}
-inline void store_some(double* p, const Wide<double>& v, int64_t n) {
-  _mm256_maskstore_pd(p, first_four(n), __m256d(v));
+template <class T> inline void store_some(T* p, const Wide<T>& v, int64_t n) {
+  store_part(p, Vec<T>(v), static_cast<int>(n));
 }
 #else
 template <class T> inline Wide<T> load_some(const T* p, int64_t n) {

@@ -1,5 +1,6 @@
 // Memory for the many short lists that are kept for each shape an op has met (plans, bound programs): a free
 // list for each size. Called with the GIL held, as all that makes or drops plans is. Memory stays in the pool.
+// Not the caching allocator's: that one counts what tensors hold, in blocks of whole cache lines.
 #pragma once
 #include <algorithm>
 #include <array>

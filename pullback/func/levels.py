@@ -113,25 +113,19 @@ def is_forward(scope) -> bool:
     return scope.bit_length() - 1 in _open.forward
 
 
-class _kept:
-    """For the block, one of this thread's fields has another value."""
+class running:
+    """For the block, the engine works out the gradients of this scope."""
 
-    __slots__ = ("_before", "_field", "_value")
+    __slots__ = ("_before", "_scope")
 
-    def __init__(self, field, value):
-        self._field, self._value = field, value
+    def __init__(self, scope):
+        self._scope = scope
 
     def __enter__(self):
-        self._before = getattr(_open, self._field)
-        setattr(_open, self._field, self._value)
+        self._before, _open.running = _open.running, self._scope
 
     def __exit__(self, *error):
-        setattr(_open, self._field, self._before)
-
-
-def running(scope):
-    """For the block, the engine works out the gradients of this scope."""
-    return _kept("running", scope)
+        _open.running = self._before
 
 
 def running_scope() -> int:
@@ -248,8 +242,8 @@ def taken(t, batches):
     return t
 
 
-def without(t, level):
-    """t without the layer of `level`; None where it has none."""
+def below(t, level):
+    """What lies below t's layer of `level`; None where it has none."""
     top = _core.top_layer(t)
     if top is None:
         return None

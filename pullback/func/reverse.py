@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import functools
 
 from pullback import _core
@@ -73,7 +74,7 @@ def _twice(level, outputs, cotangents, inputs, run, keep_graph):
     lower = [levels.remove(x, level) for x in inputs]
     ys = [levels.parts(y, level) for y in outputs]
     gs = [levels.parts(g, level) for g in cotangents]
-    first = _core.next_sequence()
+    first = _core.peek_sequence()
     value = pull_back([y for y, _ in ys], [g for g, _ in gs], lower, run, True)
     for v in value:
         if v is not None:
@@ -94,12 +95,12 @@ def _around(tensors):
 def _without(batch, outputs, cotangents, inputs):
     """All of them without the layer of a batch. An output that all samples share is left out: it does not
     depend on the inputs, which are a sample's own."""
-    below = [levels.without(x, batch) for x in inputs]
+    below = [levels.below(x, batch) for x in inputs]
     if any(x is None for x in below):
         _core.refuse_batch("a gradient of a value that all samples share is taken inside vmap")
     ys, gs = [], []
     for y, g in zip(outputs, cotangents):
-        value = levels.without(y, batch)
+        value = levels.below(y, batch)
         if value is not None:
             ys.append(value)
             gs.append(levels.taken(g, (batch,)))
@@ -112,19 +113,19 @@ def _joined(value, dot, level):
     return value if dot is None else levels.join(value, dot, level)
 
 
-class Engine:
+class Engine(abc.ABC):
     """Runs the engine, for pull_back(), in the scope that hooks know as the running one."""
 
     def __init__(self, scope):
         self.scope = scope
 
+    @abc.abstractmethod
     def takes(self, output):
         """Whether gradients of it are asked for."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def records(self, outputs, cotangents):
         """Whether the gradients' gradients may be asked for."""
-        raise NotImplementedError
 
     def left(self, gradient):
         """A gradient as it is handed out."""
@@ -138,9 +139,9 @@ class Engine:
         lacking, hooks = _core.way_back([y for y in outputs if self.takes(y)], inputs, along)
         return any(runs(hook, self.scope) for hook in hooks) or (lacking is None and self.goes_on(along))
 
+    @abc.abstractmethod
     def goes_on(self, along):
         """Whether gradients may be asked of what is handed out while the levels are open."""
-        raise NotImplementedError
 
     def __call__(self, outputs, cotangents, inputs, keep_graph, along=()):
         pairs = [(y, g) for y, g in zip(outputs, cotangents) if self.takes(y)]

@@ -221,7 +221,7 @@ def _push_forward(cls, level, args, kwargs):
     def tangent(x):
         return levels.parts(x, level)[1] if isinstance(x, _core.Tensor) else None
 
-    values, named, first = tree_map(value, args), tree_map(value, kwargs), _core.next_sequence()
+    values, named, first = tree_map(value, args), tree_map(value, kwargs), _core.peek_sequence()
     if newest_level(tree_flatten((values, named))[0]) is None:
         out, ctx = cls._apply(values, named)
     else:
