@@ -59,6 +59,29 @@ std::vector<Var> vars(nb::handle tensors) {
   return out;
 }
 
+// The newest level of which any of the tensors has a layer; None where all are plain.
+nb::object newest_level(nb::handle tensors) {
+  if (!Layer::alive) return nb::none();
+  Ref<Level> newest;
+  for (nb::handle t : tensors) {
+    const Var v = without_closed(var(t));
+    if (v.layer && (!newest || layer_of(v)->level->number > newest->number)) newest = layer_of(v)->level;
+  }
+  return newest ? nb::cast(LevelHandle{newest}) : nb::none();
+}
+
+// Each tensor on a node of a scope, with all of these batches.
+nb::list open_inputs(nb::handle tensors, nb::handle batches, uint32_t scope) {
+  const std::vector<Ref<Level>> around = levels_from(batches);
+  nb::list opened;
+  for (nb::handle t : tensors) {
+    Var v = without_closed(var(t));
+    for (const Ref<Level>& batch : around) v = included(v, batch);
+    opened.append(stolen(wrap(open_input(v, scope))));
+  }
+  return opened;
+}
+
 // What stands between values that are to be pulled back and inputs: (why gradients there cannot carry the tangents of
 // the levels, or None; hooks).
 nb::tuple way_back(nb::handle outputs, nb::handle inputs, nb::handle levels) {
@@ -113,15 +136,35 @@ void init_transform(nb::module_& m) {
   m.def("has_layers", [] { return Layer::alive > 0; });
   m.def("is_batched", [](nb::handle t) { return is_batched(var(t)); });
   m.def("innermost", [](nb::handle t) { return stolen(wrap(innermost(var(t)))); });
-  m.def("open_input",
-        [](nb::handle t, uint32_t scope) { return stolen(wrap(open_input(without_closed(var(t)), scope))); });
+  m.def("newest_level", newest_level);
+  m.def("include",
+        [](nb::handle t, const LevelHandle& h) { return stolen(wrap(included(var(t), h.level))); });
+  m.def("below", [](nb::handle t, const LevelHandle& h) {
+    const Var v = below_layer(var(t), *h.level);
+    return v.array.storage ? stolen(wrap(v)) : nb::none();
+  });
+  m.def("insert", [](nb::handle t, const LevelHandle& h) {
+    return stolen(wrap(inserted(without_closed(var(t)), h.level)));
+  });
+  m.def("open_inputs", open_inputs);
+  m.def("leave", [](nb::handle t, uint32_t outer) {
+    const Var v = without_closed(var(t));
+    if (!v.layer && v.node && v.node->scopes & outer) return nb::borrow(t);
+    return stolen(wrap(left(v, outer)));
+  });
   m.def("refuse_batch", refuse, nb::arg("why"), nb::arg("in_turn") = false);
-  m.def("same_place",
-        [](nb::handle t) { return stolen(reinterpret_cast<PyObject*>(new_tensor(without_closed(var(t))))); });
+  m.def("same_place", [](nb::handle t) {
+    return stolen(reinterpret_cast<PyObject*>(new_tensor(with_new_layers(without_closed(var(t))))));
+  });
   m.def("take_place", [](nb::handle t, nb::handle other) { as_tensor(t.ptr())->var = var(other); });
   m.def("scopes", [](nb::handle t) -> uint32_t {
     const Var& v = innermost(var(t));
     return v.node ? v.node->scopes : 0;
+  });
+  m.def("all_scopes", [](nb::handle tensors) {
+    uint32_t scopes = 0;
+    for (nb::handle t : tensors) scopes |= all_scopes(without_closed(var(t)));
+    return scopes;
   });
   m.def("way_back", way_back);
   m.def("peek_sequence", peek_sequence);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 #include <tuple>
 
 #include "core/small.h"
@@ -19,95 +18,6 @@ const Op& derived(const Op& op, Derived kind, uint64_t mask, uint64_t need) {
   const Op*& d = known[{&op, kind, mask, need}];
   if (!d) d = g_derive_op(op, kind, mask, need);
   return *d;
-}
-
-namespace {
-
-// Shares the elements of the first sample, so that a look at it never leaves the memory.
-Array seen_through(const Array& value) {
-  const Meta& m = *value.meta;
-  return {value.storage, Meta::intern(m.dtype, m.shape().subspan(1), m.strides().subspan(1)), value.offset};
-}
-
-}  // namespace
-
-Var batched(Ref<Level> level, Var value) {
-  Var v;
-  v.array = seen_through(value.array);
-  v.layer = Ref<Layer>(new ValueLayer(std::move(level), std::move(value)));
-  return v;
-}
-
-bool same_steps(const Meta& a, const Meta& b) {
-  for (int k = 0; k < a.ndim; ++k)
-    if (a.size(k) != 1 && a.stride(k) != b.stride(k)) return false;
-  return true;
-}
-
-namespace {
-
-Var permuted(const Var& v, std::span<const int64_t> order) {
-  static const Op* permute = find_op("permute");
-  std::vector<int64_t> ints{static_cast<int64_t>(order.size())};
-  ints.insert(ints.end(), order.begin(), order.end());
-  const Argument args[1] = {{&v, {}}};
-  return apply_one({permute, args, ints, 0});
-}
-
-// A tangent lies in memory as its value does, with the axes in the same order: so what can be viewed in the one can
-// be viewed in the other, and a change in place reaches the views of both.
-Var laid_out_as(const Meta& m, Var tangent) {
-  static const Op* contiguous = find_op("contiguous");
-  if (m.numel == 0 || same_steps(m, *tangent.array.meta)) return tangent;
-  std::vector<int64_t> order(m.ndim), back(m.ndim);
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](int64_t a, int64_t b) { return m.stride(a) > m.stride(b); });
-  for (int k = 0; k < m.ndim; ++k) back[order[k]] = k;
-  const Var ordered = permuted(tangent, order);
-  const Argument args[1] = {{&ordered, {}}};
-  return permuted(apply_one({contiguous, args, {}, 0}), back);
-}
-
-}  // namespace
-
-Var dual(Ref<Level> level, Var value, Var tangent) {
-  tangent = laid_out_as(*value.array.meta, std::move(tangent));
-  Var v;
-  v.array = value.array;
-  v.layer = Ref<Layer>(new ValueLayer(std::move(level), std::move(value), std::move(tangent)));
-  return v;
-}
-
-const Var& innermost(const Var& v) {
-  const Var* p = &v;
-  while (p->layer) p = &layer_of(*p)->value;
-  return *p;
-}
-
-bool is_batched(const Var& v) {
-  for (const Var* p = &v; p->layer; p = &layer_of(*p)->value)
-    if (layer_of(*p)->level->kind == LayerKind::Batch) return true;
-  return false;
-}
-
-Var without_closed(const Var& v) {
-  if (!v.layer) return v;
-  ValueLayer& l = *layer_of(v);
-  if (l.level->open) return v;  // levels below it are older, and close later
-  if (l.level->kind == LayerKind::Dual) return without_closed(l.value);
-  fail(ErrorKind::Runtime, "vmap: a tensor made inside vmap is used outside of it\n",
-       "Return it from the function instead of keeping it in a variable from outside.");
-}
-
-Var expand_front(const Var& v, int64_t size) {
-  static const Op* expand = find_op("expand");
-  const Meta& m = *v.array.meta;
-  std::vector<int64_t> ints{m.ndim + 1, size};
-  ints.insert(ints.end(), m.shape().begin(), m.shape().end());
-  ints.push_back(0);
-  const Argument args[1] = {{&v, {}}};
-  return apply_one({expand, args, ints, ((uint64_t{1} << (m.ndim + 1)) - 1) << 1});
 }
 
 namespace {
@@ -417,29 +327,6 @@ void change_transformed(const Application& a) {
   if (!s.level()) change({a.op, s.args(), a.ints, a.symbolic}, outer);
   else if (s.level()->kind == LayerKind::Batch) change_batched(a, s);
   else change_dual(a, s, outer);
-}
-
-Var detached(const Var& v) {
-  if (!v.layer) return {v.array, nullptr, 0, {}};
-  const ValueLayer& l = *layer_of(v);
-  Var inner = detached(l.value);  // the tangent stays behind, as in torch
-  return l.level->kind == LayerKind::Batch ? batched(l.level, std::move(inner)) : inner;
-}
-
-Var open_input(const Var& v, uint32_t scope) {
-  if (v.layer) {
-    ValueLayer& l = *layer_of(v);
-    Var inner = open_input(l.value, scope);
-    return l.level->kind == LayerKind::Batch ? batched(l.level, std::move(inner))
-                                             : dual(l.level, std::move(inner), l.tangent);
-  }
-  static const Op* alias = find_op("alias");
-  const Argument args[1] = {{&v, {}}};
-  const Application a{alias, args, {}, 0};
-  const GradMode on(true);
-  Ref<OperationNode> node = OperationNode::make(Ref<Plan>(&find_plan(a, 1)), a);
-  node->scopes |= scope;
-  return {v.array, Ref<Node>(node.get()), 0, {}};
 }
 
 }  // namespace pb

@@ -1,54 +1,9 @@
-// Transformations of programs while they run: batching (vmap) and forward mode, as layers around values.
+// Transformations of programs while they run: operations on values with layers (batches, tangents).
 // The tape lies below all of them: what is recorded are operations on the innermost values.
 #pragma once
-#include "tape/tape.h"
+#include "tape/layers.h"
 
 namespace pb {
-
-enum class LayerKind : uint8_t { Batch, Dual };
-
-// One open transformation. The later it was opened, the higher its number, and the earlier it is taken off.
-struct Level {
-  LayerKind kind = LayerKind::Batch;
-  int64_t number = 0;
-  int64_t size = 0;   // of the batch
-  bool open = true;
-  uint32_t epoch = 0;  // storages that are not older were made inside
-
-  void retain() { ++refs_; }
-  void release() {
-    if (--refs_ == 0) delete this;
-  }
-
- private:
-  uint32_t refs_ = 0;
-};
-
-// Batch: `value` holds all samples along its axis 0. Dual: `value` with its tangent.
-class ValueLayer final : public Layer {
- public:
-  ValueLayer(Ref<Level> level, Var value, Var tangent = {})
-      : level(std::move(level)),
-        value(std::move(value)),
-        tangent(std::move(tangent)) {}
-  ~ValueLayer() override { died(); }
-  Ref<Level> level;
-  Var value, tangent;
-};
-
-inline ValueLayer* layer_of(const Var& v) { return static_cast<ValueLayer*>(v.layer.get()); }
-
-// What a program inside the transformation sees.
-Var batched(Ref<Level> level, Var value);
-Var dual(Ref<Level> level, Var value, Var tangent);
-const Var& innermost(const Var& v);
-// A value under layers that are still open.
-Var without_closed(const Var& v);
-bool is_batched(const Var& v);
-// The same for each of `size` samples, along a new axis in front.
-Var expand_front(const Var& v, int64_t size);
-// Whether two of the same shape have the same strides, axes of size 1 aside.
-bool same_steps(const Meta& a, const Meta& b);
 
 inline bool has_layers(const Application& a) {
   if (!Layer::alive) return false;
@@ -82,9 +37,5 @@ struct NoBatchRule {};
 extern void (*g_report_loop)(const Op& op);
 // A program cannot go on for all samples at once. `in_turn`: samples are to see what earlier ones changed.
 extern void (*g_refuse_batch)(const char* why, bool in_turn);
-
-Var detached(const Var& v);
-// A value that gradients are asked of inside a scope: the same elements, on a node of its own.
-Var open_input(const Var& v, uint32_t scope);
 
 }  // namespace pb

@@ -181,7 +181,7 @@ def linearize(func, *primals):
     # their own, so that what is computed by them leads nowhere else; the one around it takes the pullback's
     # bit.
     with levels.scope(), levels.scope() as bit:
-        probes = [_core.open_input(y.new_zeros(y.shape), bit) for y in flat_out]
+        probes = _core.open_inputs([y.new_zeros(y.shape) for y in flat_out], (), bit)
         pulled = tree_flatten(pull(tree_unflatten(probes, out_spec)))[0]
 
     def push(*tangents):
@@ -211,9 +211,7 @@ def _transposed(pulled, tangents, probes):
     if not pairs:
         return [p.new_zeros(p.shape) for p in probes]
     outputs, cotangents = zip(*pairs)
-    record = _core.is_grad_enabled() and (
-        any(_core.scopes(g) & levels.outer_scopes(0) for g in outputs)
-        or any(x.requires_grad for t in cotangents for x in levels.innermost_parts(t))
-    )
+    outer = any(_core.scopes(g) & levels.outer_scopes(0) for g in outputs)
+    record = _core.is_grad_enabled() and bool(outer or _core.all_scopes(cotangents))
     found = grad(outputs, probes, cotangents, retain_graph=True, create_graph=record, allow_unused=True)
     return [p.new_zeros(p.shape) if d is None else d for p, d in zip(probes, found)]

@@ -190,6 +190,16 @@ def has_level(t, level) -> bool:
     return top is not None and top[0] == level
 
 
+# The newest level of which any of several tensors has a layer; None where all are plain.
+newest = _core.newest_level
+# A tensor with the batch axis of a level in its place among its layers.
+include = _core.include
+# What lies below a tensor's layer of a level, under the same newer layers; None where it has no such layer.
+below = _core.below
+# The inverse: axis 0 of a tensor, below any newer layers, becomes the batch of a level.
+insert = _core.insert
+
+
 def is_plain(t) -> bool:
     return not _core.has_layers() or _core.top_layer(t) is None
 
@@ -204,28 +214,10 @@ def _under(t, level):
     return top if top is not None and top[0].number > level.number else None
 
 
-def include(t, level):
-    """t with the batch axis of `level` in its place among the layers; t itself if it has it."""
-    top = layers(t)
-    if top is not None and top[0] == level:
-        return t
-    if top is not None and top[0].number > level.number:
-        return rewrap(top[0], include(top[1], level), top[2])
-    return _core.add_batch(level, t.expand(level.size, *t.shape))
-
-
 def remove(t, level):
-    """t without the layer of `level`: its batch axis in front, or its value."""
-    newer = _under(t, level)
-    if newer is None:
-        top = layers(t)
-        return t if top is None or top[0] != level else top[1]
-    above, value, tangent = newer
-    value = remove(value, level)
-    if above.is_batch:
-        # The batch of `level` now lies in front, where that of the newer layer belongs.
-        return rewrap(above, value.transpose(0, 1)) if level.is_batch else rewrap(above, value)
-    return rewrap(above, value, remove(include(tangent, level), level))
+    """t without the layer of `level`, if it has one: its batch axis in front, or its value."""
+    value = below(t, level)
+    return t if value is None else value
 
 
 def seen(t, batches):
@@ -240,27 +232,6 @@ def taken(t, batches):
     for level in reversed(batches):
         t = remove(include(t, level), level)
     return t
-
-
-def below(t, level):
-    """What lies below t's layer of `level`; None where it has none."""
-    top = _core.top_layer(t)
-    if top is None:
-        return None
-    if top[0] == level:
-        return top[1]
-    return remove(t, level) if has_level(t, level) else None
-
-
-def insert(t, level):
-    """The inverse of remove: axis 0 of t, below any newer layers, becomes the batch of `level`."""
-    newer = _under(t, level)
-    if newer is None:
-        return _core.add_batch(level, t)
-    above, value, tangent = newer
-    if above.is_batch:
-        return rewrap(above, insert(value.transpose(0, 1), level))
-    return rewrap(above, insert(value, level), insert(tangent, level))
 
 
 def parts(t, level):
@@ -297,41 +268,6 @@ def join(value, dot, level):
     return rewrap(newest, join(v, d, level), join(v_dot, d_dot, level))
 
 
-def newest(tensors):
-    """The newest level of which any of the tensors has a layer; None where all are plain."""
-    found = None
-    if _core.has_layers():
-        for t in tensors:
-            top = _core.top_layer(t)
-            if top is not None and (found is None or top[0].number > found.number):
-                found = top[0]
-    return found
-
-
-def innermost_parts(t):
-    """All plain tensors that t consists of."""
-    if _core.top_layer(t) is None:
-        return (t,)
-    found, stack = [], [t]
-    while stack:
-        x = stack.pop()
-        top = layers(x)
-        if top is None:
-            found.append(x)
-        else:
-            stack += [v for v in top[1:] if v is not None]
-    return found
-
-
-def map_innermost(function, t):
-    """The same layers around function(plain tensor)."""
-    top = layers(t)
-    if top is None:
-        return function(t)
-    tangent = None if top[2] is None else map_innermost(function, top[2])
-    return rewrap(top[0], map_innermost(function, top[1]), tangent)
-
-
 def describe(t, show) -> str | None:
     """The text of a tensor inside transformations, each around the next; show(plain tensor) is the innermost.
 
@@ -346,7 +282,7 @@ def describe(t, show) -> str | None:
             return show(value, tangent=tangent)
     for number, entry in enumerate(_open.order, 1):
         if isinstance(entry, int):
-            touched = any(_core.scopes(x) >> entry & 1 for x in innermost_parts(t))
+            touched = _core.all_scopes((t,)) >> entry & 1
             name, fields = "GradTrackingTensor", {"lvl": number}
         elif has_level(t, entry):
             touched, name = True, "BatchedTensor" if entry.is_batch else "GradTrackingTensor"

@@ -33,16 +33,18 @@ def _one_dict(given):
     return seen
 
 
-def _places(module, prefix="", places=None):
+def _places(module):
     """{full name: (the dict that holds it, its key)} of all parameters and buffers."""
-    places = {} if places is None else places
-    for table in (module._parameters, module._buffers):
-        for key, value in table.items():
-            if value is not None:
-                places[prefix + key] = (table, key)
-    for name, child in module._modules.items():
-        if child is not None:
-            _places(child, f"{prefix}{name}.", places)
+    places, stack = {}, [("", module)]
+    while stack:
+        prefix, module = stack.pop()
+        for table in (module._parameters, module._buffers):
+            for key, value in table.items():
+                if value is not None:
+                    places[prefix + key] = (table, key)
+        if module._modules:
+            children = reversed(module._modules.items())
+            stack += [(f"{prefix}{name}.", child) for name, child in children if child is not None]
     return places
 
 
@@ -104,19 +106,17 @@ def swapped(module, given, tie_weights=False, strict=False):
     tensors = _tied(places, given) if tie_weights else given
     if strict:
         _check_names(module, places, tensors.keys())
-    before = []
+    # Those that are not given may be replaced by the module, and come back too.
+    before = [(table, key, table[key]) for table, key in places.values()]
     try:
         for name, value in tensors.items():
             if not isinstance(value, _core.Tensor) and value is not None:
                 raise TypeError(f"{value} is not an instance of torch.Tensor")
-            place = places.get(name)
-            if place is None:
-                place = places[name] = _other_place(module, name)
-            table, key = place
-            before.append((table, key, table.get(key, _NOTHING)))
+            if name not in places:
+                table, key = places[name] = _other_place(module, name)
+                before.append((table, key, table.get(key, _NOTHING)))
+            table, key = places[name]
             table[key] = value
-        # Those that are not given may be replaced by the module, and come back too.
-        before += [(table, key, table[key]) for name, (table, key) in places.items() if name not in tensors]
         yield
         # Buffers that the module replaced or changed are the caller's from now on.
         for name in given:

@@ -22,12 +22,7 @@ from pullback.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 def open_inputs(tensors, bit):
     """Each tensor on a node of this scope, with every batch that is open around it."""
-    opened, batches = [], levels.open_batches()
-    for t in tensors:
-        for batch in batches:
-            t = levels.include(t, batch)
-        opened.append(_core.open_input(t, bit))
-    return opened
+    return _core.open_inputs(tensors, levels.open_batches(), bit)
 
 
 def leave(t, bit):
@@ -35,9 +30,7 @@ def leave(t, bit):
     if not isinstance(t, _core.Tensor) or not t.requires_grad:
         return t
     outer = levels.outer_scopes(bit)
-    if levels.is_plain(t):
-        return t if _core.scopes(t) & outer else t.detach()
-    return levels.map_innermost(lambda x: x if _core.scopes(x) & outer else x.detach(), t)
+    return _core.leave(t, outer)
 
 
 def pull_back(outputs, cotangents, inputs, run, keep_graph):
@@ -172,9 +165,7 @@ class _OfScope(Engine):
         if not self.record:
             return False
         outer = levels.outer_scopes(self.scope)
-        return any(_core.scopes(x) & outer for y in outputs for x in levels.innermost_parts(y)) or any(
-            x.requires_grad for g in cotangents for x in levels.innermost_parts(g)
-        )
+        return bool(_core.all_scopes(outputs) & outer or _core.all_scopes(cotangents))
 
     def left(self, gradient):
         return leave(gradient, self.bit)
@@ -197,7 +188,7 @@ class InProgram(Engine):
         return self.create_graph
 
     def left(self, gradient):
-        return gradient if self.create_graph else levels.map_innermost(lambda x: x.detach(), gradient)
+        return gradient if self.create_graph else _core.leave(gradient, 0)
 
     def goes_on(self, along):
         return True
@@ -219,7 +210,7 @@ def _value_and_gradients(func, argnums, has_aux, args, kwargs):
         only_tensors(flat)
         roots = open_inputs(flat, bit)
         # What the function changes in place moves on; the places that gradients are asked of stay.
-        handed = [levels.map_innermost(_core.same_place, x) for x in roots]
+        handed = [_core.same_place(x) for x in roots]
         output = func(*replaced(args, argnums, tree_unflatten(handed, spec)), **kwargs)
         output, aux = split_aux("grad_and_value(f)(*args)", output, has_aux)
         if not isinstance(output, _core.Tensor):
@@ -332,7 +323,7 @@ def _vjp(func, args, argnums, has_aux, forward=False):
         flat, spec = tree_flatten(args if argnums is None else picked(args, argnums))
         only_tensors(flat)
         roots = open_inputs(flat, bit)
-        handed = tree_unflatten([levels.map_innermost(_core.same_place, x) for x in roots], spec)
+        handed = tree_unflatten([_core.same_place(x) for x in roots], spec)
         output = func(*(handed if argnums is None else replaced(args, argnums, handed)))
         output, aux = split_aux("vjp(f, *primals)", output, has_aux)
         flat_out, out_spec = tree_flatten(output)

@@ -174,12 +174,8 @@ class _Plan:
             return [self.taken(y, level) for y in out]
 
     def taken(self, y, level):
-        top = levels.layers(y) if isinstance(y, _core.Tensor) else None
-        if top is None:
-            return y, False
-        if top[0] == level:
-            return top[1], True
-        return (levels.remove(y, level), True) if levels.has_level(y, level) else (y, False)
+        value = levels.below(y, level) if isinstance(y, _core.Tensor) else None
+        return (y, False) if value is None else (value, True)
 
     def check(self, out):
         self.flat_dims = self.flat_out_dims()

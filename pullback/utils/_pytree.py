@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import islice
 from typing import Any
 
 __all__ = [
@@ -63,6 +64,8 @@ def __getattr__(name):  # imported where somebody asks for them
 _Kind = namedtuple("_Kind", "flatten unflatten")
 _registry: dict[type, _Kind] = {}
 _with_keys: dict = {}  # of classes of the user: x -> ([(key, child)], context)
+_plain: set[type] = set()  # classes whose values were leaves: not all, so that a class of the user's may die
+_MANY = 32
 
 
 def register_pytree_node(cls, flatten_fn, unflatten_fn, **options) -> None:
@@ -79,6 +82,7 @@ def register_pytree_node(cls, flatten_fn, unflatten_fn, **options) -> None:
     if cls in _registry:
         raise ValueError(f"{cls} is already registered as pytree node.")
     _registry[cls] = _Kind(flatten_fn, unflatten_fn)
+    _plain.discard(cls)
     if options.get("flatten_with_keys_fn") is not None:
         _with_keys[cls] = options["flatten_with_keys_fn"]
     if options.get("serialized_type_name") is not None:
@@ -120,6 +124,18 @@ def _kind(x):
     return (cls, _RESULT) if cls.__module__.endswith("return_types") else None
 
 
+def _are_leaves(children):
+    """Whether none of them is a container: nearly always, and then their classes were met before."""
+    if _plain.issuperset(map(type, children)):
+        return True
+    for x in children:
+        if _kind(x) is not None:
+            return False
+    if len(_plain) < _MANY:
+        _plain.update(map(type, children))
+    return True
+
+
 @dataclass(init=False, frozen=True, eq=True, repr=False)
 class TreeSpec:
     """The shape of a tree without its leaves. `type` is None for a leaf."""
@@ -135,6 +151,9 @@ class TreeSpec:
             flat = flat and c.type is None
         if type is None:
             leaves, flat = 1, False
+        self._set(type, context, children_specs, leaves, flat)
+
+    def _set(self, type, context, children_specs, leaves, flat):
         # `_flat`: one container of nothing but leaves, as arguments and results usually are.
         self.__dict__.update(
             type=type, context=context, children_specs=children_specs, num_leaves=leaves, _flat=flat
@@ -166,12 +185,19 @@ class TreeSpec:
 LeafSpec = TreeSpec(None, None, [])
 
 
+def _flat(cls, context, n):
+    """The structure of a container of n leaves."""
+    spec = object.__new__(TreeSpec)
+    spec._set(cls, context, [LeafSpec] * n, n, True)
+    return spec
+
+
 def tree_flatten(tree, is_leaf=None) -> tuple[list, TreeSpec]:
     """The leaves in order, and the structure around them."""
     if is_leaf is None:
-        if _kind(tree) is None:
+        if type(tree) in _plain:
             return [tree], LeafSpec
-        if _flat_tuple(tree) and len(tree) < len(_FLAT):
+        if type(tree) is tuple and len(tree) < len(_FLAT) and _are_leaves(tree):
             return list(tree), _FLAT[len(tree)]
     leaves: list = []
     spec = _flatten(tree, leaves, is_leaf)
@@ -185,9 +211,14 @@ def _flatten(tree, leaves, is_leaf):
         return LeafSpec
     cls, kind = found
     children, context = kind.flatten(tree)
+    if type(children) is not list:
+        children = list(children)
+    if is_leaf is None and _are_leaves(children):
+        leaves += children
+        return _flat(cls, context, len(children))
     specs = []
     for c in children:
-        if is_leaf is None and _kind(c) is None:  # nearly all
+        if is_leaf is None and type(c) in _plain:
             leaves.append(c)
             specs.append(LeafSpec)
         else:
@@ -195,12 +226,7 @@ def _flatten(tree, leaves, is_leaf):
     return TreeSpec(cls, context, specs)
 
 
-def _flat_tuple(tree):
-    """Whether a tree is a tuple of leaves: the usual arguments and results."""
-    return type(tree) is tuple and all(_kind(x) is None for x in tree)
-
-
-_FLAT = [TreeSpec(tuple, None, [LeafSpec] * n) for n in range(16)]
+_FLAT = [_flat(tuple, None, n) for n in range(16)]  # the usual arguments and results
 
 
 def tree_unflatten(leaves, treespec):
@@ -221,13 +247,14 @@ def tree_unflatten(leaves, treespec):
         )
     if treespec.type is None:
         return leaves[0]
-    return _filled(treespec, leaves) if treespec._flat else _unflatten(iter(leaves), treespec)
+    return _unflatten(iter(leaves), treespec)
 
 
 def _unflatten(leaves, spec):
-    if spec.type is None:
-        return next(leaves)
-    return _filled(spec, [_unflatten(leaves, c) for c in spec.children_specs])
+    if spec._flat:
+        return _filled(spec, list(islice(leaves, spec.num_leaves)))
+    children = spec.children_specs
+    return _filled(spec, [next(leaves) if c.type is None else _unflatten(leaves, c) for c in children])
 
 
 def _filled(spec, children):
@@ -317,6 +344,9 @@ def broadcast_to_and_flatten(tree, treespec, is_leaf=None):
         return None
     out: list = []
     for child, spec in zip(children, treespec.children_specs, strict=True):
+        if is_leaf is None and type(child) in _plain:
+            out += [child] * spec.num_leaves
+            continue
         part = broadcast_to_and_flatten(child, spec, is_leaf)
         if part is None:
             return None
