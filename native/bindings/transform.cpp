@@ -70,6 +70,16 @@ nb::object newest_level(nb::handle tensors) {
   return newest ? nb::cast(LevelHandle{newest}) : nb::none();
 }
 
+// The levels of all the tensors' layers and of those of their tangents, oldest first.
+nb::list levels_of(nb::handle tensors) {
+  std::vector<Ref<Level>> found;
+  if (Layer::alive)
+    for (nb::handle t : tensors) add_levels(var(t), found);
+  nb::list out;
+  for (const Ref<Level>& level : found) out.append(LevelHandle{level});
+  return out;
+}
+
 // Each tensor on a node of a scope, with all of these batches.
 nb::list open_inputs(nb::handle tensors, nb::handle batches, uint32_t scope) {
   const std::vector<Ref<Level>> around = levels_from(batches);
@@ -137,15 +147,14 @@ void init_transform(nb::module_& m) {
   m.def("is_batched", [](nb::handle t) { return is_batched(var(t)); });
   m.def("innermost", [](nb::handle t) { return stolen(wrap(innermost(var(t)))); });
   m.def("newest_level", newest_level);
+  m.def("levels_of", levels_of);
   m.def("include",
         [](nb::handle t, const LevelHandle& h) { return stolen(wrap(included(var(t), h.level))); });
   m.def("below", [](nb::handle t, const LevelHandle& h) {
     const Var v = below_layer(var(t), *h.level);
     return v.array.storage ? stolen(wrap(v)) : nb::none();
   });
-  m.def("insert", [](nb::handle t, const LevelHandle& h) {
-    return stolen(wrap(inserted(without_closed(var(t)), h.level)));
-  });
+  m.def("insert", [](nb::handle t, const LevelHandle& h) { return stolen(wrap(inserted(var(t), h.level))); });
   m.def("open_inputs", open_inputs);
   m.def("leave", [](nb::handle t, uint32_t outer) {
     const Var v = without_closed(var(t));
@@ -154,7 +163,7 @@ void init_transform(nb::module_& m) {
   });
   m.def("refuse_batch", refuse, nb::arg("why"), nb::arg("in_turn") = false);
   m.def("same_place", [](nb::handle t) {
-    return stolen(reinterpret_cast<PyObject*>(new_tensor(with_new_layers(without_closed(var(t))))));
+    return stolen(reinterpret_cast<PyObject*>(new_tensor(with_new_layers(var(t)))));
   });
   m.def("take_place", [](nb::handle t, nb::handle other) { as_tensor(t.ptr())->var = var(other); });
   m.def("scopes", [](nb::handle t) -> uint32_t {
@@ -163,7 +172,7 @@ void init_transform(nb::module_& m) {
   });
   m.def("all_scopes", [](nb::handle tensors) {
     uint32_t scopes = 0;
-    for (nb::handle t : tensors) scopes |= all_scopes(without_closed(var(t)));
+    for (nb::handle t : tensors) scopes |= all_scopes(var(t));
     return scopes;
   });
   m.def("way_back", way_back);

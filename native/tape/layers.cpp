@@ -132,21 +132,35 @@ Var below_layer(const Var& v, const Level& level) {
 }
 
 Var inserted(const Var& v, const Ref<Level>& batch) {
-  if (!v.layer || layer_of(v)->level->number < batch->number) return batched(batch, v);
-  const ValueLayer& l = *layer_of(v);
+  const Var open = without_closed(v);
+  if (!open.layer || layer_of(open)->level->number < batch->number) return batched(batch, open);
+  const ValueLayer& l = *layer_of(open);
   if (l.level->kind == LayerKind::Batch) return batched(l.level, inserted(swapped_in_front(l.value), batch));
   return dual(l.level, inserted(l.value, batch), inserted(l.tangent, batch));
 }
 
+void add_levels(const Var& v, std::vector<Ref<Level>>& found) {
+  const Var open = without_closed(v);
+  if (!open.layer) return;
+  const ValueLayer& l = *layer_of(open);
+  const auto place =
+      std::ranges::lower_bound(found, l.level->number, {}, [](const Ref<Level>& x) { return x->number; });
+  if (place == found.end() || place->get() != l.level.get()) found.insert(place, l.level);
+  add_levels(l.value, found);
+  if (l.tangent.array.storage) add_levels(l.tangent, found);
+}
+
 uint32_t all_scopes(const Var& v) {
-  if (!v.layer) return v.node ? v.node->scopes : 0;
-  const ValueLayer& l = *layer_of(v);
+  const Var open = without_closed(v);
+  if (!open.layer) return open.node ? open.node->scopes : 0;
+  const ValueLayer& l = *layer_of(open);
   return all_scopes(l.value) | (l.tangent.array.storage ? all_scopes(l.tangent) : 0);
 }
 
 Var with_new_layers(const Var& v) {
-  if (!v.layer) return v;
-  const ValueLayer& l = *layer_of(v);
+  const Var open = without_closed(v);
+  if (!open.layer) return open;
+  const ValueLayer& l = *layer_of(open);
   Var inner = with_new_layers(l.value);
   return l.tangent.array.storage ? dual(l.level, std::move(inner), with_new_layers(l.tangent))
                                  : batched(l.level, std::move(inner));
@@ -160,8 +174,9 @@ Var detached(const Var& v) {
 }
 
 Var left(const Var& v, uint32_t outer) {
-  if (!v.layer) return v.node && v.node->scopes & outer ? v : detached(v);
-  const ValueLayer& l = *layer_of(v);
+  const Var open = without_closed(v);
+  if (!open.layer) return open.node && open.node->scopes & outer ? open : detached(open);
+  const ValueLayer& l = *layer_of(open);
   Var inner = left(l.value, outer);
   return l.tangent.array.storage ? dual(l.level, std::move(inner), left(l.tangent, outer))
                                  : batched(l.level, std::move(inner));

@@ -50,6 +50,8 @@ Var included(const Var& v, const Ref<Level>& batch);
 Var below_layer(const Var& v, const Level& level);
 // The inverse: axis 0, below any newer layers, becomes the batch of a level.
 Var inserted(const Var& v, const Ref<Level>& batch);
+// Puts the levels of v's layers, and of its tangents', among those that were found, oldest first and each once.
+void add_levels(const Var& v, std::vector<Ref<Level>>& found);
 // The scopes of all the values that v consists of, a bit each.
 uint32_t all_scopes(const Var& v);
 // The same values: what changes them in place through the one does not reach the other.

@@ -96,7 +96,8 @@ def jvp(func, primals, tangents, *, strict=False, has_aux=False):
                     "This is not allowed with strict=True."
                 )
         pairs = [leave_level(y, level) for y in flat_out]
-        aux = tree_map(lambda t: levels.parts(t, level)[0] if isinstance(t, _core.Tensor) else t, aux)
+        if has_aux:
+            aux = tree_map(lambda t: levels.parts(t, level)[0] if isinstance(t, _core.Tensor) else t, aux)
     values = tree_unflatten([v for v, _ in pairs], out_spec)
     dots = tree_unflatten([d for _, d in pairs], out_spec)
     return (values, dots, aux) if has_aux else (values, dots)

@@ -84,7 +84,7 @@ def in_scope_of(node, hook):
 def place(tensor, hook):
     """Where a hook on this tensor goes: (dict, what to put there)."""
     scope = levels.innermost_scope(_core.scopes(tensor))
-    around = levels.of(tensor)
+    around = levels.of((tensor,))
     if levels.is_forward(scope) or any(levels.is_newer(level, scope) for level in around):
         raise RuntimeError(
             "cannot register a hook on a tensor that doesn't require gradient\n"

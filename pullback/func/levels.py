@@ -171,17 +171,6 @@ def layers(t):
     return _core.top_layer(t)
 
 
-def of(t):
-    """The levels of t's layers and of those of its tangents, oldest first."""
-    found, stack = {}, [t]
-    while stack:
-        top = layers(stack.pop())
-        if top is not None:
-            found[top[0].number] = top[0]
-            stack += [v for v in top[1:] if v is not None]
-    return [found[number] for number in sorted(found)]
-
-
 def has_level(t, level) -> bool:
     """Whether t has a layer of this level."""
     top = layers(t)
@@ -192,6 +181,8 @@ def has_level(t, level) -> bool:
 
 # The newest level of which any of several tensors has a layer; None where all are plain.
 newest = _core.newest_level
+# The levels of the layers of several tensors and of their tangents, oldest first.
+of = _core.levels_of
 # A tensor with the batch axis of a level in its place among its layers.
 include = _core.include
 # What lies below a tensor's layer of a level, under the same newer layers; None where it has no such layer.

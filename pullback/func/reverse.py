@@ -51,7 +51,7 @@ def pull_back(outputs, cotangents, inputs, run, keep_graph):
         outputs, cotangents, inputs = _without(newest, outputs, cotangents, inputs)
         found = pull_back(outputs, cotangents, inputs, run, keep_graph)
         return [None if g is None else levels.insert(g, newest) for g in found]
-    around = _around((*outputs, *inputs))
+    around = levels.of((*outputs, *inputs))
     along = tuple(x for x in around if not x.is_batch)
     if run.together(outputs, inputs, along):
         batches = [x for x in around if x.is_batch]
@@ -77,12 +77,6 @@ def _twice(level, outputs, cotangents, inputs, run, keep_graph):
     pairs += [(y, dg) for (y, _), (_, dg) in zip(ys, gs) if dg is not None]
     dot = pull_back([y for y, _ in pairs], [g for _, g in pairs], lower, run, keep_graph)
     return [_joined(v, d, level) for v, d in zip(value, dot)]
-
-
-def _around(tensors):
-    """The levels of all of the tensors' layers, oldest first."""
-    found = {level.number: level for t in tensors for level in levels.of(t)}
-    return [found[number] for number in sorted(found)]
 
 
 def _without(batch, outputs, cotangents, inputs):
@@ -224,7 +218,7 @@ def _value_and_gradients(func, argnums, has_aux, args, kwargs):
             )
         found = tree_unflatten(_gradients(output, roots, bit, record), spec)
         output = leave(output, bit)
-        aux = tree_map(lambda t: leave(t, bit), aux)
+        aux = tree_map(lambda t: leave(t, bit), aux) if has_aux else None
     return found, output, aux
 
 
@@ -338,7 +332,7 @@ def _vjp(func, args, argnums, has_aux, forward=False):
                     f"{type(y)}"
                 )
         left = tree_unflatten([leave(y, bit) for y in flat_out], out_spec)
-        aux = tree_map(lambda t: leave(t, bit), aux)
+        aux = tree_map(lambda t: leave(t, bit), aux) if has_aux else None
     pull = _Pullback(flat_out, out_spec, roots, spec, bit)
     return (left, pull, aux) if has_aux else (left, pull)
 

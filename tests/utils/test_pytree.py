@@ -74,3 +74,23 @@ def test_kinds():
     for wrong in (lambda: pytree.treespec_tuple([1]), lambda: pytree.treespec_dict(a=1)):
         with pytest.raises(ValueError, match=r"Expected a (tuple|dictionary) of TreeSpec values, got: "):
             wrong()
+
+
+def test_a_class_may_become_a_container_after_its_values_were_leaves():
+    class Late:
+        def __init__(self, *children):
+            self.children = children
+
+    assert pytree.tree_leaves([Late(1, 2), 3])[1:] == [3]
+    assert len(pytree.tree_leaves((Late(1, 2),))) == 1
+    pytree.register_pytree_node(Late, lambda x: (iter(x.children), None), lambda c, _: Late(*c))
+    assert pytree.tree_leaves([Late(1, (2, 4)), 3]) == [1, 2, 4, 3]
+    assert pytree.tree_leaves((Late(1, 2),)) == [1, 2]
+    assert pytree.tree_map(lambda x: x + 1, (Late(1, 2), 5))[0].children == (2, 3)
+
+
+def test_structures_are_equal_however_they_were_made():
+    flat = pytree.tree_flatten({"a": 1, "b": 2})[1]
+    assert flat == pytree.treespec_dict(a=pytree.treespec_leaf(), b=pytree.treespec_leaf())
+    assert flat != pytree.tree_flatten({"a": 1, "b": (2,)})[1]
+    assert pytree.tree_flatten((1, (2, 3)))[1].children_specs[1] == pytree.tree_flatten((0, 0))[1]
