@@ -59,7 +59,6 @@ struct alignas(32) SumState {
 };
 
 // The sum of n consecutive elements, fed block by block, with the bits of ReduceKernels::sum over them.
-// Every block but the last holds a multiple of 64 elements.
 //
 // In parallel: cut the elements at multiples of chunk(n, dtype), feed each chunk to a SumStream of its own
 // (begun with the same n), and merge() those into one stream in order. The last chunk may be short.

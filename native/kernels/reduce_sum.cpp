@@ -305,8 +305,19 @@ template <class T> const Kept<T> (*levels_of(const SumState& s))[4] {
 
 template <class T> void add_block(SumState& s, const T* in, int64_t count) {
   constexpr int64_t kRow = 4 * kWide<T>;
-  const int64_t rows = count / kRow;
   Cascade<Kept<T>> sums{levels_of<T>(s), s.rows, s.level_power};
+  if (s.tail_count > 0) {  // of an earlier block: its row is filled up first
+    const int64_t taken = std::min(kRow - s.tail_count, count);
+    std::memcpy(s.tail + s.tail_count * sizeof(T), in, taken * sizeof(T));
+    s.tail_count += taken;
+    if (s.tail_count < kRow) return;
+    T row[kRow];
+    std::memcpy(row, s.tail, sizeof row);
+    sums.add(1, [&](int64_t, int k) { return load_wide(row + k * kWide<T>); });
+    in += taken;
+    count -= taken;
+  }
+  const int64_t rows = count / kRow;
   sums.add(rows, [&](int64_t i, int k) { return load_wide(in + i * kRow + k * kWide<T>); });
   s.rows = sums.rows;
   s.tail_count = count - rows * kRow;

@@ -87,6 +87,9 @@ void infer_sum_to(std::span<const Operand> in, Ints ints, Metas& out) {
   out.push_back(Meta::contiguous(m.dtype, size));
 }
 
+uint32_t axes_of_sum(const Meta& in, Ints ints) { return read_mask(ints, in); }
+uint32_t axes_of_sum_to(const Meta& in, Ints ints) { return broadcast_axes(in, ints.list()); }
+
 // Nothing was broadcast: the binder then takes the input itself.
 bool keeps_shape(const Meta& in, Ints ints) { return std::ranges::equal(in.shape(), ints.list()); }
 
@@ -341,8 +344,17 @@ void run_logsumexp(const KernelCall& c) {
 std::span<const KernelRow> reduction_rows() {
   using K = ReduceKernels;
   static constexpr KernelRow kRows[] = {
-      {"sum", infer_sum, run_sum, false},
-      {"sum_to", infer_sum_to, run_sum_to, false, keeps_shape},
+      {.name = "sum",
+       .infer = infer_sum,
+       .run = run_sum,
+       .contiguous_inputs = false,
+       .summed_axes = axes_of_sum},
+      {.name = "sum_to",
+       .infer = infer_sum_to,
+       .run = run_sum_to,
+       .contiguous_inputs = false,
+       .is_identity = keeps_shape,
+       .summed_axes = axes_of_sum_to},
       {"prod", infer_prod, run_plain<&K::prod>, false},
       {"amax", infer_extremum<Amax>, run_plain<&K::amax>, false},
       {"amin", infer_extremum<Amin>, run_plain<&K::amin>, false},

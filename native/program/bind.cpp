@@ -249,6 +249,7 @@ void Binder::bind_elementwise(const Instruction& i) {
 
 // The open group takes one more member if it has the same shape; otherwise it is closed first.
 void Binder::join(Member m) {
+  if (comes_after_sums(m)) close_group();
   if (!group_.empty()) {
     const bool same = Dims(group_.front().meta->shape()) == Dims(m.meta->shape());
     if (!same && goes_before(m)) return emit_group({&m, 1});
@@ -298,6 +299,7 @@ void Binder::bind_kernel(const Instruction& i) {
     for (int32_t k = 0; k < i.outputs; ++k) metas_[i.first_out + k] = out[k];
     return;
   }
+  if (i.op->kernel->summed_axes && join_sum(i, step.ints, out[0])) return;
   for (int32_t v : resolved(i.in)) {
     if (p_.values[v].kind == Value::Kind::Number) {
       step.numbers.push_back(p_.values[v].index);
@@ -376,6 +378,7 @@ void Binder::plan_arena() {
       for (const Register& r : e.registers)
         if (r.kind != Register::Kind::Number && r.source >= 0) touch(r.source);
       for (const StoreInstruction& st : e.stores) touch(st.location);
+      for (const SumInstruction& sum : e.sums) touch(sum.location);
     }
   }
   struct Free { int64_t offset, bytes; };
@@ -482,7 +485,8 @@ bool Binder::touches(const Step& step, int32_t buffer) const {
   return std::ranges::any_of(
              e.registers,
              [&](const Register& r) { return r.kind != Register::Kind::Number && in_buffer(r.source); }) ||
-         std::ranges::any_of(e.stores, [&](const StoreInstruction& s) { return in_buffer(s.location); });
+         std::ranges::any_of(e.stores, [&](const StoreInstruction& s) { return in_buffer(s.location); }) ||
+         std::ranges::any_of(e.sums, [&](const SumInstruction& s) { return in_buffer(s.location); });
 }
 
 bool Binder::is_touched(int32_t buffer) const {

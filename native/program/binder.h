@@ -22,6 +22,9 @@ class Binder {
     Ref<Meta> meta;
     int32_t store_to = -1;    // location that takes the result in place
   };
+  struct Sum {  // of a member's elements, each run of them to one
+    int32_t value, result;
+  };
   struct Lowering;       // the open group turned into a step (group.cpp)
 
   List<bool> known() const;
@@ -45,10 +48,12 @@ class Binder {
   void bind_view(const Instruction& i);
   void bind_kernel(const Instruction& i);
   void join(Member m);
+  bool join_sum(const Instruction& i, std::span<const int64_t> ints, const Ref<Meta>& out);
+  bool comes_after_sums(const Member& m) const;
   bool goes_before(const Member& m) const;
   void store_in_place();
   void close_group();
-  void emit_group(std::span<const Member> members);
+  void emit_group(std::span<const Member> members, std::span<const Sum> sums = {});
   bool reads_target_otherwise(const Member& store) const;
 
   int32_t add_location(int32_t buffer, int64_t offset, Ref<Meta> meta);
@@ -79,6 +84,8 @@ class Binder {
   List<bool> live_ = List<bool>(&arena_);
   List<List<int32_t>> consumers_{&arena_};  // instructions that read a value; -1: it is an output
   List<Member> group_{&arena_};
+  List<Sum> sums_{&arena_};  // that the open group ends with
+  int64_t sum_run_ = 0;  // elements that each of them adds to one
   List<int32_t> group_of_{&arena_};  // instruction -> 1 while its result is in the open group
   List<Operand> operands_{&arena_};
   Metas inferred_;

@@ -69,6 +69,11 @@ struct StoreInstruction {  // a block register written to memory through strides
   bool early = false;  // nothing reads the old elements once the new ones are known
 };
 
+struct SumInstruction {  // the sums of a register's elements, run by run
+  uint16_t from;
+  int32_t location;
+};
+
 struct ElementwiseStep {
   Dims shape;               // collapsed iteration space, outermost first
   int64_t count = 0;
@@ -79,6 +84,8 @@ struct ElementwiseStep {
   PooledVector<Register> registers;
   PooledVector<BlockInstruction> body;
   PooledVector<StoreInstruction> stores;
+  PooledVector<SumInstruction> sums;
+  int64_t sum_run = 0;      // elements that lie side by side and are added to one
   PooledVector<Dims> strides;
 };
 

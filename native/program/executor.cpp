@@ -8,8 +8,10 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include "core/small.h"
+#include "kernels/reduce.h"
 #include "kernels/stream.h"
 #include "program/bound.h"
 #include "runtime/gil.h"
@@ -179,11 +181,53 @@ uint64_t find_direct(const ElementwiseStep& s, const Addresses& at) {
   return direct;
 }
 
+// The sums at the end of a step. Elements are added up in units, by one thread each: the runs of which each gives a
+// sum, or parts of the only run.
+class Sums {
+ public:
+  Sums(const ElementwiseStep& s, const Addresses& at)
+      : s_(s),
+        at_(at),
+        dtype_(s.registers[s.sums[0].from].dtype),
+        one_run_(s.sum_run == s.count),
+        unit_(one_run_ ? SumStream::chunk(s.count, dtype_) : s.sum_run),
+        parts_(one_run_ ? (s.count + unit_ - 1) / unit_ * s.sums.size() : 0) {}
+
+  int64_t unit() const { return unit_; }
+
+  // The elements [p, p + n) of a sum, which lie in one unit.
+  void add(SumStream& stream, size_t k, const void* elements, int64_t p, int64_t n) {
+    if (p % unit_ == 0) stream.begin(s_.sum_run, dtype_);
+    stream.add(elements, n);
+    if ((p + n) % unit_ != 0 && p + n != s_.count) return;
+    const int64_t done = p / unit_;
+    if (one_run_) parts_[done * s_.sums.size() + k] = stream;
+    else stream.finish(at_.locations[s_.sums[k].location] + done * size_of(dtype_));
+  }
+
+  void finish() {
+    for (size_t k = 0; one_run_ && k < s_.sums.size(); ++k) {
+      SumStream whole;
+      whole.begin(s_.sum_run, dtype_);
+      for (size_t i = k; i < parts_.size(); i += s_.sums.size()) whole.merge(parts_[i]);
+      whole.finish(at_.locations[s_.sums[k].location]);
+    }
+  }
+
+ private:
+  const ElementwiseStep& s_;
+  const Addresses& at_;
+  DType dtype_;
+  bool one_run_;
+  int64_t unit_;
+  std::vector<SumStream> parts_;
+};
+
 // A step over one range of its elements, block by block.
 class RangeRun {
  public:
   RangeRun(const ElementwiseStep& s, const Addresses& at, std::span<const Streamed> streamed, uint64_t direct,
-           int64_t begin, int64_t end)
+           int64_t begin, int64_t end, Sums* sums = nullptr)
       : s_(s),
         at_(at),
         streamed_(streamed),
@@ -192,7 +236,9 @@ class RangeRun {
         end_(end),
         row_(row_length(s)),
         block_(std::min<int64_t>(row_ ? even_part(row_) : kBlock, (end - begin + 31) / 32 * 32)),
-        many_(end - begin > block_),
+        many_(end - begin > block_ || sums),
+        sums_(sums),
+        running_(s.sums.size()),
         pointer_(s.registers.size()),
         moving_(many_ ? s.registers.size() : 0),
         fetching_(s.count * s.widest >= kFetchBytes) {
@@ -203,11 +249,13 @@ class RangeRun {
     for (int64_t p = begin_, n = 0; p < end_; p += n) {
       n = std::min(block_, end_ - p);
       if (row_) n = std::min(n, row_ - p % row_);
+      if (sums_) n = std::min(n, sums_->unit() - p % sums_->unit());
       if (fetching_) fetch_next(n);
       if (row_) load_in_row(p, n);
       else if (loading_) load(p, n);
       for (const BlockInstruction& i : s_.body)
         i.fn(pointer_[i.out], pointer_[i.a], pointer_[i.b], pointer_[i.c], n);
+      for (size_t k = 0; k < s_.sums.size(); ++k) sums_->add(running_[k], k, pointer_[s_.sums[k].from], p, n);
       if (!s_.stores.empty()) store(p, n);
       if (many_)
         for (size_t k = 0; k < moves_; ++k) pointer_[moving_[k]] += n * width(moving_[k]);
@@ -349,6 +397,8 @@ class RangeRun {
   int64_t row_;  // length of the rows that no block goes beyond; 0: blocks do
   int64_t block_, loaded_row_ = -1;
   bool many_;  // blocks
+  Sums* sums_;
+  std::vector<SumStream> running_;
   Small<char*, 32> pointer_;
   Small<uint16_t, 32> moving_;  // registers that walk through memory
   size_t moves_ = 0;
@@ -374,16 +424,21 @@ void run_elementwise(const ElementwiseStep& s, const Addresses& at) {
   }
   const std::vector<Streamed> streamed = find_streamed(s, at);
   const uint64_t direct = find_direct(s, at);
+  std::optional<Sums> sums;
+  if (!s.sums.empty()) sums.emplace(s, at);
   auto range = [&](int64_t begin, int64_t end) {
     if (s.simple && s.count * s.widest < kFetchBytes) run_simple(s, at, begin, end);
-    else RangeRun(s, at, streamed, direct, begin, end).run();
+    else RangeRun(s, at, streamed, direct, begin, end, sums ? &*sums : nullptr).run();
   };
-  const int64_t cost = std::max(s.cost, 1);
-  if (s.count * cost < kParallelWork) return range(0, s.count);
-  // Preparing a chunk costs about as much as a block of it.
-  const int64_t chunk = std::max<int64_t>({kParallelWork / 4 / cost, s.count / 64, 8 * kBlock});
+  const int64_t cost = std::max(s.cost, 1), whole = sums ? sums->unit() : kBlock;
   GilRelease unlocked(s.count * cost >= kReleaseWork);
-  parallel_chunks(s.count, (chunk + kBlock - 1) / kBlock * kBlock, range);
+  if (s.count * cost < kParallelWork) {
+    range(0, s.count);
+  } else {  // preparing a chunk costs about as much as a block of it
+    const int64_t chunk = std::max<int64_t>({kParallelWork / 4 / cost, s.count / 64, 8 * kBlock});
+    parallel_chunks(s.count, (chunk + whole - 1) / whole * whole, range);
+  }
+  if (sums) sums->finish();
 }
 
 Scalar arithmetic(ScalarExpr::Kind kind, const Scalar& a, const Scalar& b) {

@@ -32,11 +32,16 @@ const Op& copy_op() {
 }  // namespace
 
 struct Binder::Lowering {
-  Lowering(Binder& b, std::span<const Member> m) : binder(b), bound(*b.bound_), members(m) {}
+  Lowering(Binder& b, std::span<const Member> m, std::span<const Sum> s = {})
+      : binder(b),
+        bound(*b.bound_),
+        members(m),
+        sums(s) {}
 
   Binder& binder;
   Bound& bound;
   std::span<const Member> members;
+  std::span<const Sum> sums;
   ElementwiseStep step;
   Dims shape;                             // full iteration shape
   int order[kMaxDims];                    // axes, outermost first
@@ -52,11 +57,12 @@ struct Binder::Lowering {
     step.registers.reserve(touched.size() + 2 * members.size());
     step.body.reserve(members.size());
     for (const Member& m : members) lower(m);
+    for (const Sum& s : sums) lower_sum(s);
     find_early_stores();
     assign_scratch();
     for (const Register& r : step.registers)
       step.widest = std::max(step.widest, static_cast<int32_t>(size_of(r.dtype)));
-    step.simple = step.body.size() == 1 && step.stores.empty() &&
+    step.simple = step.body.size() == 1 && step.stores.empty() && step.sums.empty() &&
                   std::all_of(step.registers.begin(), step.registers.end(),
                               [](const Register& r) { return r.kind == Register::Kind::Linear; });
     bound.steps_.push_back({static_cast<int32_t>(bound.elementwise_.size()), -1});
@@ -192,6 +198,13 @@ struct Binder::Lowering {
     register_of[{m.value, static_cast<int>(m.types.out)}] = out;
   }
 
+  void lower_sum(const Sum& s) {
+    const int32_t from = register_of.at({s.value, static_cast<int>(binder.metas_[s.value]->dtype)});
+    step.sums.push_back({static_cast<uint16_t>(from), binder.locations_[s.result]});
+    step.sum_run = binder.sum_run_;
+    step.cost += 1;
+  }
+
   // In-place results are committed at the end of a block, after everything that reads the old elements.
   void lower_store(const Member& m) {
     const DType want = bound.locations_[m.store_to].meta->dtype;
@@ -231,6 +244,7 @@ struct Binder::Lowering {
       for (uint16_t r : {b.a, b.b, b.c}) last[r] = k;
     }
     for (const StoreInstruction& s : step.stores) last[s.from] = end;
+    for (const SumInstruction& s : step.sums) last[s.from] = end;
     for (Register& r : step.registers)
       if (r.kind != Register::Kind::Linear && r.kind != Register::Kind::Block)
         r.scratch = step.scratch_blocks++;
@@ -264,13 +278,64 @@ struct Binder::Lowering {
   }
 };
 
-void Binder::emit_group(std::span<const Member> members) { Lowering(*this, members).run(); }
+void Binder::emit_group(std::span<const Member> members, std::span<const Sum> sums) {
+  Lowering(*this, members, sums).run();
+}
+
+namespace {
+
+// How many elements lie side by side that are added to one, if the axes are the last ones; else 0.
+int64_t summed_run(const Meta& m, uint32_t axes) {
+  int64_t run = 1;
+  bool ended = false;
+  for (int a = m.ndim; a-- > 0;) {
+    if (m.size(a) == 1) continue;
+    const bool summed = axes >> a & 1;
+    if (ended && summed) return 0;
+    if (summed) run *= m.size(a);
+    else ended = true;
+  }
+  return run;
+}
+
+}  // namespace
+
+// A sum over what the open group makes need not read it from memory: the group ends with it.
+bool Binder::join_sum(const Instruction& i, std::span<const int64_t> ints, const Ref<Meta>& out) {
+  constexpr int64_t kLarge = 4096, kLongRun = 128;
+  const int32_t value = same_as_[i.in[0]];
+  if (!in_group(value) || std::ranges::any_of(sums_, [&](const Sum& s) { return s.result == value; }))
+    return false;
+  const Meta& m = *metas_[value];
+  if (m.numel < kLarge || !is_float(m.dtype) || out->dtype != m.dtype) return false;
+  const int64_t run = summed_run(m, i.op->kernel->summed_axes(m, Ints(ints)));
+  if (run < kLongRun) return false;
+  if (!sums_.empty() && (run != sum_run_ || m.dtype != metas_[sums_[0].value]->dtype)) return false;
+  const auto in_order = [](const Member& x) { return x.store_to < 0 && x.meta->is_contiguous; };
+  if (!std::ranges::all_of(group_, in_order)) return false;
+  metas_[i.first_out] = out;
+  locations_[i.first_out] = new_location(out);
+  sums_.push_back({value, i.first_out});
+  sum_run_ = run;
+  group_of_[current_] = 1;
+  return true;
+}
+
+// Sums are known when the group has run, and are of elements in the order of their memory.
+bool Binder::comes_after_sums(const Member& m) const {
+  if (sums_.empty()) return false;
+  return m.store_to >= 0 || !m.meta->is_contiguous || std::ranges::any_of(m.in, [&](int32_t v) {
+           return std::ranges::any_of(sums_, [&](const Sum& s) { return s.result == v; });
+         });
+}
 
 void Binder::close_group() {
   if (group_.empty()) return;
   List<Member> members(&arena_);
+  List<Sum> sums(&arena_);
   members.swap(group_);
-  emit_group(members);
+  sums.swap(sums_);
+  emit_group(members, sums);
   std::fill(group_of_.begin(), group_of_.end(), 0);
 }
 

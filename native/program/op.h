@@ -91,6 +91,8 @@ struct KernelRow {
   bool runs_python = false;  // other threads may run meanwhile, however few elements there are
   // The result begins as the first input, over which it may lie (start_as), and then changes at some places.
   bool changes_first = false;
+  // An op that adds up its only input: the axes (by bit) along which it does.
+  uint32_t (*summed_axes)(const Meta& in, Ints ints) = nullptr;
 };
 
 // The view under `ints`: meta and offset (elements). False: no such view exists, copy to contiguous and ask again.

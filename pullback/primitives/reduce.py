@@ -358,10 +358,13 @@ composite(
 # ---- moments ----
 
 
-def _spread_of_squares(g, x, dim, correction, keepdim):
+def _spread_of_squares(g, x, dim, correction, keepdim, mean=None):
     """The cotangent of x from that of its variance: 2 / (n - correction) g (x - mean)."""
     n = count(x, dim)
-    mean = f["mean"](x, dim or None, True) if x.ndim else x
+    if mean is not None:
+        mean = restore(mean, x, dim, keepdim)
+    else:
+        mean = f["mean"](x, dim or None, True) if x.ndim else x
     g = restore(g, x, dim, keepdim)
     if n <= math.floor(correction):
         return g * f["where"](x == mean, math.nan, math.inf)
@@ -380,10 +383,10 @@ def _of_root(g, std):
 
 def _var_mean_vjp(gs, values, outputs):
     x, dim, correction, keepdim, _ = values
-    out = None if gs[0] is None else _spread_of_squares(gs[0], x, dim, correction, keepdim)
+    out = None if gs[0] is None else _spread_of_squares(gs[0], x, dim, correction, keepdim, outputs[1])
     if gs[1] is None:
         return out
-    mean = spread(gs[1], x, dim, keepdim) / count(x, dim)
+    mean = spread(gs[1] / count(x, dim), x, dim, keepdim)
     return mean if out is None else out + mean
 
 
