@@ -192,7 +192,7 @@ PyObject* take_elements(PyObject* self, PyObject* other) {
     check_no_internal_overlap(t->var.array);
     if (g_before_change) g_before_change(t->var.array);
     const Array& from = array(other);
-    check_no_partial_overlap(t->var.array, from);
+    check_no_overlap(t->var.array, from);
     if (same_memory(t->var.array, from) && from.meta.get() != t->var.array.meta.get()) {
       Array copy = Array::allocate(Meta::contiguous(from.meta->dtype, from.meta->shape()));
       copy_elements(copy, from);

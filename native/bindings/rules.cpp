@@ -160,6 +160,8 @@ uintptr_t register_op_py(const std::string& name, const std::string& node_name, 
   op.number_node_name = nb::cast<std::string>(nb::getattr(declaration, "number_node_name", nb::str("")));
   op.divides = nb::cast<bool>(nb::getattr(declaration, "divides", nb::bool_(false)));
   op.uniform = nb::cast<bool>(nb::getattr(declaration, "uniform", nb::bool_(false)));
+  const nb::object apart = nb::getattr(declaration, "apart", nb::str("part"));
+  op.apart = apart.is_none() ? Apart::No : nb::cast<std::string>(apart) == "all" ? Apart::All : Apart::Part;
   op.checks_calls = nb::hasattr(declaration, "check_call");
   op.declaration = declaration.release().ptr();  // declarations live as long as the process
   if (family == "elementwise") {

@@ -111,6 +111,9 @@ std::span<const ViewRow> view_rows();
 
 class RuleProgram;
 
+// What a tensor that is changed in place may share with the other operands: anything, all or nothing, or nothing.
+enum class Apart : uint8_t { No, Part, All };
+
 struct Op {
   std::string name;
   std::string node_name;  // "MulBackward0"
@@ -124,6 +127,7 @@ struct Op {
   bool differentiable = true;
   bool divides = false;  // integers by the second operand, which must not hold a zero
   bool uniform = false;  // one value for every element: overlapping ones may be written
+  Apart apart = Apart::Part;
   bool checks_calls = false;  // the declaration looks at the arguments of every call from Python
   void* declaration = nullptr;  // borrowed PyObject: the Python declaration (immortal), or null
 };

@@ -218,8 +218,9 @@ Overlap overlap_of(const Array& a, const Array& b) {
   return a0 < b1 && b0 < a1 ? Overlap::Partial : Overlap::None;
 }
 
-void check_no_partial_overlap(const Array& a, const Array& b) {
-  if (overlap_of(a, b) == Overlap::Partial) {
+void check_no_overlap(const Array& a, const Array& b, bool whole_too) {
+  const Overlap found = overlap_of(a, b);
+  if (found == Overlap::Partial || (found == Overlap::Whole && whole_too)) {
     fail(ErrorKind::Runtime,
          "unsupported operation: some elements of the input tensor and the written-to tensor refer ",
          "to a single memory location. Please clone() the tensor before performing the operation.");
@@ -294,9 +295,9 @@ Ref<Node> apply_in_place(const Application& a) {
     return change_transformed(a), nullptr;
   const Var& self = *a.args[0].var;
   if (!a.op->uniform) check_no_internal_overlap(self.array);
-  for (size_t i = 1; i < a.args.size(); ++i) {
+  for (size_t i = 1; i < a.args.size() && a.op->apart != Apart::No; ++i) {
     if (!a.args[i].var) continue;
-    check_no_partial_overlap(self.array, a.args[i].var->array);
+    check_no_overlap(self.array, a.args[i].var->array, a.op->apart == Apart::All);
   }
   Ref<Plan> p(&plan_of(a));
   const uint64_t need = p->need;

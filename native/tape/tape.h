@@ -25,7 +25,7 @@ void check_divisor(const Application& a);
 enum class Overlap { None, Whole, Partial };  // Whole: the same elements in the same places
 Overlap overlap_of(const Array& a, const Array& b);
 void check_no_internal_overlap(const Array& a);
-void check_no_partial_overlap(const Array& a, const Array& b);
+void check_no_overlap(const Array& a, const Array& b, bool whole_too = false);
 void check_fits(const Meta& result, const Meta& self);  // for a result that is to be written into self
 bool same_memory(const Array& a, const Array& b);
 

@@ -72,6 +72,7 @@ _fills = [
         uniform=kind == "Scalar",
         expose_as="-",
         dtypes=ANY,
+        apart=None,
     )
     for suffix, first in (("", 0), ("_in_place", 2))
     for n, kind, rule in (
@@ -89,6 +90,7 @@ composite(
     node="FillBackward3!",
     expose_as="-",
     dtypes=ANY,
+    apart=None,
 )
 in_place_form("_fill_assigned", ops["fill_assigned"])
 composite("zero(Tensor input)", lambda x: f["_full_like"](x, 0), uniform=True, expose_as="-", dtypes=ANY)
@@ -210,6 +212,7 @@ composite(
     node="MaskedFillBackward1!",
     expose_as="-",
     dtypes=ANY,
+    apart=None,
 )
 composite(
     "masked_fill(Tensor input, Tensor mask, Scalar value)",

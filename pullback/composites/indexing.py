@@ -34,6 +34,7 @@ for _kind, _value in (("Tensor", "src"), ("Scalar", "value")):
         out=EXACT.but(apart="part"),
         expose_as="-",
         dtypes=ANY,
+        apart="all",
     )
 composite(
     "scatter(Tensor input, int dim, Tensor index, Scalar src)",
@@ -42,6 +43,7 @@ composite(
     node="ScatterBackward1!",
     expose_as="-",
     dtypes=ANY,
+    apart="all",
     out=EXACT.but(apart="part"),
 )
 expose(
@@ -75,6 +77,7 @@ composite(
     node="IndexFillBackward1!",
     expose_as="-",
     dtypes=ANY,
+    apart=None,
 )
 expose("index_fill", ops["index_fill_tensor"], ops["index_fill"], in_place=True)
 
@@ -152,6 +155,7 @@ for _kind in ("Tensor", "Operand"):
         node="IndexPutBackward0!",
         expose_as="-",
         dtypes=ANY,
+        apart=None,
     )
 in_place_form("_index_put_mask", ops["index_put_mask_tensor"], ops["index_put_mask_operand"], function=False)
 

@@ -43,6 +43,7 @@ multilinear(
     lambda g, x, dim, index, src: (f["_scatter_value"](g, dim, index, 0), None, _taken(g, dim, index, src)),
     expose_as="_scatter",
     dtypes=ANY,
+    apart="all",
     out=EXACT.but(apart="part"),
 )
 linear(
@@ -54,6 +55,7 @@ linear(
     node="ScatterBackward1!",
     expose_as="_scatter_value",
     dtypes=ANY,
+    apart="all",
     out=EXACT.but(apart="part"),
 )
 multilinear(
@@ -61,6 +63,7 @@ multilinear(
     lambda g, x, dim, index, src: (g, None, _taken(g, dim, index, src)),
     in_place=True,
     dtypes=ANY,
+    apart="all",
     out=EXACT.but(apart="part"),
 )
 
@@ -147,6 +150,7 @@ kernel(
     in_place=True,
     node="ScatterReduceBackward0!",
     dtypes=ANY,
+    apart="all",
 )
 
 
@@ -172,6 +176,7 @@ multilinear(
     _index_add_vjp,
     in_place=True,
     dtypes=ANY,
+    apart="all",
     out=EXACT.but(apart="part"),
 )
 
@@ -188,6 +193,7 @@ multilinear(
     _index_copy_vjp,
     in_place=True,
     dtypes=ANY,
+    apart="all",
     out=EXACT.but(apart="part"),
 )
 linear(
@@ -195,6 +201,7 @@ linear(
     lambda g, x, dim, index, value: f["_index_fill"](g, dim, index, 0),
     expose_as="_index_fill",
     dtypes=ANY,
+    apart="all",
 )
 
 # ---- by several index tensors at once ----
@@ -218,6 +225,7 @@ kernel(
     _index_put_vjp,
     expose_as="_index_put",
     dtypes=ANY,
+    apart="all",
 )
 _index_put_in_place = _core.op_function(
     "index_put_", [(ops["index_put"].signature.text, ops["index_put"].handle)], True, None, ""
@@ -257,6 +265,7 @@ multilinear(
     in_place=True,
     function=True,
     dtypes=ANY,
+    apart="all",
 )
 
 
@@ -276,6 +285,7 @@ multilinear(
     in_place=True,
     function=True,
     dtypes=ANY,
+    apart=None,
 )
 
 # ---- look-ups ----

@@ -86,6 +86,7 @@ for _name, _vjp in (("addmm_bias", _addmm_vjp), ("addmm_layer", _layer_vjp)):
         node="AddmmBackward0!",
         expose_as=f"_{_name}",
         dtypes=ANY,
+        apart=None,
     )
 
 
@@ -97,7 +98,7 @@ def combined(x, product, beta, alpha, ignore):
     return product if ignore else f["fma"](x, beta, product)
 
 
-def _declare(name, operands, product):
+def _declare(name, operands, product, apart=None):
     """beta input + alpha product(...): with plain ones, and with factors."""
 
     def scaled(x, a, b, beta, alpha, ignore):
@@ -116,6 +117,7 @@ def _declare(name, operands, product):
         node=node,
         expose_as=f"_{name}_scaled",
         dtypes=ANY,
+        apart=apart,
     )
     if name != "addmm":
         composite(
@@ -125,6 +127,7 @@ def _declare(name, operands, product):
             node=node,
             expose_as=f"_{name}_bias",
             dtypes=ANY,
+            apart=apart,
         )
 
 
@@ -136,7 +139,7 @@ _declare("addmm", "Tensor mat1, Tensor mat2", lambda a, b: f["mm"](a, b))
 _declare("addmv", "Tensor mat, Tensor vec", lambda a, b: f["mv"](a, b))
 _declare("addbmm", "Tensor batch1, Tensor batch2", lambda a, b: f["sum"](f["bmm"](a, b), 0))
 _declare("baddbmm", "Tensor batch1, Tensor batch2", lambda a, b: f["bmm"](a, b))
-_declare("addr", "Tensor vec1, Tensor vec2", outer)
+_declare("addr", "Tensor vec1, Tensor vec2", outer, apart="part")
 
 
 # ---- traces, cross products ----

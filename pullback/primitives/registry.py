@@ -35,6 +35,7 @@ class Op:
         number_node="",
         divides=False,
         uniform=False,
+        apart="part",
         check_call=None,
         differentiable=True,
         kernel=None,
@@ -59,6 +60,8 @@ class Op:
         )
         self.number_node_name = number_node  # where the second operand is a number, if it differs there
         self.divides, self.uniform = divides, uniform  # see native/program/op.h
+        # What of the other operands' memory may be changed in place: as `apart` of pullback/results.py
+        self.apart = apart
         if check_call is not None:  # looks at the arguments of every call from Python
             self.check_call = check_call
         self.differentiable = differentiable

@@ -192,6 +192,55 @@ def test_overlap():
     )
 
 
+I, K = torch.tensor([1, 0]), torch.tensor([1, 0])
+READ_ELSEWHERE = {  # what is put at other places must not be read meanwhile from the same memory
+    "scatter": lambda x: x.scatter_(0, I, x),
+    "scatter_add": lambda x: x.scatter_add_(0, I, x),
+    "scatter_reduce": lambda x: x.scatter_reduce_(0, I, x, "sum"),
+    "scatter with reduce": lambda x: x.scatter_(0, I, x, reduce="add"),
+    "scatter at itself": lambda x: K.scatter_(0, K, 3),
+    "index_put": lambda x: x.index_put_((I,), x),
+    "index_put at itself": lambda x: K.index_put_((K,), torch.tensor(3)),
+    "assignment": lambda x: x.__setitem__(I, x),
+    "index_add": lambda x: x.index_add_(0, I, x),
+    "index_copy": lambda x: x.index_copy_(0, I, x),
+    "index_fill at itself": lambda x: K.index_fill_(0, K, 3),
+    "put": lambda x: x.put_(I, x),
+}
+
+
+@pytest.mark.parametrize("case", READ_ELSEWHERE)
+def test_sources_in_the_same_memory(case):
+    x = torch.tensor([2.0, 3.0])
+    text = (
+        "unsupported operation: some elements of the input tensor and the written-to tensor refer to a "
+        "single memory location. Please clone() the tensor before performing the operation."
+    )
+    refuses(text, READ_ELSEWHERE[case], x)
+    assert x.tolist() == [2, 3] and x._version == 0
+    assert K.tolist() == [1, 0] and K._version == 0
+
+
+def test_operands_that_may_lie_in_the_same_memory():
+    mask = torch.tensor([False, True, True])
+    for change, becomes in {
+        (lambda x: x.fill_(x[2])): [4, 4, 4],
+        (lambda x: x.masked_fill_(mask, x[0])): [2, 2, 2],
+        (lambda x: x.index_fill_(0, I, x[2])): [4, 4, 4],
+        (lambda x: x.__setitem__(x > 2, x[0])): [2, 2, 2],
+        (lambda x: x[:2].masked_scatter_(mask[1:], x[1:])): [3, 4, 4],
+        (lambda x: x[:2].addmv_(torch.ones(2, 2), x[1:])): [9, 10, 4],
+        (lambda x: x[:1].view(1, 1).addmm_(x[None], x[:, None])): [31, 3, 4],
+    }.items():
+        leaf_ = leaf(2.0, 3.0, 4.0)
+        for x in (leaf_.detach().clone(), leaf_ * 1):
+            change(x)
+            assert x.tolist() == becomes
+    y = leaf_ * 1
+    y.masked_fill_(mask, y[0])
+    assert gradient(leaf_, y) == [3, 0, 0]
+
+
 def test_versions():
     x = torch.tensor([1.0, 2.0, 3.0])
     v, d, own = x[1:], x.detach(), x.data
