@@ -216,6 +216,7 @@ PyObject* in_class(PyObject* tensor, PyTypeObject* cls) {
     Py_INCREF(from->base);
     t->base = from->base;
     t->seen_rebases = from->seen_rebases;
+    t->seen_version = from->seen_version;
     t->no_grad_view = from->no_grad_view;
     t->multi_view = from->multi_view;
     t->inference_view = from->inference_view;

@@ -51,6 +51,7 @@ class FunctionNode final : public Node {
     own_edges_.push_back({v.node, v.nr});
     edges_ = own_edges_.data();
     edge_count_ = static_cast<uint32_t>(own_edges_.size());
+    check_not_lost(v.node.get());
     if (v.node) scopes |= v.node->scopes;
   }
   void set_output(uint32_t nr, Ref<Meta> meta) {
@@ -105,7 +106,7 @@ PyObject* output(PyObject*, PyObject* args) {
       check_in_place(t, true);
       rebase_history(t, Ref<Node>(&n), nr);
     } else {
-      if (t->base) t->seen_rebases = t->base->rebases;
+      if (t->base) catch_up(t);
       t->no_grad_view = false;
       t->function_view = t->base != nullptr;
       t->multi_view = t->base && several;

@@ -288,9 +288,10 @@ PyObject* wrap_results(std::vector<Var>& results, TensorObject* first, PyTypeObj
   if (results.size() == 1)
     return wrap_one(std::move(results[0]), first, subclass);  // also an overload: x.max()
   Owned tuple = own(PyTuple_New(static_cast<Py_ssize_t>(results.size())));
+  const bool recorded = recording();
   for (size_t i = 0; i < results.size(); ++i) {
     PyObject* one = wrap_one(std::move(results[i]), first, subclass);
-    as_tensor(one)->multi_view = as_tensor(one)->base != nullptr;
+    as_tensor(one)->multi_view = as_tensor(one)->base && recorded;
     PyTuple_SET_ITEM(tuple.get(), i, one);
   }
   if (!result_type) return tuple.release();

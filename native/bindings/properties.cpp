@@ -68,6 +68,7 @@ PyObject* get_base(PyObject* self, void*) {
 PyObject* get_grad_fn(PyObject* self, void*) {
   return guarded([&]() -> PyObject* {
     const Var& v = innermost(var_of(self));
+    check_not_lost(v.node.get());
     if (!v.node || v.node->is_leaf()) Py_RETURN_NONE;
     return node_object(v.node);
   });
@@ -75,7 +76,8 @@ PyObject* get_grad_fn(PyObject* self, void*) {
 
 PyObject* get_grad(PyObject* self, void*) {
   TensorObject* t = as_tensor(self);
-  if (!t->grad && !is_leaf(t) && !t->retains_grad) {
+  const Node* node = innermost(t->var).node.get();
+  if (!t->grad && node && !node->is_leaf() && !t->retains_grad) {
     const char* text =
         "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute "
         "won't be "

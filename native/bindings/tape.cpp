@@ -6,6 +6,7 @@
 #include "bindings/override.h"
 #include "core/shape.h"
 #include "tape/transform.h"
+#include "tape/views.h"
 #include "tape/watch.h"
 
 namespace pb::py {
@@ -21,6 +22,7 @@ PyObject* detach(PyObject* self, PyObject*) {
 PyObject* detach_in_place(PyObject* self, PyObject*) {
   return guarded([&]() -> PyObject* {
     TensorObject* t = as_tensor(self);
+    if (inference_mode()) return Py_NewRef(self);
     if (t->base) {
       fail(ErrorKind::Runtime, "Can't detach views in-place. Use detach() instead. If you are using ",
            "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set as True, "
@@ -56,6 +58,8 @@ PyObject* retain_grad(PyObject* self, PyObject*) {
     TensorObject* t = as_tensor(self);
     const Var& v = var_of(t);
     if (!v.node) fail(ErrorKind::Grad, "can't retain_grad on Tensor that has requires_grad=False");
+    if (const LostNode* lost = LostNode::from(v.node.get()); lost && !lost->before) Py_RETURN_NONE;
+    check_not_lost(v.node.get());
     if (v.node->is_leaf() || t->retains_grad) Py_RETURN_NONE;
     t->retains_grad = true;
     extras_of(*v.node).retained.push_back({v.nr, check(PyWeakref_NewRef(self, nullptr))});
@@ -73,6 +77,7 @@ PyObject* hook_dict(PyObject* self, PyObject* which) {
       if (!e || !e->tensor_hooks.contains(v.nr)) Py_RETURN_NONE;
       return Py_NewRef(e->tensor_hooks[v.nr].get());
     }
+    check_not_lost(v.node.get());
     if (!v.node) fail(ErrorKind::Grad, "cannot register a hook on a tensor that doesn't require gradient");
     if (leads_nowhere(v.node.get())) return PyODict_New();  // no gradient ever comes
     PyNodeExtras& e = extras_of(*v.node);
@@ -85,6 +90,7 @@ PyObject* hook_dict(PyObject* self, PyObject* which) {
 PyObject* gradient_edge(PyObject* self, PyObject*) {
   return guarded([&]() -> PyObject* {
     const Var& v = var_of(self);
+    check_not_lost(v.node.get());
     if (!v.node || leads_nowhere(v.node.get())) Py_RETURN_NONE;
     Owned node = own(node_object(v.node));
     return Py_BuildValue("(OI)", node.get(), v.nr);
@@ -112,6 +118,7 @@ Var place_of(PyObject* o) {
   Var v;
   if (!PyTuple_Check(o)) {
     v = var_of(o);
+    check_not_lost(v.node.get());
     if (leads_nowhere(v.node.get())) v.node = nullptr;
     return v;
   }

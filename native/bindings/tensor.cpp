@@ -127,7 +127,7 @@ TensorObject* new_tensor(Var v, PyTypeObject* type) {
   new (&t->var) Var(std::move(v));
   t->grad = nullptr;
   t->base = nullptr;
-  t->rebases = t->seen_rebases = t->views = 0;
+  t->rebases = t->seen_rebases = t->seen_version = t->views = 0;
   t->retains_grad = t->no_grad_view = t->multi_view = t->inference_view = t->function_view = false;
   t->dict = t->weakrefs = nullptr;
   t->parked = nullptr;
@@ -152,6 +152,7 @@ PyObject* wrap_array(Array a) { return wrap({std::move(a), nullptr, 0}); }
 bool requires_grad(TensorObject* t) { return static_cast<bool>(innermost(var_of(t)).node); }
 bool is_leaf(TensorObject* t) {
   const Var& v = innermost(var_of(t));
+  check_not_lost(v.node.get());
   return !v.node || v.node->is_leaf();
 }
 
@@ -240,16 +241,23 @@ void forget_base(TensorObject* view) {
   Py_DECREF(base);
 }
 
+void catch_up(TensorObject* view) {
+  view->seen_rebases = view->base->rebases;
+  const Storage* s = view->var.array.storage.get();
+  view->seen_version = s ? s->version : 0;
+}
+
 void mark_view(TensorObject* view, TensorObject* base) {
   TensorObject* root = base->base ? base->base : base;
   Py_INCREF(root);
   forget_base(view);
   view->base = root;
   ++root->views;
-  view->seen_rebases = root->rebases;
-  view->no_grad_view = !recording() || base->no_grad_view;
-  view->multi_view = base->multi_view;
-  view->function_view = base->function_view;
+  catch_up(view);
+  const bool recorded = recording();
+  view->no_grad_view = !recorded || base->no_grad_view;
+  view->multi_view = base->multi_view && recorded;
+  view->function_view = base->function_view && recorded;
   const Storage* memory = root->var.array.storage.get();
   view->inference_view = base->inference_view || (memory && inference_mode() && !memory->inference);
   if (view->no_grad_view && root->var.node) lean_on_base(view);
@@ -277,22 +285,28 @@ std::string ambiguous(const char* mode) {
       "tracked).");
 }
 
-// Torch's refusal to change a view whose history would become wrong. `what` completes "is a view and ...".
-[[noreturn]] void refuse_view(TensorObject* t, const char* what, const char* without_node) {
+constexpr char kChanged[] = "is being";
+constexpr char kChangedElsewhere[] = "its base or another view of its base has been";
+
+// Why torch refuses to go on with a view whose history would become wrong. `changed` says what happened to it.
+std::string why_not(TensorObject* t, const char* changed) {
   const std::string why = t->multi_view      ? kManyViews
                           : t->function_view ? kFunctionView
                                              : ambiguous(t->inference_view ? "inference_mode" : "no_grad");
   if (t->inference_view) {
-    fail(ErrorKind::Inplace,
-         "A view was created in inference mode and is being modified inplace in normal mode.", why);
+    return concat("A view was created in inference mode and ", changed, " modified inplace in normal mode.",
+                  why);
   }
   const Var& v = innermost(t->var);
-  if (!v.node || v.node->is_leaf())
-    fail(ErrorKind::Inplace, "A view was created in no_grad mode and ", without_node, why);
+  const Node* node = v.node.get();
+  if (const LostNode* lost = LostNode::from(node)) node = lost->before.get();
+  constexpr char recorded[] = " modified inplace with grad mode enabled.";
+  if (!node || node->is_leaf())
+    return concat("A view was created in no_grad mode and ", changed, recorded, why);
   const bool unrecorded = t->no_grad_view && !t->multi_view && !t->function_view;
-  fail(ErrorKind::Inplace, "Output ", v.nr, " of ", short_name(v.node->name()), " is a view ",
-       unrecorded ? "of a view which was created in no_grad mode and " : "and ",
-       unrecorded ? without_node : what, why);
+  return concat("Output ", v.nr, " of ", short_name(node->name()), " is a view ",
+                unrecorded ? "of a view which was created in no_grad mode and " : "and ", changed,
+                unrecorded ? recorded : " modified inplace.", why);
 }
 
 }  // namespace
@@ -316,12 +330,10 @@ void move_to_node(TensorObject* t, Ref<Node> node, uint32_t nr) {
 namespace {
 
 void follow_base(TensorObject* t) {
-  if (innermost(t->base->var).node && is_restricted_view(t)) {
-    refuse_view(t, "its base or another view of its base has been modified inplace.",
-                "its base or another view of its base has been modified inplace with grad mode enabled.");
-  }
+  if (innermost(t->base->var).node && is_restricted_view(t))
+    fail(ErrorKind::Inplace, why_not(t, kChangedElsewhere));
   TensorObject* base = t->base;
-  t->seen_rebases = base->rebases;
+  catch_up(t);
   const GradMode on(true);
   if (base->var.layer || t->var.layer) {
     t->var = viewed(base->var, t->var);
@@ -331,16 +343,29 @@ void follow_base(TensorObject* t) {
   move_to_node(t, record_view(base->var, t->var.array), 0);
 }
 
+// It is refused not before somebody asks for it: without recording, the elements may go on to change.
+void lose_history(TensorObject* t) {
+  if (!is_float(t->var.array.meta->dtype) || LostNode::from(t->var.node.get())) return;
+  std::string why = why_not(t, kChangedElsewhere);
+  leave_leaf(t);
+  t->var.node = Ref<Node>(new LostNode(std::move(t->var.node), std::move(why)));
+}
+
 }  // namespace
 
 void refresh(TensorObject* t) {
-  const Node* of_base = innermost(t->base->var).node.get();
-  if (!t->base->var.layer && !t->var.layer &&
-      (!of_base || of_base->is_leaf())) {  // only its flag has changed
-    t->seen_rebases = t->base->rebases;
-    return lean_on_base(t);
+  if (t->base->var.layer || t->var.layer)
+    return t->base->rebases == t->seen_rebases ? catch_up(t) : follow_base(t);
+  const Storage* memory = t->var.array.storage.get();
+  const bool changed = memory && memory->version != t->seen_version;
+  const Node* of_base = t->base->var.node.get();
+  if (is_restricted_view(t) && changed) {
+    catch_up(t);
+    return of_base || t->var.node ? lose_history(t) : void();
   }
-  follow_base(t);
+  if (of_base && !of_base->is_leaf()) return follow_base(t);
+  catch_up(t);  // only its flag has changed
+  lean_on_base(t);
 }
 
 
@@ -358,9 +383,7 @@ void check_in_place(TensorObject* t, bool records) {
   if (!recording()) return;
   const Node* node = innermost(var_of(t)).node.get();
   const Node* of_base = t->base ? innermost(t->base->var).node.get() : nullptr;
-  if (is_restricted_view(t) && (records || node || of_base)) {
-    refuse_view(t, "is being modified inplace.", "is being modified inplace with grad mode enabled.");
-  }
+  if (is_restricted_view(t) && (records || node || of_base)) fail(ErrorKind::Inplace, why_not(t, kChanged));
   // A leaf may itself be a view, of a tensor that requires no gradient.
   if (of_base ? of_base->is_leaf() : t->base && node) {
     fail(ErrorKind::Inplace,

@@ -13,6 +13,7 @@ struct TensorObject {
   TensorObject* base;        // strong; of a view that takes part in differentiation
   uint32_t rebases;          // how often in-place changes of views gave this tensor a new node
   uint32_t seen_rebases;     // the base's count when this view's node was made
+  uint32_t seen_version;     // of a restricted view's elements: then, too
   uint32_t views;            // how many tensors have this one as their base
   bool retains_grad;
   bool no_grad_view;         // made under no_grad: changing it in place later would lose the gradient
@@ -41,10 +42,20 @@ PyObject* wrap_array(Array a);
 // The tensor itself if it is of the class; otherwise an instance in its place.
 PyObject* in_class(PyObject* tensor, PyTypeObject* cls);
 
+// Whether changing the view later could lose or distort a gradient.
+inline bool is_restricted_view(const TensorObject* t) {
+  return t->base && (t->no_grad_view || t->multi_view || t->function_view);
+}
+// Whether the elements of a view were changed, by the view or past it, since its place was found.
+inline bool is_behind(const TensorObject* view) {
+  if (view->base->rebases != view->seen_rebases) return true;
+  const Storage* s = view->var.array.storage.get();
+  return is_restricted_view(view) && s && s->version != view->seen_version;
+}
 // The tensor's place on the tape, made anew if its base was changed through another view.
 void refresh(TensorObject* t);
 inline const Var& var_of(TensorObject* t) {
-  if (t->base && t->base->rebases != t->seen_rebases) [[unlikely]]
+  if (t->base && is_behind(t)) [[unlikely]]
     refresh(t);
   return t->var;
 }
@@ -60,10 +71,8 @@ void mark_view(TensorObject* view, TensorObject* base);
 void forget_base(TensorObject* view);
 // After an in-place change: the tensor's new node; a view passes it on to its base.
 void rebase_history(TensorObject* t, Ref<Node> node, uint32_t nr = 0);
-// Whether changing the view later could lose or distort a gradient.
-inline bool is_restricted_view(const TensorObject* t) {
-  return t->base && (t->no_grad_view || t->multi_view || t->function_view);
-}
+// A view is up to date with its base.
+void catch_up(TensorObject* view);
 // Outside of inference mode its tensors stay as they are.
 void check_not_inference(const Array& a);
 // A view of the tensor's elements that the tensor is from now on itself; `view` is recorded over it.

@@ -104,6 +104,15 @@ class Node {
   Edge* edges_ = nullptr;  // they live with the kind of node
 };
 
+// Among a node's scopes: perhaps the place of a view whose history was lost (tape/views.h), over which nothing
+// may be recorded. The bit is also the last scope's, which is hardly ever open.
+inline constexpr uint32_t kPerhapsLost = uint32_t{1} << 31;
+void refuse_if_lost(const Node& n);
+inline void check_not_lost(const Node* n) {
+  if (n && n->scopes & kPerhapsLost) [[unlikely]]
+    refuse_if_lost(*n);
+}
+
 inline constexpr uint64_t kLeafSequence = UINT64_MAX;
 
 uint64_t next_sequence();

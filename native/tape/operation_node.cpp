@@ -35,6 +35,8 @@ Ref<OperationNode> OperationNode::make(Ref<Plan> plan, const Application& a) {
     if (!x.var) new (n->scalars_begin() + s++) Scalar(x.scalar);
   n->plan_ = std::move(plan);
   Ref<OperationNode> node(n);
+  if (n->scopes & kPerhapsLost) [[unlikely]]
+    for (const Edge& e : n->edges()) check_not_lost(e.node.get());
   watch_creation(*n);
   return node;
 }

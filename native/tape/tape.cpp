@@ -301,6 +301,8 @@ Ref<Node> apply_in_place(const Application& a) {
   }
   Ref<Plan> p(&plan_of(a));
   const uint64_t need = p->need;
+  for (size_t i = 0; need && i < a.args.size(); ++i)
+    if (a.args[i].var) check_not_lost(a.args[i].var->node.get());
   check_fits(*p->out[0], *self.array.meta);
   Small<Array, 4> results(p->out.size());
   Ref<OperationNode> node;

@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace pb {
+
+void refuse_if_lost(const Node& n) {
+  if (const LostNode* lost = LostNode::from(&n)) fail(ErrorKind::Inplace, lost->why);
+}
+
 namespace {
 
 std::vector<int64_t> list(std::span<const int64_t> s) { return {s.begin(), s.end()}; }

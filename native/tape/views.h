@@ -5,6 +5,25 @@
 
 namespace pb {
 
+// The place of a view whose history a change of its elements made wrong, while nobody looked.
+class LostNode final : public Node {
+ public:
+  LostNode(Ref<Node> node_before, std::string reason)
+      : before(node_before && node_before->is_leaf() ? Ref<Node>() : std::move(node_before)),
+        why(std::move(reason)) {
+    scopes = kPerhapsLost;
+  }
+  static const LostNode* from(const Node* n) {
+    return n && n->scopes & kPerhapsLost ? dynamic_cast<const LostNode*>(n) : nullptr;
+  }
+  const std::string& name() const override { return before ? before->name() : why; }
+  uint32_t outputs() const override { return before ? before->outputs() : 1; }
+  void run(std::span<Var>, std::span<Var>, const BackwardMode&) override { refuse_if_lost(*this); }
+
+  const Ref<Node> before;  // null: it counted as a leaf
+  const std::string why;
+};
+
 // The node of `view`, elements of `base`, as a function of the base.
 Ref<Node> record_view(const Var& base, const Array& view);
 // The node of the base after a change of `view`, which stands on the tape as a value of its own.

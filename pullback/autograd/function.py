@@ -154,13 +154,15 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
         ctx.needs_input_grad = tuple(isinstance(a, _core.Tensor) and a.requires_grad for a in inputs)
         ctx._is_tensor = tuple(isinstance(a, _core.Tensor) for a in inputs)
         recording = any(ctx.needs_input_grad) and _core.is_recording()
+        # It stands where its inputs stood: forward may change them.
+        node = _core.function_node(cls._backward_cls.__name__, ctx, tensors) if recording else None
         with no_grad():
             if sets_up:
                 output = cls.forward(*args)
                 cls.setup_context(ctx, args, output)
             else:
                 output = cls.forward(ctx, *args, **kwargs)
-        return _record(cls, ctx, tensors, output, recording), ctx
+        return _record(cls, ctx, node, tensors, output), ctx
 
     @classmethod
     def _context(cls, args, kwargs, output):
@@ -198,14 +200,13 @@ def _bound(forward, args, kwargs):
 judge = None  # looks at (name, arguments, results) of every call while pullback.debug watches results
 
 
-def _record(cls, ctx, tensors, output, recording):
+def _record(cls, ctx, node, tensors, output):
     is_tuple = isinstance(output, tuple)
     items = output if is_tuple else (output,)
     if judge is not None:
         judge(cls.__name__, tensors, items)
-    if recording:
+    if node is not None:
         _check_marks(ctx, tensors, items)
-    node = _core.function_node(cls._backward_cls.__name__, ctx, tensors) if recording else None
     ctx._outputs, results = [], []
     several = sum(isinstance(item, _core.Tensor) for item in items) > 1
     for k, item in enumerate(items):
@@ -216,7 +217,7 @@ def _record(cls, ctx, tensors, output, recording):
         results.append(_output(ctx, node, k, item, tensors, several))
         ctx._outputs.append((tuple(item.shape), item.dtype))
     ctx._inputs = tuple((tuple(t.shape), t.dtype, t.requires_grad) for t in tensors)
-    if recording:
+    if node is not None:
         _save(ctx, items, results, _core.saved_hooks())
     made = {id(item): result for item, result in zip(items, results, strict=True)}
     ctx._kept_for_jvp = tuple(made.get(id(t), t) for t in ctx.saved_for_forward or ())
@@ -267,7 +268,7 @@ def _output(ctx, node, k, item, inputs, several):
 
 
 def _changed(node, k, item, several):
-    if item.is_leaf and item.requires_grad:
+    if item._base is None and item.is_leaf and item.requires_grad:
         raise InplaceError(
             "a leaf Variable that requires grad has been used in an in-place operation.\n"
             "Give the Function a clone of it, or let forward return a new tensor."
