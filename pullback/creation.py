@@ -219,7 +219,6 @@ def zeros_like(
     requires_grad=False,
     memory_format=None,
     pin_memory=False,
-    out=None,
 ):
     """Zeros of the same shape and type.
 
@@ -230,7 +229,7 @@ def zeros_like(
               tensor([0, 0])
     """
     t = _like("zeros_like", input, dtype, (device, layout, pin_memory), memory_format, 0)
-    return finish(t, out, requires_grad, "zeros_like")
+    return finish(t, None, requires_grad, "zeros_like")
 
 
 def ones_like(
@@ -242,7 +241,6 @@ def ones_like(
     requires_grad=False,
     memory_format=None,
     pin_memory=False,
-    out=None,
 ):
     """Ones of the same shape and type.
 
@@ -253,7 +251,7 @@ def ones_like(
               tensor([1., 1.])
     """
     t = _like("ones_like", input, dtype, (device, layout, pin_memory), memory_format, 1)
-    return finish(t, out, requires_grad, "ones_like")
+    return finish(t, None, requires_grad, "ones_like")
 
 
 def full_like(
@@ -266,7 +264,6 @@ def full_like(
     requires_grad=False,
     memory_format=None,
     pin_memory=False,
-    out=None,
 ):
     """One repeated number, in the shape and type of another tensor.
 
@@ -278,7 +275,7 @@ def full_like(
     """
     value = number("full_like", "fill_value", 2, fill_value)
     t = _like("full_like", input, dtype, (device, layout, pin_memory), memory_format, value)
-    return finish(t, out, requires_grad, "full_like")
+    return finish(t, None, requires_grad, "full_like")
 
 
 _warned_read_only: list = []  # torch warns once in a program
@@ -395,10 +392,18 @@ def arange(
     return finish(t, out, requires_grad, "arange")
 
 
+def _refuse_truth(name, dtype):
+    if dtype == _core.bool:
+        raise NotImplementedError(
+            f"\"{name}_cpu\" not implemented for 'Bool'\nCompare numbers, or call .bool()."
+        )
+
+
 def _arange(start, end, step, dtype):
     fractional = any(isinstance(x, (float, np.floating)) for x in (start, end, step))
     if dtype is None:
         dtype = _core.get_default_dtype() if fractional else _core.int64
+    _refuse_truth("arange", dtype)
     if step == 0:
         raise RuntimeError("step must be nonzero")
     if not all(math.isfinite(x) for x in (start, end)):
@@ -428,7 +433,8 @@ def range(start=0, end=None, step=1, *, out=None, dtype=None, layout=None, devic
     )
     if end is None:
         start, end = 0, start
-    dtype = dtype_of("range", dtype)
+    dtype = out_dtype("range", dtype, out)
+    _refuse_truth("range", dtype)
     count = math.floor((end - start) / step) + 1
     t = _core.arange_float(dtype, float(start), float(start + (count - 0.5) * step), float(step))
     return finish(t, out, requires_grad, "range")
@@ -446,7 +452,10 @@ def _spaced(name, start, end, steps, dtype, place, out):
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
     start, end = (float(x.item() if isinstance(x, Tensor) else x) for x in (start, end))
-    return out_dtype(name, dtype, out), start, end, steps.__index__()
+    dtype, steps = out_dtype(name, dtype, out), steps.__index__()
+    if steps > 1:
+        _refuse_truth(name, dtype)
+    return dtype, start, end, steps
 
 
 @overloaded

@@ -272,6 +272,7 @@ def _check_std(std):
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
 
 
+@overloaded
 def normal(
     mean=0.0,
     std=1.0,

@@ -104,14 +104,16 @@ JOINED = Into(
 )
 
 
-def deliver(result, out, name, into=CAST, given=()):
+def deliver(result, out, name, into=CAST, given=(), op=None):
     """Puts an operation's result into the tensor that the caller gave as `out`, and returns that tensor.
+
+    `op` is what errors of what happens then call the operation, if it was called by a second name.
 
     Nothing is written before all is known to fit."""
     if not isinstance(result, tuple):
         if isinstance(into, tuple):  # several results, of which the call asks for the first
             raise TypeError(f'{name}() missing 1 required positional arguments: "dim"')
-        _check(result, out, name, into, given)
+        _check(result, out, name, into, given, op)
         return put(result, out)
     if not isinstance(out, (tuple, list)):
         raise TypeError(f"{name}(): argument 'out' must be tuple of Tensors, not {kind_name(out)}")
@@ -119,15 +121,15 @@ def deliver(result, out, name, into=CAST, given=()):
         raise TypeError(f"expected tuple of {len(result)} elements but got {len(out)}")
     rules = into if isinstance(into, tuple) else (into,) * len(out)
     for r, o, rule in zip(result, out, rules, strict=True):
-        _check(r, o, name, rule, given)
+        _check(r, o, name, rule, given, op)
     filled = [put(r, o) for r, o in zip(result, out, strict=True)]
     return tuple(filled) if type(result) is tuple else type(result)(filled)
 
 
-def _check(result, out, name, into, given):
+def _check(result, out, name, into, given, op):
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {kind_name(out)}")
-    name = into.name or name
+    name = into.name or op or name
     require_no_gradient(name, result, out)
     into.check_type(name, result.dtype, out.dtype)
     if tuple(out.shape) == tuple(result.shape):
@@ -192,7 +194,7 @@ def with_out(function, into=CAST):
 
 def of_op(result, out, name, declaration, args):
     """What native functions do with `out`; the declaration is that of the overload that was called."""
-    return deliver(result, out, name, declaration.out, tuple(tensors_of(args)))
+    return deliver(result, out, name, declaration.out, tuple(tensors_of(args)), declaration.signature.name)
 
 
 _OF_TENSORS = frozenset(

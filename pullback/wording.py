@@ -17,6 +17,11 @@ _OF_TENSORS = frozenset(
     "input other self x y vec vec1 vec2 mat mat1 mat2 batch1 batch2 mask src boundaries index indices "
     "sorted_sequence tensor1 tensor2 end condition elements".split()
 )
+# What a function with *size finds out itself.
+_OPTIONS = re.compile(
+    r"got an unexpected keyword|required positional argument|"
+    r"argument '(dtype|layout|device|pin_memory|requires_grad|generator)' must be"
+)
 _POSITION = re.compile(r"(\w+)(\(\): argument '\w+' \(position )(\d+)\)")
 
 
@@ -37,6 +42,13 @@ def explain(function, name, called, error, args, named):
     worded = getattr(function, "worded", None)
     if worded == "python":
         return _as_of_tensor(name, called, error)
+    if "out" in named and type(error) in (AttributeError, TypeError):
+        text = _unfit_out(function, name, named["out"], error)
+        if text:
+            overloads = worded == "overloads"
+            return TypeError(
+                combination(function, name, args[called != FUNCTION :], named) if overloads else text
+            )
     if isinstance(error, TypeError):
         code = _code(function)
         if code is None and str(error).startswith(f"Tensor.{name}() takes no"):
@@ -46,6 +58,8 @@ def explain(function, name, called, error, args, named):
             if worded == "overloads":
                 text = combination(function, name, args[called != FUNCTION :], named)
             return TypeError(text)
+        if worded == "overloads" and _OPTIONS.search(str(error)):
+            return TypeError(combination(function, name, args[called != FUNCTION :], named))
         place = _POSITION.match(str(error)) if called == SHARED_METHOD else None
         if place and place[1].rstrip("_") == name.rstrip("_"):
             return type(error)(f"{name}{place[2]}{int(place[3]) - 1}){str(error)[place.end() :]}")
@@ -97,6 +111,18 @@ def _unfit(code, function, name, called, args, named):
     return _unknown(code, function, args, named, name)
 
 
+def _unfit_out(function, name, out, error):
+    """Why no result goes into `out`, where the call has failed over it."""
+    if out is None or isinstance(out, _core.Tensor) or "out" not in _known(_code(function), function):
+        return None
+    text = str(error)
+    return (
+        text
+        if "argument 'out' must be" in text
+        else f"{name}(): argument 'out' must be Tensor, not {kind_name(out)}"
+    )
+
+
 def _surplus(name, given, least, most):
     were = "was" if given == 1 else "were"
     count = f"{most}" if least == most else f"from {least} to {most}"
@@ -104,11 +130,17 @@ def _surplus(name, given, least, most):
     return f"{name}() takes {count} positional argument{plural} but {given} {were} given"
 
 
+def _known(code, function):
+    """The names that a call may use: with_out() (pullback/results.py) adds one to those of the function."""
+    positional, by_name = _parameters(code) if code else ((), ())
+    return {*positional, *by_name} | ({"out"} if function is not inspect.unwrap(function) else set())
+
+
 def _unknown(code, function, args, named, name=""):
-    positional, by_name = _parameters(code)
+    positional, _ = _parameters(code)
     if code.co_flags & inspect.CO_VARKEYWORDS:
         return None
-    known = {*positional, *by_name} | ({"out"} if function is not inspect.unwrap(function) else set())
+    known = _known(code, function)
     for key in named:
         if key not in known:
             return f"{name}() got an unexpected keyword argument '{key}'"

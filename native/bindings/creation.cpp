@@ -114,7 +114,7 @@ PyObject* range_of(PyObject*, PyObject* const* args, Py_ssize_t n) {
     if (given == 1) std::swap(s[0], s[1]);
     if (given < 3) s[2] = Scalar::of_int(1);
     const std::optional<DType> d = stored_dtype(args[1], floats ? default_dtype() : DType::Int64);
-    if (!d || (floats && !is_float(*d))) Py_RETURN_NONE;
+    if (!d || *d == DType::Bool || (floats && !is_float(*d))) Py_RETURN_NONE;
     const auto counted = [&](auto start, auto end, auto step) -> PyObject* {
       for (const auto x : {start, end, step})
         if (!(x > -kLongest && x < kLongest)) Py_RETURN_NONE;

@@ -21,6 +21,7 @@ struct OpFunction {
   std::string name;
   bool in_place;
   char several;         // see Refused
+  char takes_out;       // whether a result may go into a tensor that is given as `out`
   PyObject* function;  // of a method, the function it stands for: errors do not count its tensor; else null
   PyObject* result_type;
   PyObject* doc;
@@ -28,6 +29,10 @@ struct OpFunction {
 };
 
 OpFunction* self_of(PyObject* o) { return reinterpret_cast<OpFunction*>(o); }
+
+Refused refused(const OpFunction* f) {
+  return {f->overloads[0].signature.name, f->overloads, f->in_place, f->function != nullptr, f->several != 0};
+}
 
 Py_ssize_t position_of(const char* name, PyObject* kwnames) {
   for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k)
@@ -50,7 +55,13 @@ bool leaves_dtype_open(const OpFunction* f, PyObject* const* args, Py_ssize_t n,
   for (Py_ssize_t i = 0; i < n; ++i)  // refused later, in torch's words
     if (is_tensor(args[i]) && grad_enabled() && requires_grad(as_tensor(args[i]))) return false;
   PyObject* declaration = static_cast<PyObject*>(f->overloads[0].op->declaration);
-  return declaration && own(PyObject_GetAttrString(declaration, "float_results")).get() == Py_True;
+  const auto says = [&](const char* what) {
+    return own(PyObject_GetAttrString(declaration, what)).get() == Py_True;
+  };
+  if (!declaration || !says("float_results")) return false;
+  const bool whole =
+      is_float(d) || !n || !is_tensor(args[0]) || !is_float(as_tensor(args[0])->var.array.meta->dtype);
+  return whole || says("whole_out");
 }
 
 // The declaration of the overload that a call without `out` goes to.
@@ -106,6 +117,8 @@ PyObject* call_into(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObjec
   Owned result = own(PyObject_Vectorcall(self, values.data(), static_cast<size_t>(n), rest.get()));
   if (out == Py_None) return result.release();
   PyObject* declaration = declaration_of(self_of(self), values.data(), n, rest.get());
+  if (own(PyObject_GetAttrString(declaration, "out")).get() == Py_None)
+    refuse(refused(self_of(self)), args, n, kwnames);
   if (fits_at_once(result.get(), out, declaration, values)) return take_elements(out, result.get());
   Owned name = own(text(self_of(self)->name));
   Owned given = own(PyTuple_New(static_cast<Py_ssize_t>(values.size())));
@@ -195,7 +208,7 @@ PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* k
     const Py_ssize_t all = n + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0);
     if (modes_active()) [[unlikely]]
       return ask(self, args, n, kwnames);
-    if (const Py_ssize_t at = position_of("out", kwnames); at >= 0 && !f->in_place)
+    if (const Py_ssize_t at = position_of("out", kwnames); at >= 0 && f->takes_out)
       return any_asks(args, all) ? ask(self, args, n, kwnames) : call_into(self, args, n, kwnames, at);
     ScratchLease s;
     for (size_t k = 0; k < f->overloads.size(); ++k) {
@@ -206,9 +219,7 @@ PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* k
         return run_overload(f, k, s, args, n, kwnames);
     }
     if (any_asks(args, all)) return ask(self, args, n, kwnames);  // of a class that is no Tensor
-    refuse(
-        {f->overloads[0].signature.name, f->overloads, f->in_place, f->function != nullptr, f->several != 0},
-        args, n, kwnames);
+    refuse(refused(f), args, n, kwnames);
   });
 }
 
@@ -269,6 +280,7 @@ PyMemberDef members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(OpFunction, vectorcall), READONLY, nullptr},
     {"__dictoffset__", T_PYSSIZET, offsetof(OpFunction, dict), READONLY, nullptr},
     {"several", T_BOOL, offsetof(OpFunction, several), 0, "Whether torch has several signatures for it."},
+    {"takes_out", T_BOOL, offsetof(OpFunction, takes_out), 0, "Whether it has `out`."},
     {nullptr, 0, 0, 0, nullptr},
 };
 PyTypeObject* op_function_type = nullptr;
@@ -333,6 +345,7 @@ PyObject* renamed(PyObject* o, const std::string& name) {
   Owned made = own(make_op_function(name, std::move(overloads), f->in_place, f->result_type, ""));
   OpFunction* m = self_of(made.get());
   m->several = f->several;
+  m->takes_out = f->takes_out;
   Py_XSETREF(m->doc, Py_NewRef(f->doc));
   m->dict = f->dict ? check(PyDict_Copy(f->dict)) : nullptr;
   return made.release();
@@ -345,6 +358,7 @@ PyObject* as_method(PyObject* o) {
   for (size_t k = 0; k < m->overloads.size(); ++k)
     m->overloads[k].signature.name = f->overloads[k].signature.name;
   m->function = Py_NewRef(o);
+  m->takes_out = false;
   return made.release();
 }
 
@@ -357,6 +371,7 @@ PyObject* make_op_function(const std::string& name, std::vector<Overload> overlo
   new (&f->name) std::string(name);
   f->in_place = in_place;
   f->several = 0;
+  f->takes_out = !in_place;
   f->function = nullptr;
   f->result_type = Py_NewRef(result_type ? result_type : Py_None);
   f->doc = text(doc);

@@ -72,6 +72,7 @@ _fills = [
         uniform=kind == "Scalar",
         expose_as="-",
         dtypes=ANY,
+        out=False,
         apart=None,
     )
     for suffix, first in (("", 0), ("_in_place", 2))
@@ -212,6 +213,7 @@ composite(
     node="MaskedFillBackward1!",
     expose_as="-",
     dtypes=ANY,
+    out=False,
     apart=None,
 )
 composite(
@@ -222,6 +224,7 @@ composite(
     node="MaskedFillBackward0!",
     expose_as="-",
     dtypes=ANY,
+    out=False,
 )
 expose("masked_fill", ops["masked_fill_tensor"], ops["masked_fill_number"], in_place=True)
 

@@ -77,6 +77,7 @@ composite(
     node="IndexFillBackward1!",
     expose_as="-",
     dtypes=ANY,
+    out=False,
     apart=None,
 )
 expose("index_fill", ops["index_fill_tensor"], ops["index_fill"], in_place=True)

@@ -241,6 +241,7 @@ composite(
     _bce_logits,
     _bce_logits_vjp,
     method=False,
+    out=False,
 )
 
 # ---- the likelihood of target classes ----

@@ -129,6 +129,7 @@ composite(
     "rsub(Tensor input, Operand other, *, Scalar alpha=1)",
     lambda x, y, a: _scaled_difference(y, x, a),
     name="rsub_scaled",
+    out=False,
     node="RsubBackward0!",
     number_node="RsubBackward1",
     expose_as="-",

@@ -69,7 +69,7 @@ def _declare(name, kernel, outputs):
             node=node,
             outputs=outputs,
             expose_as="-",
-            out=FREE,
+            out=FREE if outputs == 1 else False,
         )
 
     def by_flag(dim, unbiased, keepdim):
@@ -181,7 +181,9 @@ def _dist(x, y, p):
     return f["_vector_norm"](x - y, p, (), False)
 
 
-composite("dist(Tensor input, Tensor other, float p=2.0)", _dist, doc="The p-norm of the difference.")
+composite(
+    "dist(Tensor input, Tensor other, float p=2.0)", _dist, out=False, doc="The p-norm of the difference."
+)
 
 
 def median(input, *args, **kwargs):
@@ -271,6 +273,11 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None):
         raise RuntimeError(
             "nanmean(): expected input to have floating point or complex dtype but got "
             f"{input.dtype._legacy.removesuffix('Tensor')}"
+        )
+    if dtype is not None and not dtype.is_floating_point:
+        raise RuntimeError(
+            "nanmean(): could not infer output dtype. Optional dtype must be either a floating point or "
+            f"complex dtype. Got: {dtype._legacy.removesuffix('Tensor')}"
         )
     n = f["sum"](f["logical_not"](f["isnan"](input.detach())), dim, keepdim)
     return f["div"](f["nansum"](input, dim, keepdim, dtype=dtype), n)

@@ -103,7 +103,11 @@ composite(
     out=Into("{name} does not support non-boolean outputs.", apart="part"),
 )
 composite(
-    "isreal(Tensor input)", lambda x: f["eq"](f["_full_like"](x, 1), 1), differentiable=False, dtypes=ANY
+    "isreal(Tensor input)",
+    lambda x: f["eq"](f["_full_like"](x, 1), 1),
+    differentiable=False,
+    dtypes=ANY,
+    out=False,
 )
 
 

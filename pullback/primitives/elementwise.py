@@ -47,7 +47,12 @@ elementwise(
     cheap=True,
     tex="x - y",
 )
-composite("rsub(Tensor input, Operand other)", lambda x, y: f["_sub"](y, x), number_node="RsubBackward1")
+composite(
+    "rsub(Tensor input, Operand other)",
+    lambda x, y: f["_sub"](y, x),
+    number_node="RsubBackward1",
+    out=False,
+)
 elementwise(
     "mul(Operand input, Operand other)",
     lambda g, x, y, out: (g * y, g * x),
@@ -288,6 +293,7 @@ elementwise(
 elementwise(
     "relu(Tensor input)",
     lambda g, x, out: where(out <= 0, 0.0, g),  # passes where it is a nan
+    out=False,
     cheap=True,
     in_place=True,
     samples=interval(-3, 3, away=(0,)),
@@ -454,8 +460,9 @@ for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
         several=True,
         dtypes=ANY,
     )
-for _name in ("isnan", "isinf", "isfinite", "logical_not"):
-    elementwise(f"{_name}(Tensor input)", None, typing="logical", cheap=True, dtypes=ANY)
+elementwise("logical_not(Tensor input)", None, typing="logical", cheap=True, dtypes=ANY)
+for _name in ("isnan", "isinf", "isfinite"):
+    elementwise(f"{_name}(Tensor input)", None, typing="logical", cheap=True, dtypes=ANY, out=False)
 for _name in ("logical_and", "logical_or", "logical_xor"):
     elementwise(f"{_name}(Tensor input, Tensor other)", None, typing="logical", cheap=True, dtypes=ANY)
 elementwise("bitwise_not(Tensor input)", None, cheap=True, in_place=True, dtypes=ANY, out=FOUND)

@@ -91,6 +91,8 @@ class Linear(Op):
 class View(Linear):
     """The same elements under another shape; `transpose` brings a cotangent back."""
 
+    out = None
+
     def __init__(self, signature, transpose, **options):
         super().__init__(signature, transpose, family="view", cheap=True, **options)
 

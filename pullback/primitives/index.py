@@ -201,6 +201,7 @@ linear(
     lambda g, x, dim, index, value: f["_index_fill"](g, dim, index, 0),
     expose_as="_index_fill",
     dtypes=ANY,
+    out=False,
     apart="all",
 )
 
@@ -265,6 +266,7 @@ multilinear(
     in_place=True,
     function=True,
     dtypes=ANY,
+    out=False,
     apart="all",
 )
 
@@ -285,6 +287,7 @@ multilinear(
     in_place=True,
     function=True,
     dtypes=ANY,
+    out=False,
     apart=None,
 )
 
@@ -313,6 +316,7 @@ linear(
         g, index, w.size(0), padding_idx, by_frequency
     ),
     method=False,
+    out=False,
     dtypes=ANY,
 )
 linear(

@@ -151,7 +151,7 @@ def _trace(x):
     return f["sum"](f["diagonal"](x, 0, 0, 1))
 
 
-composite("trace(Tensor input)", _trace, dtypes=ANY, doc="The sum of the diagonal of a matrix.")
+composite("trace(Tensor input)", _trace, dtypes=ANY, out=False, doc="The sum of the diagonal of a matrix.")
 
 
 def _cross(a, b, dim):

@@ -163,6 +163,7 @@ expose("sort", ops["sort_any"], ops["sort_stable"], result=make_return_type("sor
 composite(
     "argsort(Tensor input, int dim=-1, bool descending=False, any stable=False)",
     lambda x, dim, descending, stable: f["_sort"](x, dim, descending)[1],
+    out=False,
     differentiable=False,
     several=True,
     dtypes=ANY,

@@ -75,7 +75,7 @@ composite(
     "sum(Tensor input, *, dtype? dtype=None)",
     lambda x, dtype: _sum(x, (), False, dtype),
     name="sum_all",
-    out=FREE,
+    out=False,
     node="SumBackward0!",
     expose_as="-",
     dtypes=ANY,
@@ -178,7 +178,7 @@ composite(
     "prod(Tensor input, *, dtype? dtype=None)",
     lambda x, dtype: typed(f["_prod"](typed(x, dtype), (), False), dtype),
     name="prod_all",
-    out=FREE,
+    out=False,
     node="ProdBackward0!",
     expose_as="-",
     dtypes=ANY,
@@ -195,6 +195,7 @@ composite(
 )
 expose("prod", ops["prod_all"], ops["prod_dim"])
 whole_results_refused("sum_all", "sum_dim", "nansum", "prod_all", "prod_dim")
+ops["nansum"].whole_out = False
 
 # ---- extrema ----
 
@@ -351,6 +352,7 @@ composite(
     lambda x, dim: f["_count_nonzero"](x, listed(dim)),
     several=True,
     name="count_nonzero_dim",
+    out=False,
     differentiable=False,
     dtypes=ANY,
 )

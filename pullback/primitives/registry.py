@@ -23,7 +23,10 @@ class Op:
     shape_only = False  # reads no elements of its operands, so that nothing is kept for it
     made_again = False  # its result is not kept, even where a derivative names it
     float_results = False  # whether it is refused where a gradient is needed and the result has none
-    out = CAST  # what it demands of a tensor that takes its result; see pullback/results.py
+    whole_out = (
+        True  # whether floats are computed in the type of an `out` of whole numbers, where dtype is open
+    )
+    out = CAST  # what it demands of a tensor that takes its result (pullback/results.py); None: it takes none
     dear = True  # dear to compute again: rather saved for the way back than recomputed
 
     def __init__(
@@ -75,7 +78,7 @@ class Op:
             dtypes,
         )
         if out is not None:
-            self.out = out
+            self.out = out or None
         self.doc = doc or ""
         self.handle = _core.register_op(
             self.name, self.node_name, self.family, TYPING[typing], self.kernel, differentiable, self
@@ -108,6 +111,7 @@ def expose(
     f = _core.op_function(name, pairs, False, result, text)
     f.declarations = declarations
     f.several = several
+    f.takes_out = any(d.out is not None for d in declarations)
     tracer.functions[name] = f
     private = name.startswith("_")
     if method and not private:

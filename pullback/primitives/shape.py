@@ -154,7 +154,7 @@ linear(
 
 # ---- copies and assemblies ----
 
-linear("flip(Tensor input, int[]... dims)", lambda g, x, dims: f["flip"](g, dims), dtypes=ANY)
+linear("flip(Tensor input, int[]... dims)", lambda g, x, dims: f["flip"](g, dims), dtypes=ANY, out=False)
 linear(
     "roll(Tensor input, size[] shifts, int[] dims=[])",
     lambda g, x, shifts, dims: f["_roll"](g, tuple(-s for s in shifts), dims),

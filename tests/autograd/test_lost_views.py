@@ -13,8 +13,8 @@ PIECE = (
 )
 AMBIGUOUS = (
     " Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by "
-    "moving both the view and the inplace either both inside the no_grad block (if you don't want the inplace "
-    "to be tracked) or both outside (if you want the inplace to be tracked)."
+    "moving both the view and the inplace either both inside the no_grad block (if you don't want the "
+    "inplace to be tracked) or both outside (if you want the inplace to be tracked)."
 )
 UNRECORDED = (
     "A view was created in no_grad mode and its base or another view of its base has been modified inplace "
