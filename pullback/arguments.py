@@ -9,6 +9,7 @@ from pullback.types import device as device_type
 from pullback.types import layout as layout_type
 
 Tensor = _core.Tensor
+MISSING = object()  # the default of an argument that a call must give
 _PYTHON_TYPES = {float: _core.float64, int: _core.int64, bool: _core.bool}
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from pullback import _core
 from pullback.arguments import (
+    MISSING,
     NOWHERE,
     device_of,
     dtype_of,
@@ -24,7 +25,6 @@ from pullback.arguments import (
 from pullback.wording import overloaded
 
 Tensor = _core.Tensor
-MISSING = object()
 
 _NUMPY = {
     "bool": _core.bool,

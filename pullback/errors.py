@@ -133,6 +133,18 @@ class DeviceError(AssertionError):
     """
 
 
+class OtherDeviceError(DeviceError, NotImplementedError):
+    """The same for a device that torch's builds for a CPU only know by name.
+
+    Example   >>> torch.ones(2, device="mps")
+              Traceback (most recent call last):
+              ...
+              pullback.errors.OtherDeviceError: PyTorch is not linked with support for mps devices ...
+              >>> torch.ones(2, device="mps" if torch.backends.mps.is_available() else "cpu").device
+              device(type='cpu')
+    """
+
+
 class NonFiniteError(FloatingPointError):
     """Within pullback.debug.nonfinite(): an operation made a nan or an infinity.
 

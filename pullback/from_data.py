@@ -7,10 +7,9 @@ import warnings
 import numpy as np
 
 from pullback import _core
-from pullback.arguments import device_of, dtype_of, finish, kind_name
+from pullback.arguments import MISSING, device_of, dtype_of, finish, kind_name
 from pullback.creation import (
     _STORED,
-    MISSING,
     TO_NUMPY,
     _dtype_of_array,
     _from_array,
@@ -249,6 +248,27 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False):
     return finish(t, None, requires_grad) if requires_grad else t
 
 
+def _check_part(total, width, count, offset):
+    """Torch's errors for the part of a buffer that is asked for."""
+    if total <= 0 or count == 0:
+        raise ValueError(f"both buffer length ({total}) and count ({count}) must not be 0")
+    if not 0 <= offset < total:
+        raise ValueError(
+            f"offset ({offset} bytes) must be non-negative and no greater than buffer length ({total} bytes) "
+            "minus 1"
+        )
+    if count < 0 and (total - offset) % width:
+        raise ValueError(
+            f"buffer length ({total} bytes) after offset ({offset} bytes) must be a multiple of element size "
+            f"({width})"
+        )
+    if count > 0 and offset + count * width > total:
+        raise ValueError(
+            f"requested buffer length ({count} * {width} bytes) after offset ({offset} bytes) must not be "
+            f"greater than actual buffer length ({total} bytes)"
+        )
+
+
 def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
     """A 1-dim tensor over the memory of an object with the buffer protocol.
 
@@ -258,5 +278,11 @@ def frombuffer(buffer, *, dtype, count=-1, offset=0, requires_grad=False):
               >>> torch.frombuffer(bytearray(b"abc"), dtype=torch.uint8)
               tensor([97, 98, 99], dtype=torch.uint8)
     """
-    a = np.frombuffer(buffer, dtype=TO_NUMPY[dtype], count=count, offset=offset)
+    try:
+        total = memoryview(buffer).nbytes
+    except TypeError:
+        raise ValueError("object does not implement Python buffer protocol.") from None
+    kind = np.dtype(TO_NUMPY[dtype_of("frombuffer", dtype)])
+    _check_part(total, kind.itemsize, count, offset)
+    a = np.frombuffer(buffer, dtype=kind, count=count, offset=offset)
     return finish(_from_array(a), None, requires_grad, "frombuffer")

@@ -247,7 +247,7 @@ def set_num_threads(n):
               >>> torch.set_num_threads(before)
     """
     if not isinstance(n, int) or isinstance(n, bool):
-        raise TypeError(f"set_num_threads expects an int, but got {type(n).__name__}")
+        raise RuntimeError(f"set_num_threads expects an int, but got {type(n).__name__}")
     if n <= 0:
         raise RuntimeError("set_num_threads expects a positive integer")
     _core.set_num_threads(n)
@@ -275,6 +275,12 @@ def promote_types(type1, type2):
     Example   >>> torch.promote_types(torch.int64, torch.float32)
               torch.float32
     """
+    for position, t in enumerate((type1, type2), 1):
+        if not isinstance(t, _core.dtype):
+            raise TypeError(
+                f"promote_types(): argument 'type{position}' (position {position}) must be torch.dtype, "
+                f"not {kind_name(t)}"
+            )
     return _core.promote_types(type1, type2)
 
 

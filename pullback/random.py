@@ -529,7 +529,7 @@ def bernoulli_(self, p=0.5, *, generator=None):
             f["_bernoulli_tensor_drawn_"](self, p, t) if _keeps_history(self, p) else self._take_elements(t)
         )
     if not 0 <= p <= 1:
-        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
+        raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p:g}")
     return _fill(self, _core.fill_bernoulli, generator, float(p))
 
 
@@ -557,7 +557,7 @@ def geometric_(self, p, *, generator=None):
               True
     """
     if not 0 < p < 1:
-        raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
+        raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p:g}")
     return _fill(self, _core.fill_geometric, generator, float(p))
 
 

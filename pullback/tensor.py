@@ -14,6 +14,7 @@ from pullback.functions import adjoint, allclose, equal, is_nonzero, isclose
 from pullback.storage import _typed_storage, _untyped_storage
 from pullback.trace.tracer import functions as f
 from pullback.types import CPU, check_device, strided
+from pullback.types import device as device_type
 from pullback.wording import in_python
 
 Tensor = _core.Tensor
@@ -67,12 +68,14 @@ def cpu(self, *, memory_format=None):
     return self
 
 
-def cuda(self, *args, **kwargs):
+def cuda(self, device=None, non_blocking=False, memory_format=None):
     """Raises DeviceError: there is no other device.
 
     Example   >>> torch.ones(2).cuda() if torch.cuda.is_available() else "there is only the CPU"
               'there is only the CPU'
     """
+    if device is not None and device_type(device).type != "cuda":
+        raise RuntimeError("Invalid device, must be cuda device")
     check_device("cuda")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copyreg
 
 from pullback import _core
-from pullback.errors import DeviceError
+from pullback.errors import DeviceError, OtherDeviceError
 
 dtype = _core.dtype
 
@@ -24,6 +24,9 @@ def _size(sizes):
     return Size(sizes)
 
 
+_NOTHING = object()
+
+
 class device:
     """Where a tensor lives: always the CPU.
 
@@ -33,28 +36,33 @@ class device:
     """
 
     __slots__ = ("index", "type")
-    _known = ("cpu", "cuda", "mps", "xpu", "meta", "hip", "mkldnn", "xla", "vulkan", "ipu", "hpu", "mtia")
+    _known = tuple(
+        "cpu cuda ipu xpu mkldnn opengl opencl ideep hip ve fpga maia xla lazy vulkan mps meta hpu mtia "
+        "privateuseone".split()
+    )
 
-    def __init__(self, type=None, index=None):
+    def __init__(self, type=_NOTHING, index=None):
         if isinstance(type, device):
             type, index = type.type, type.index if index is None else index
         elif isinstance(type, int) and not isinstance(type, bool):
+            if type < 0:
+                raise RuntimeError("Device index must not be negative")
             raise RuntimeError(
                 "Cannot access accelerator device when none is available.\npullback runs on CPUs only."
             )
         elif not isinstance(type, str):
-            kind = "" if type is None else type.__class__.__name__
+            kind = "" if type is _NOTHING else type.__class__.__name__
             raise TypeError(
                 f"device() received an invalid combination of arguments - got ({kind}), but expected one "
                 "of:\n"
                 " * (torch.device device)\n * (str type, int index = -1)"
             )
+        if not type:
+            raise RuntimeError("Device string must not be empty")
         name, colon, number = type.partition(":")
         if name not in self._known:
             raise RuntimeError(
-                "Expected one of cpu, cuda, ipu, xpu, mkldnn, opengl, opencl, ideep, hip, ve, fpga, maia, "
-                "xla, lazy, vulkan, mps, meta, hpu, mtia, privateuseone device type at start of device "
-                f"string: {name}"
+                f"Expected one of {', '.join(self._known)} device type at start of device string: {name}"
             )
         if colon and not number.isdigit():
             raise RuntimeError(f"Invalid device string: '{type}'")
@@ -110,8 +118,12 @@ def check_device(d) -> None:
             "Torch not compiled with CUDA enabled\npullback runs on CPUs only: leave out the device, or use "
             "'cpu'."
         )
-    raise DeviceError(
-        f"Torch not compiled with {d.type.upper()} enabled\npullback runs on CPUs only: use 'cpu'."
+    if d.type in ("xpu", "mtia"):
+        raise DeviceError(
+            f"Torch not compiled with {d.type.upper()} enabled\npullback runs on CPUs only: use 'cpu'."
+        )
+    raise OtherDeviceError(
+        f"PyTorch is not linked with support for {d.type} devices\npullback runs on CPUs only: use 'cpu'."
     )
 
 

@@ -10,7 +10,7 @@ import inspect
 import re
 
 from pullback import _core
-from pullback.arguments import kind_name
+from pullback.arguments import MISSING, kind_name
 
 FUNCTION, METHOD, SHARED_METHOD = 1, 2, 3  # how a function is called; the last is also one of the package
 _OF_TENSORS = frozenset(
@@ -91,7 +91,7 @@ def _unfit(code, function, name, called, args, named):
     inner = inspect.unwrap(function)
     positional, by_name = _parameters(code)
     own = called != FUNCTION  # the tensor that a method belongs to is not counted
-    required = len(positional) - len(inner.__defaults__ or ())
+    required = len(positional) - sum(d is not MISSING for d in inner.__defaults__ or ())
     takes_any = bool(code.co_flags & inspect.CO_VARARGS)
     if own and len(positional) == 1 and not by_name and not takes_any and (named or len(args) > 1):
         refused = "no keyword arguments" if named else f"no arguments ({len(args) - 1} given)"

@@ -338,6 +338,13 @@ CASES = [
         lambda g: torch.zeros(2, device="cuda:0"),
     ),
     (
+        "a device that only has a name",
+        errors.OtherDeviceError,
+        NotImplementedError,
+        "PyTorch is not linked with support for mps devices",
+        lambda g: g.row.to("mps"),
+    ),
+    (
         "no such device",
         RuntimeError,
         RuntimeError,

@@ -182,16 +182,31 @@ bool take_real(PyObject* o, double& d) {
   return true;
 }
 
+// Torch's words for a string that is none of the choices.
+[[noreturn]] void refuse_choice(const Parameter& p, const char* got) {
+  const size_t n = p.choices.size();
+  std::string all;
+  for (size_t k = 0; k < n; ++k) {
+    const bool last = k + 1 == n;
+    if (p.optional) all += concat(last ? ", or '" : ", '", p.choices[k], "'");
+    else all += concat(k == 0 ? "" : last ? " or " : ", ", p.choices[k]);
+  }
+  if (p.optional)
+    fail(ErrorKind::Runtime, p.op, " expected ", p.name, " to be one of None", all, " but found '", got, "'");
+  fail(ErrorKind::Runtime, p.name, " argument must be either ", all, n == 2 ? "." : ", got ",
+       n == 2 ? "" : got);
+}
+
 bool take_string(const Parameter& p, PyObject* o, BoundCall& out) {
   if (!PyUnicode_Check(o)) return false;
-  const char* s = PyUnicode_AsUTF8(o);
+  const char* text = PyUnicode_AsUTF8(o);
   for (size_t k = 0; k < p.choices.size(); ++k) {
-    if (p.choices[k] == s) {
+    if (p.choices[k] == text) {
       out.push_int(static_cast<int64_t>(k));
       return true;
     }
   }
-  fail(ErrorKind::Value, s, " is not a valid value for ", p.name);
+  refuse_choice(p, text);
 }
 
 bool take(const Parameter& p, PyObject* o, BoundCall& out) {
@@ -277,6 +292,7 @@ Signature parse_signature(const std::string& text) {
     }
     s.parameters.push_back(parse_parameter(part));
     s.parameters.back().keyword_only = keyword_only;
+    s.parameters.back().op = s.name;
   }
   return s;
 }

@@ -25,6 +25,7 @@ struct Parameter {
   bool keyword_only = false, variadic = false;
   bool old = false;  // "Number": a Scalar in a place of old, no tensor; errors do not tell of such overloads
   std::vector<std::string> choices;
+  std::string op;  // whose choices they are, for errors
   PyObject* fallback = nullptr;  // the default as a Python object; null: required
 };
 

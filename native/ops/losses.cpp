@@ -15,24 +15,22 @@ void check_batch(int64_t inputs, int64_t targets) {
 
 // The input is (c), (n, c) or (n, c, d...), the target () or (1), (n), (n, d...).
 void check_target(const Meta& input, const Meta& target) {
+  if (target.ndim > 1 && (input.ndim == 1 || input.ndim == 2)) {
+    fail(ErrorKind::Shape,
+         "0D or 1D target tensor expected, multi-target not supported\nThe target has the shape ",
+         shape_text(target.shape()), "; it holds one class for each row of the input.");
+  }
   if (target.dtype != DType::Int64 && target.dtype != DType::UInt8) {
     fail(ErrorKind::Dtype, "expected target dtype to be Long or Byte, but got ", type_name(target.dtype),
          "\nTargets are class numbers; convert them with .long().");
   }
   if (input.ndim == 0) fail(ErrorKind::Value, "Expected 1 or more dimensions (got 0)");
   if (input.ndim == 1) {
-    if (target.ndim > 1)
-      fail(ErrorKind::Shape, "0D or 1D target tensor expected, multi-target not supported");
     if (target.numel != 1) {
       fail(ErrorKind::Value, "For 1D input, 1D target must have size 1, but got target size: ", target.numel,
            "\nGive the input a batch axis.");
     }
     return;
-  }
-  if (input.ndim == 2 && target.ndim > 1) {
-    fail(ErrorKind::Shape,
-         "0D or 1D target tensor expected, multi-target not supported\nThe target has the shape ",
-         shape_text(target.shape()), "; it holds one class for each row of the input.");
   }
   if (input.ndim == 4 && target.ndim != 3) {
     fail(ErrorKind::Shape,

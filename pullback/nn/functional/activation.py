@@ -191,7 +191,7 @@ def selu_(input):
     return torch.selu_(input)
 
 
-def gelu(input, approximate="none"):
+def gelu(input, *, approximate="none"):
     """x * Phi(x) with Phi the normal distribution function; ``approximate="tanh"`` is the cheaper form.
 
     Shapes    input (*) -> (*)

@@ -32,7 +32,11 @@ __all__ = [
 
 def _same_size(input, target):
     """Both operands at their common size; a warning when they had to be broadcast."""
-    if _core.same_shape(input, target):
+    try:
+        same = _core.same_shape(input, target)
+    except TypeError:  # one of them is no tensor
+        same = target.size() == input.size()
+    if same:
         return input, target
     warnings.warn(
         f"Using a target size ({target.size()}) that is different to the input size ({input.size()}). "
@@ -103,6 +107,8 @@ def smooth_l1_loss(input, target, size_average=None, reduce=None, reduction="mea
     kind = _reduction.code(reduction, size_average, reduce)
     if beta == 0.0:
         return _absolute(a, b, kind)
+    if beta < 0:
+        raise RuntimeError("smooth_l1_loss does not support negative values for beta.")
     return torch.smooth_l1_loss(a, b, kind, beta)
 
 

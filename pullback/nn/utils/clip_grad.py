@@ -118,5 +118,6 @@ def clip_grad_value_(parameters, clip_value, foreach=None):
               >>> p.grad
               tensor([ 1.0000, -0.5000])
     """
+    clip_value = float(clip_value)
     for g in _gradients(parameters):
-        g.clamp_(-float(clip_value), float(clip_value))
+        g.clamp_(-clip_value, clip_value)
