@@ -7,7 +7,7 @@ import warnings
 
 from pullback import _core
 from pullback.arguments import kind_name, put, require_no_gradient
-from pullback.errors import DtypeError, ShapeError
+from pullback.errors import DtypeError, InplaceError, ShapeError
 
 Tensor = _core.Tensor
 
@@ -38,12 +38,17 @@ class Into:
     `text` may name the types: {Result} and {Out} as Float, {result} and {out} as float; and the operation,
     {name}. `apart` says what of the arguments' memory `out` may take: None anything, "part" all or nothing of
     a tensor, "all" nothing. `name` is what errors call the operation, where that is not its own name.
+    With `early`, this one of several results is looked at before the others. With `recorded`, the result is
+    copied as by copy_(), which gradients flow through.
     """
 
-    __slots__ = ("apart", "error", "first", "name", "takes", "text")
+    __slots__ = ("apart", "early", "error", "first", "name", "recorded", "takes", "text")
 
-    def __init__(self, text, takes=same, error=DtypeError, *, apart=None, name=None):
+    def __init__(
+        self, text, takes=same, error=DtypeError, *, apart=None, name=None, early=False, recorded=False
+    ):
         self.text, self.takes, self.error, self.apart, self.name = text, takes, error, apart, name
+        self.early, self.recorded = early, recorded
         self.first = None  # another demand, made before
 
     @property
@@ -114,13 +119,14 @@ def deliver(result, out, name, into=CAST, given=(), op=None):
         if isinstance(into, tuple):  # several results, of which the call asks for the first
             raise TypeError(f'{name}() missing 1 required positional arguments: "dim"')
         _check(result, out, name, into, given, op)
-        return put(result, out)
+        return _copied(result, out) if into.recorded and result.requires_grad else put(result, out)
     if not isinstance(out, (tuple, list)):
         raise TypeError(f"{name}(): argument 'out' must be tuple of Tensors, not {kind_name(out)}")
     if len(out) != len(result):
         raise TypeError(f"expected tuple of {len(result)} elements but got {len(out)}")
     rules = into if isinstance(into, tuple) else (into,) * len(out)
-    for r, o, rule in zip(result, out, rules, strict=True):
+    in_turn = sorted(zip(result, out, rules, strict=True), key=lambda place: not place[2].early)
+    for r, o, rule in in_turn:
         _check(r, o, name, rule, given, op)
     filled = [put(r, o) for r, o in zip(result, out, strict=True)]
     return tuple(filled) if type(result) is tuple else type(result)(filled)
@@ -130,7 +136,13 @@ def _check(result, out, name, into, given, op):
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {kind_name(out)}")
     name = into.name or op or name
-    require_no_gradient(name, result, out)
+    if not into.recorded:
+        require_no_gradient(name, result, out)
+    elif out.requires_grad and out.is_leaf and _core.is_grad_enabled():
+        raise InplaceError(
+            "a leaf Variable that requires grad is being used in an in-place operation.\n"
+            "Give another tensor as out, or call it under torch.no_grad()."
+        )
     into.check_type(name, result.dtype, out.dtype)
     if tuple(out.shape) == tuple(result.shape):
         _core.check_no_internal_overlap(out)
@@ -146,6 +158,12 @@ def _check(result, out, name, into, given, op):
         )
     if out.numel():
         _warn_of_shape(out.shape, result.shape)
+
+
+def _copied(result, out):
+    if tuple(out.shape) != tuple(result.shape):
+        out.data = _core.empty(list(result.shape), out.dtype)
+    return out.copy_(result)
 
 
 def _warn_of_shape(given, wanted):

@@ -202,7 +202,13 @@ PyObject* power(PyObject* a, PyObject* b, PyObject*) {
 
 PyObject* negative(PyObject* a) { return unary(op_neg, a); }
 PyObject* absolute(PyObject* a) { return unary(op_abs, a); }
-PyObject* invert(PyObject* a) { return unary(op_bitwise_not, a); }
+PyObject* invert(PyObject* a) {
+  return guarded([&] {
+    if (is_plain(a) && is_float(as_tensor(a)->var.array.meta->dtype))
+      fail(ErrorKind::Type, "~ (operator.invert) is only implemented on integer and Boolean-type tensors");
+    return unary(op_bitwise_not, a);
+  });
+}
 PyObject* positive(PyObject* a) {
   if (asks(a)) return guarded([&] { return ask_slot("__pos__", &a, 1); });
   return Py_NewRef(a);

@@ -1,5 +1,6 @@
 #include "program/op.h"
 
+#include <map>
 #include <optional>
 
 #include "core/shape.h"
@@ -48,9 +49,10 @@ Ref<Meta> result_meta(DType dtype, std::span<const Operand> in, const Dims& shap
          "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert ",
          "a mask, use the `~` or `logical_not()` operator instead.");
   }
-  if (op.name == "bitwise_not")
-    fail(ErrorKind::Type, "~ (operator.invert) is only implemented on integer and Boolean-type tensors");
-  const std::string kernel = op.name == "floor_divide" ? "div_floor" : op.name;
+  static const std::map<std::string, std::string> kernels = {
+      {"floor_divide", "div_floor"}, {"bitwise_left_shift", "lshift"}, {"bitwise_right_shift", "rshift"}};
+  const auto other = kernels.find(op.name);
+  const std::string& kernel = other == kernels.end() ? op.name : other->second;
   fail(ErrorKind::NotImplemented, "\"", kernel, "_cpu\" not implemented for '", info(d).scalar_name,
        "'\nConvert the tensor first, for example with .float().");
 }

@@ -370,7 +370,8 @@ def ger(input, vec2):
 
 
 CONTRACTED = Into(
-    "tensordot: Expected the output tensor to have dtype {Result}, but got an output tensor with dtype {Out}"
+    "tensordot: Expected the output tensor to have dtype {Result}, but got an output tensor with dtype {Out}",
+    recorded=True,
 )
 
 

@@ -176,7 +176,7 @@ def _as_quantiles(out, input, q, dim, axis, keepdim):
     return out if q.dim() else f["_squeeze"](out, (0,))
 
 
-QUANTILE = Into("quantile() out tensor must be same dtype as the input tensor")
+QUANTILE = Into("quantile() out tensor must be same dtype as the input tensor", recorded=True)
 
 
 @function(out=QUANTILE)

@@ -233,7 +233,8 @@ MEDIAN_INTO = (
     ),
     Into(
         "Expected tensor for argument #1 'indices' to have scalar type Long; but got {out_tensor} instead"
-        + _CHECKED
+        + _CHECKED,
+        early=True,
     ),
 )
 

@@ -165,3 +165,53 @@ def test_second_names_in_errors_are_the_first():
         with pytest.raises(RuntimeError) as e:
             getattr(torch, name)(*args, out=torch.empty(0))
         assert str(e.value).startswith(f"{first}(): functions with out=... arguments don't support")
+
+
+RECORDED = {
+    "inner": lambda x, out: torch.inner(x, X, out=out),
+    "tensordot": lambda x, out: torch.tensordot(x, X, dims=1, out=out),
+    "quantile": lambda x, out: torch.quantile(x, 0.25, 0, out=out),
+    "nanquantile": lambda x, out: torch.nanquantile(x, 0.25, 0, out=out),
+}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_gradients_flow_through_out(name):
+    call = RECORDED[name]
+    x = X.clone().requires_grad_()
+    for out in (torch.empty(0), torch.zeros(2) if "quantile" in name else torch.zeros(2, 2)):
+        assert call(x, out) is out and out.requires_grad
+        expected = torch.autograd.grad(call(x, None).sum(), x)[0]
+        assert torch.autograd.grad(out.sum(), x)[0].equal(expected) and out.equal(call(x, None))
+    leaf = torch.full_like(out.detach(), 7.0).requires_grad_()
+    with pytest.raises(RuntimeError) as e:
+        call(x, leaf)
+    text = "a leaf Variable that requires grad is being used in an in-place operation."
+    assert str(e.value).split("\n")[0] == text and (leaf == 7).all() and leaf.grad_fn is None
+    with torch.no_grad():
+        assert call(x, torch.empty(0)).grad_fn is None
+
+
+def test_the_indices_of_a_median_are_looked_at_first():
+    for call in (torch.median, torch.nanmedian):
+        out = (torch.zeros(2, dtype=torch.int32), torch.zeros(2, dtype=torch.int32))
+        with pytest.raises(RuntimeError) as e:
+            call(X, 0, out=out)
+        assert str(e.value) == (
+            "Expected tensor for argument #1 'indices' to have scalar type Long; but got torch.IntTensor "
+            "instead (while checking arguments for median)"
+        )
+
+
+def test_floats_have_no_bits():
+    for call in (torch.bitwise_not, lambda x: x.bitwise_not(), lambda x: x.clone().bitwise_not_()):
+        with pytest.raises(NotImplementedError) as e:
+            call(X)
+        assert str(e.value).split("\n")[0] == "\"bitwise_not_cpu\" not implemented for 'Float'"
+    with pytest.raises(TypeError) as e:
+        _ = ~X
+    assert str(e.value) == "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
+    for call, name in ((lambda: X << 1, "lshift"), (lambda: I >> X[0], "rshift")):
+        with pytest.raises(NotImplementedError) as e:
+            call()
+        assert str(e.value).split("\n")[0] == f"\"{name}_cpu\" not implemented for 'Float'"
