@@ -47,6 +47,7 @@ def is_complex(input):
     Example   >>> torch.is_complex(torch.ones(2))
               False
     """
+    require_tensors("is_complex", input=input)
     return False
 
 

@@ -7,7 +7,16 @@ import sys
 import numpy as np
 
 from pullback import _core, conversion, creation, from_data, random
-from pullback.arguments import device_of, dtype_of, finish, kind_name, number, sized, sizes_of
+from pullback.arguments import (
+    device_of,
+    dtype_of,
+    finish,
+    kind_name,
+    number,
+    require_tensors,
+    sized,
+    sizes_of,
+)
 from pullback.conversion import clone, contiguous, is_contiguous, to_dtype, type_, type_as
 from pullback.copying import __copy__, __deepcopy__, __reduce_ex__
 from pullback.functions import adjoint, allclose, equal, is_nonzero, isclose
@@ -232,6 +241,7 @@ def is_set_to(self, tensor):
               >>> x.is_set_to(x.view(2)), x.is_set_to(x.clone())
               (True, False)
     """
+    require_tensors("is_set_to", tensor=tensor)
     same = self._shares_memory(tensor) and self.storage_offset() == tensor.storage_offset()
     return same and tuple(self.shape) == tuple(tensor.shape) and self.stride() == tensor.stride()
 

@@ -15,12 +15,20 @@ from pullback.arguments import MISSING, kind_name
 FUNCTION, METHOD, SHARED_METHOD = 1, 2, 3  # how a function is called; the last is also one of the package
 _OF_TENSORS = frozenset(
     "input other self x y vec vec1 vec2 mat mat1 mat2 batch1 batch2 mask src boundaries index indices "
-    "sorted_sequence tensor1 tensor2 end condition elements".split()
+    "weight sorted_sequence tensor1 tensor2 end condition elements".split()
 )
 # What a function with *size finds out itself.
 _OPTIONS = re.compile(
     r"got an unexpected keyword|required positional argument|"
     r"argument '(dtype|layout|device|pin_memory|requires_grad|generator)' must be"
+)
+_NUMBERS = dict.fromkeys("chunks start length bins steps split_size n dim source destination".split(), "int")
+_NUMBERS |= dict.fromkeys("mean std lambd sigma".split(), "float")
+# What comes of an argument that is no number, where the function only finds out as it uses it.
+_NO_NUMBER = re.compile(
+    r"Boolean value of Tensor with more than one value|could not convert string to float|"
+    r"only one element tensors can be converted|not supported between instances of|can't multiply sequence|"
+    r"float\(\) argument must be"
 )
 _POSITION = re.compile(r"(\w+)(\(\): argument '\w+' \(position )(\d+)\)")
 
@@ -42,6 +50,12 @@ def explain(function, name, called, error, args, named):
     worded = getattr(function, "worded", None)
     if worded == "python":
         return _as_of_tensor(name, called, error)
+    if _NO_NUMBER.search(str(error)):
+        text = _first_no_number(function, name, called, args, named)
+        if text and worded == "overloads":
+            text = combination(function, name, args[called != FUNCTION :], named)
+        if text:
+            return TypeError(text)
     if "out" in named and type(error) in (AttributeError, TypeError):
         text = _unfit_out(function, name, named["out"], error)
         if text:
@@ -154,6 +168,18 @@ def _first_no_tensor(name, called, positional, args):
         if p in _OF_TENSORS and not isinstance(x, _core.Tensor):
             where = f"(position {k + (called == FUNCTION)})"
             return f"{name}(): argument '{p}' {where} must be Tensor, not {kind_name(x)}"
+    return None
+
+
+def _first_no_number(function, name, called, args, named):
+    code = _code(function)
+    given = list(zip(_parameters(code)[0], args, strict=False)) if code else []
+    for k, (p, x) in enumerate(given + list(named.items())):
+        wrong = isinstance(x, (str, list, tuple, dict, type(None), _core.dtype))
+        wrong = wrong or (isinstance(x, _core.Tensor) and x.numel() != 1)
+        if p in _NUMBERS and (wrong or (isinstance(x, float) and _NUMBERS[p] == "int")):
+            where = f" (position {k + (called == FUNCTION)})" if k < len(given) else ""
+            return f"{name}(): argument '{p}'{where} must be {_NUMBERS[p]}, not {kind_name(x)}"
     return None
 
 

@@ -89,8 +89,10 @@ PyObject* explained(Overridable* self, PyObject* const* args, Py_ssize_t n, PyOb
 }
 
 bool may_be_worded_otherwise(const Overridable* self) {
+  PyObject* kind = PyErr_Occurred();
   return self->called &&
-         (PyErr_ExceptionMatches(PyExc_TypeError) || PyErr_ExceptionMatches(PyExc_AttributeError));
+         (kind == PyExc_RuntimeError || kind == PyExc_ValueError || PyErr_ExceptionMatches(PyExc_TypeError) ||
+          PyErr_ExceptionMatches(PyExc_AttributeError));
 }
 
 PyObject* call(PyObject* o, PyObject* const* args, size_t nargsf, PyObject* kwnames) {

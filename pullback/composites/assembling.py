@@ -288,7 +288,7 @@ for _name, _node in (("even", "Split"), ("sizes", "SplitWithSizes")):
 
 
 @function
-def unsafe_split(tensor, split_size, dim=0):
+def unsafe_split(input, split_size, dim=0):
     """split() whose results may be changed in place without changing each other: copies.
 
     Shapes    as of split
@@ -296,7 +296,7 @@ def unsafe_split(tensor, split_size, dim=0):
     Example   >>> torch.unsafe_split(torch.arange(5), 2)
               (tensor([0, 1]), tensor([2, 3]), tensor([4]))
     """
-    return as_tuple(f["_unsafe_split_even"](tensor, even_sizes(tensor.size(dim), split_size), dim))
+    return as_tuple(f["_unsafe_split_even"](input, even_sizes(input.size(dim), split_size), dim))
 
 
 @function

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pullback import _core
-from pullback.arguments import kind_name, number
+from pullback.arguments import kind_name, number, require_tensors
 from pullback.composites.broadcasting import broadcast_shapes
 from pullback.composites.elementwise_more import in_place_form, scalar_name
 from pullback.composites.shape import function, wrap
@@ -459,6 +459,7 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
               (tensor([1, 3]), tensor([1, 2]))
     """
     name = "_unique2" if dim is None else "unique_dim"
+    require_tensors(name, input=input)
     flags = {"sorted": sorted, "return_inverse": return_inverse, "return_counts": return_counts}
     for argument, value in flags.items():
         if not isinstance(value, bool):
@@ -476,6 +477,7 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
     Example   >>> torch.unique_consecutive(torch.tensor([1, 1, 2, 1]))
               tensor([1, 2, 1])
     """
+    require_tensors("unique_consecutive", input=input)
     found = _core.unique(input.detach(), -1 if dim is None else wrap(dim, input.dim()), True)
     return _several(*_shaped(input, found, dim), return_inverse, return_counts)
 

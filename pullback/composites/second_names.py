@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pullback import _core
+from pullback.arguments import require_tensors
 from pullback.composites.elementwise_more import _as_float, _negative
 from pullback.composites.shape import function
 from pullback.primitives.elementwise import interval
@@ -131,7 +131,7 @@ def ldexp(input, other):
               >>> torch.ldexp(torch.tensor([1.0, 3.0]), torch.tensor([3, 1]))
               tensor([8., 6.])
     """
-    other = other if isinstance(other, _core.Tensor) else f["_full_like"](input, other)
+    require_tensors("ldexp", input=input, other=other)
     return f["mul"](input, f["pow"](2.0, other))
 
 

@@ -193,3 +193,52 @@ def test_a_buffer_in_a_type_that_is_none():
         torch.frombuffer(bytearray(4), dtype="a")
     assert str(e.value) == "frombuffer(): argument 'dtype' must be torch.dtype, not str"
     assert torch.frombuffer(bytearray(b"abcde"), dtype=torch.uint8, offset=1, count=2).tolist() == [98, 99]
+
+
+V = torch.ones(4)
+SEVERAL = "{}() received an invalid combination of arguments - got ({}), but expected one of:"
+NO_NUMBERS = {
+    "chunk(): argument 'chunks' (position 1) must be int, not str": lambda: V.chunk("a"),
+    "chunk(): argument 'chunks' (position 2) must be int, not Tensor": lambda: torch.chunk(V, V),
+    "chunk(): argument 'chunks' (position 2) must be int, not float": lambda: torch.chunk(V, 1.5),
+    "unsafe_split(): argument 'split_size' (position 1) must be int, not Tensor": lambda: V.unsafe_split(V),
+    "unbind(): argument 'dim' (position 2) must be int, not str": lambda: torch.unbind(V, "a"),
+    "histc(): argument 'bins' (position 2) must be int, not str": lambda: torch.histc(V, "a"),
+    "normal_(): argument 'mean' (position 1) must be float, not str": lambda: V.normal_("a"),
+    "normal_(): argument 'std' (position 2) must be float, not Tensor": lambda: V.normal_(0, V),
+    "exponential_(): argument 'lambd' (position 1) must be float, not str": lambda: V.exponential_("a"),
+    SEVERAL.format("narrow", "int, str, int"): lambda: V.narrow(0, "a", 1),
+    SEVERAL.format("linspace", "int, int, Tensor"): lambda: torch.linspace(0, 1, V),
+    SEVERAL.format("movedim", "Tensor, Tensor, int"): lambda: torch.movedim(V, V, 0),
+}
+NO_TENSORS = {
+    "unsafe_chunk(): argument 'input' (position 1) must be Tensor, not str": lambda: torch.unsafe_chunk(
+        "a", 2
+    ),
+    "prelu(): argument 'weight' (position 2) must be Tensor, not str": lambda: torch.prelu(V, "a"),
+    "ldexp(): argument 'other' (position 2) must be Tensor, not int": lambda: torch.ldexp(V, 2),
+    "ldexp(): argument 'other' (position 1) must be Tensor, not int": lambda: V.ldexp(2),
+    "_unique2(): argument 'input' (position 1) must be Tensor, not str": lambda: torch.unique("a"),
+    "unique_consecutive(): argument 'input' (position 1) must be Tensor, not str": (
+        lambda: torch.unique_consecutive("a")
+    ),
+    "is_complex(): argument 'input' (position 1) must be Tensor, not int": lambda: torch.is_complex(5),
+    "is_set_to(): argument 'tensor' (position 1) must be Tensor, not int": lambda: V.is_set_to(5),
+}
+
+
+@pytest.mark.parametrize("text", {**NO_NUMBERS, **NO_TENSORS})
+def test_arguments_of_another_kind(text):
+    with pytest.raises(TypeError) as e:
+        {**NO_NUMBERS, **NO_TENSORS}[text]()
+    assert str(e.value).split("\n")[0] == text and V.tolist() == [1, 1, 1, 1] and V._version == 0
+
+
+def test_errors_of_a_program_pass_unchanged():
+    def refuse(*values):
+        raise ValueError("could not convert string to float: 'mine'")
+
+    with pytest.raises(ValueError, match="mine"):
+        torch.ones(2).apply_(refuse)
+    with pytest.raises(RuntimeError, match="Boolean value of Tensor with more than one value is ambiguous"):
+        bool(V)
