@@ -12,6 +12,9 @@
 
 #define PB_INLINE inline __attribute__((always_inline))
 
+// A lambda that is always inlined into its caller.
+#define PB_LAMBDA __attribute__((always_inline))
+
 namespace pb::PB_ISA::math {
 
 #if defined(__AVX512DQ__)
@@ -35,6 +38,7 @@ using VecF = Vec<float>;
 using VecD = Vec<double>;
 using VecI32 = Vec<int32_t>;
 using VecI64 = Vec<int64_t>;
+using VecU32 = Vec<uint32_t>;
 using VecU64 = Vec<uint64_t>;
 
 template <class T> PB_INLINE Vec<T> splat(T x) { return x - Vec<T>{}; }  // x - 0 keeps the sign of a zero
@@ -69,7 +73,9 @@ PB_INLINE VecI64 bits(VecD v) { return bits_as<VecI64>(v); }
 PB_INLINE VecI32 bits(VecF v) { return bits_as<VecI32>(v); }
 // Bit patterns to be added and subtracted: unsigned, because they may wrap around.
 PB_INLINE VecU64 pattern(VecD v) { return bits_as<VecU64>(v); }
+PB_INLINE VecU32 pattern(VecF v) { return bits_as<VecU32>(v); }
 PB_INLINE VecD from_pattern(VecU64 v) { return bits_as<VecD>(v); }
+PB_INLINE VecF from_pattern(VecU32 v) { return bits_as<VecF>(v); }
 PB_INLINE VecD from_bits(VecI64 v) { return bits_as<VecD>(v); }
 PB_INLINE VecF from_bits(VecI32 v) { return bits_as<VecF>(v); }
 
@@ -118,12 +124,52 @@ PB_INLINE VecD fma(VecD a, VecD b, VecD c) {
 #endif
 }
 
+#if defined(__FMA__)
+PB_INLINE VecF fma(VecF a, VecF b, VecF c) {
+#if defined(__AVX512DQ__)
+  return (VecF)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#else
+  return (VecF)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#endif
+}
+
+// c - a * b.
+PB_INLINE VecF fnma(VecF a, VecF b, VecF c) {
+#if defined(__AVX512DQ__)
+  return (VecF)_mm512_fnmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#else
+  return (VecF)_mm256_fnmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#endif
+}
+
+// Whether v < bound in every lane; not where one is NaN.
+PB_INLINE bool all_below(VecF v, float bound) {
+#if defined(__AVX512DQ__)
+  return _mm512_cmp_ps_mask((__m512)v, (__m512)splat(bound), _CMP_NLT_UQ) == 0;
+#else
+  return _mm256_movemask_ps(_mm256_cmp_ps((__m256)v, (__m256)splat(bound), _CMP_NLT_UQ)) == 0;
+#endif
+}
+
+// table[index % 8].
+PB_INLINE VecF look_up(const float (&table)[8], VecU32 index) {
+  const __m256 eight = _mm256_loadu_ps(table);
+#if defined(__AVX512DQ__)
+  const __m512 twice = _mm512_maskz_broadcast_f32x8(kAllF, eight);
+  return (VecF)_mm512_maskz_permutexvar_ps(kAllF, (__m512i)index, twice);
+#else
+  return (VecF)_mm256_permutevar8x32_ps(eight, (__m256i)index);
+#endif
+}
+#endif
+
 PB_INLINE VecD fabs(VecD v) { return from_bits(bits(v) & INT64_MAX); }
 PB_INLINE VecF fabs(VecF v) { return from_bits(bits(v) & INT32_MAX); }
 PB_INLINE VecI64 sign_bit(VecD v) { return bits(v) & INT64_MIN; }
 PB_INLINE VecI32 sign_bit(VecF v) { return bits(v) & INT32_MIN; }
 // The sign of `sign` put on a value whose own sign bit is clear.
 PB_INLINE VecD with_sign(VecD v, VecD sign) { return from_bits(bits(v) | sign_bit(sign)); }
+PB_INLINE VecF with_sign(VecF v, VecF sign) { return from_bits(bits(v) | sign_bit(sign)); }
 
 // NaN in v stays: the instructions return their second operand where one is NaN.
 PB_INLINE VecD at_least(double low, VecD v) {
@@ -145,6 +191,26 @@ PB_INLINE VecD at_most(double high, VecD v) {
   return (VecD)_mm256_min_pd((__m256d)splat(high), (__m256d)v);
 #elif defined(__SSE2__)
   return (VecD)_mm_min_pd((__m128d)splat(high), (__m128d)v);
+#else
+  return select(v > high, splat(high), v);
+#endif
+}
+
+PB_INLINE VecF at_least(float low, VecF v) {
+#if defined(__AVX512DQ__)
+  return (VecF)_mm512_maskz_max_ps(kAllF, (__m512)splat(low), (__m512)v);
+#elif defined(__AVX2__)
+  return (VecF)_mm256_max_ps((__m256)splat(low), (__m256)v);
+#else
+  return select(v < low, splat(low), v);
+#endif
+}
+
+PB_INLINE VecF at_most(float high, VecF v) {
+#if defined(__AVX512DQ__)
+  return (VecF)_mm512_maskz_min_ps(kAllF, (__m512)splat(high), (__m512)v);
+#elif defined(__AVX2__)
+  return (VecF)_mm256_min_ps((__m256)splat(high), (__m256)v);
 #else
   return select(v > high, splat(high), v);
 #endif
@@ -311,5 +377,14 @@ template <int N> PB_INLINE VecD polynomial(VecD x, const double (&c)[N]) {
   for (int i = N - 2; i >= 0; --i) y = fma(y, x, splat(c[i]));
   return y;
 }
+
+#if defined(__FMA__)
+template <int N> PB_INLINE VecF polynomial(VecF x, const float (&c)[N]) {
+  VecF y = splat(c[N - 1]);
+#pragma GCC unroll 32
+  for (int i = N - 2; i >= 0; --i) y = fma(y, x, splat(c[i]));
+  return y;
+}
+#endif
 
 }  // namespace pb::PB_ISA::math

@@ -1,0 +1,94 @@
+// float32 functions in float32, their rounding errors carried along: twice the lanes of a double. Only where
+// multiplication and addition come as one instruction; elsewhere these functions go through double.
+//
+// exp(x) = 2^(n/8) (1 + r) (1 + rest). The powers come from a table of eight; what rounding took from them, and
+// from ln2/8, is part of the rest. That is below 2^-9, so its own rounding hardly counts.
+#pragma once
+#include "kernels/vecmath_exp.h"
+
+namespace pb::PB_ISA::math {
+
+// 2^(k/8), and what multiplies it to the exact power, less 1.
+inline constexpr float kPower[8] = {0x1p0f,        0x1.172b84p0f, 0x1.306fep0f,  0x1.4bfdaep0f,
+                                    0x1.6a09e6p0f, 0x1.8ace54p0f, 0x1.ae89fap0f, 0x1.d5818ep0f};
+inline constexpr float kPowerRest[8] = {0x0p0f,           -0x1.9c0c22p-27f, 0x1.12500p-25f,
+                                        -0x1.0a3552p-25f, 0x1.26055cp-26f,  0x1.67a1cap-28f,
+                                        -0x1.f9c306p-27f, -0x1.a5217cp-28f};
+// (exp(r) / (1 + r) - 1) / r^2 on [-ln2/16, ln2/16], interpolated at Chebyshev nodes.
+inline constexpr float kExpQuotient[] = {0.5f, -0x1.55553ap-2f, 0x1.7fffe4p-2f, -0x1.785b06p-2f,
+                                         0x1.79c722p-2f};
+// (tanh(r) / r - 1) / r^2 in powers of r^2 for |r| up to 0.19.
+inline constexpr float kTanh[] = {-0x1.555556p-2f, 0x1.111104p-3f, -0x1.b9fedp-5f, 0x1.5c2692p-6f};
+inline constexpr float kInverseLn2F = 0x1.715476p0f, kLn2F = 0x1.62e43p-1f, kLn2RestF = -0x1.05c61p-29f;
+inline constexpr float kRoundMagicF = 0x1.8p23f;
+
+inline constexpr float kOrdinary = 87.3f;  // up to here exp(x) and exp(-x) are ordinary numbers
+
+struct ExpFactors {
+  VecF power, r, rest;
+  VecU32 exponent;  // to be added to the pattern of a float
+};
+
+// |x| below 2^19.
+PB_INLINE ExpFactors exp_factors(VecF x) {
+  VecF shifted = fma(x, splat(8 * kInverseLn2F), splat(kRoundMagicF));
+  VecF n = shifted - kRoundMagicF;
+  VecU32 count = pattern(shifted);
+  VecF r = fma(n, splat(-kLn2F / 8), x);  // exact
+  VecF small = fma(n, splat(-kLn2RestF / 8), look_up(kPowerRest, count));
+  return {look_up(kPower, count), r, fma(r * r, polynomial(r, kExpQuotient), small), (count & ~7u) << 20};
+}
+
+// What rounding took from fma(a, b, c), if |a * b| is below |c| or c is 0.
+PB_INLINE VecF fma_error(VecF a, VecF b, VecF c, VecF sum) { return fma(a, b, c - sum); }
+
+PB_INLINE VecF exp(VecF x) {
+  ExpFactors e = exp_factors(x);
+  VecF high = fma(e.power, e.r, e.power);
+  VecF y = high + fma(high, e.rest, fma_error(e.power, e.r, e.power, high));
+  y = from_pattern(pattern(y) + e.exponent);
+  if (__builtin_expect(all_below(fabs(x), kOrdinary), 1)) return y;
+  VecF far = through_double([](VecD v) PB_LAMBDA { return exp<Precision::Single>(v); }, x);
+  return select(fabs(x) < kOrdinary, y, far);
+}
+
+// With s = 2^n and |x| = n ln2/2 + r, t = tanh(r): (s - 1 + t (s + 1)) / (s + 1 + t (s - 1)).
+PB_INLINE VecF tanh(VecF x) {
+  VecF a = at_most(9.2f, fabs(x));  // from 9.011 on the result is 1
+  // s + 1 must be a float: n ends at 23, and where it would be more, a rough t of a larger r suffices. A factor
+  // somewhat below 2 / ln2 makes n = 1 begin where t (s + 1) is above -1/2, as its rounding error demands.
+  VecF shifted = at_most(kRoundMagicF + 23, fma(a, splat(0x1.664p1f), splat(kRoundMagicF)));
+  VecF n = shifted - kRoundMagicF;
+  VecF r = fma(n, splat(-kLn2F / 2), a);  // exact
+  VecF square = r * r;
+  VecF rest = fma(square * r, polynomial(square, kTanh), n * (-kLn2RestF / 2));
+  VecF t = r + rest, t_low = rest - (t - r);
+  VecF s = from_pattern((pattern(shifted) << 23) + (127u << 23));
+  VecF less = s - 1.0f, more = s + 1.0f;
+  VecF above = fma(t, more, less), below = fma(t, less, more);
+  VecF above_low = fma(t_low, more, fma_error(t, more, less, above));
+  VecF below_low = fma(t_low, less, fma_error(t, less, more, below));
+  VecF inverse = 1.0f / below;
+  VecF q = above * inverse;
+  VecF left = fnma(q, below, above) + fnma(q, below_low, above_low);
+  return with_sign(fma(left, inverse, q), x);
+}
+
+// 1 / (1 + exp(-x)).
+PB_INLINE VecF sigmoid(VecF x) {
+  ExpFactors e = exp_factors(at_least(-25, -x));
+  VecF power = from_pattern(pattern(e.power) + e.exponent);
+  VecF high = fma(power, e.r, power);
+  VecF low = fma(high, e.rest, fma_error(power, e.r, power, high));
+  VecF d = 1.0f + high;
+  low += at_most(1, high) - (d - at_least(1, high));
+  VecF inverse = 1.0f / d;
+  // `low` may be 2^-10 of d: its square counts.
+  VecF left = fnma(inverse, low, fnma(inverse, d, splat(1.0f)));
+  VecF y = fma(fma(left, left, left), inverse, inverse);
+  if (__builtin_expect(all_below(-x, kOrdinary), 1)) return y;
+  VecF far = through_double([](VecD v) PB_LAMBDA { return sigmoid<Precision::Single>(v); }, x);
+  return select(x > -kOrdinary, y, far);
+}
+
+}  // namespace pb::PB_ISA::math
