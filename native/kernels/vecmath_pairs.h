@@ -20,7 +20,6 @@ inline constexpr float kExpQuotient[] = {0.5f, -0x1.55553ap-2f, 0x1.7fffe4p-2f, 
 // (tanh(r) / r - 1) / r^2 in powers of r^2 for |r| up to 0.19.
 inline constexpr float kTanh[] = {-0x1.555556p-2f, 0x1.111104p-3f, -0x1.b9fedp-5f, 0x1.5c2692p-6f};
 inline constexpr float kInverseLn2F = 0x1.715476p0f, kLn2F = 0x1.62e43p-1f, kLn2RestF = -0x1.05c61p-29f;
-inline constexpr float kRoundMagicF = 0x1.8p23f;
 
 inline constexpr float kOrdinary = 87.3f;  // up to here exp(x) and exp(-x) are ordinary numbers
 

@@ -124,12 +124,13 @@ PB_INLINE VecD fma(VecD a, VecD b, VecD c) {
 #endif
 }
 
-#if defined(__FMA__)
 PB_INLINE VecF fma(VecF a, VecF b, VecF c) {
 #if defined(__AVX512DQ__)
   return (VecF)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-#else
+#elif defined(__FMA__)
   return (VecF)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+  return a * b + c;
 #endif
 }
 
@@ -137,8 +138,10 @@ PB_INLINE VecF fma(VecF a, VecF b, VecF c) {
 PB_INLINE VecF fnma(VecF a, VecF b, VecF c) {
 #if defined(__AVX512DQ__)
   return (VecF)_mm512_fnmadd_ps((__m512)a, (__m512)b, (__m512)c);
-#else
+#elif defined(__FMA__)
   return (VecF)_mm256_fnmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+  return c - a * b;
 #endif
 }
 
@@ -146,11 +149,17 @@ PB_INLINE VecF fnma(VecF a, VecF b, VecF c) {
 PB_INLINE bool all_below(VecF v, float bound) {
 #if defined(__AVX512DQ__)
   return _mm512_cmp_ps_mask((__m512)v, (__m512)splat(bound), _CMP_NLT_UQ) == 0;
-#else
+#elif defined(__AVX2__)
   return _mm256_movemask_ps(_mm256_cmp_ps((__m256)v, (__m256)splat(bound), _CMP_NLT_UQ)) == 0;
+#else
+  const VecI32 below = v < bound;
+  int32_t joined = -1;
+  for (int i = 0; i < kLanes<int32_t>; ++i) joined &= below[i];
+  return joined != 0;
 #endif
 }
 
+#if defined(__AVX2__)
 // table[index % 8].
 PB_INLINE VecF look_up(const float (&table)[8], VecU32 index) {
   const __m256 eight = _mm256_loadu_ps(table);
@@ -274,6 +283,7 @@ PB_INLINE VecF floor(VecF v) {
 
 // Adding this constant leaves the nearest integer (ties to even) in the low bits; |x| < 2^51.
 inline constexpr double kRoundMagic = 0x1.8p52;
+inline constexpr float kRoundMagicF = 0x1.8p23f;  // |x| < 2^22
 PB_INLINE VecD round_small(VecD v) { return (v + kRoundMagic) - kRoundMagic; }
 
 // Any magnitude: from 2^52 on a double is an integer already.
@@ -378,13 +388,11 @@ template <int N> PB_INLINE VecD polynomial(VecD x, const double (&c)[N]) {
   return y;
 }
 
-#if defined(__FMA__)
 template <int N> PB_INLINE VecF polynomial(VecF x, const float (&c)[N]) {
   VecF y = splat(c[N - 1]);
 #pragma GCC unroll 32
   for (int i = N - 2; i >= 0; --i) y = fma(y, x, splat(c[i]));
   return y;
 }
-#endif
 
 }  // namespace pb::PB_ISA::math
