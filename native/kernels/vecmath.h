@@ -28,7 +28,6 @@ namespace pb::PB_ISA::math {
 
 PB_VECTOR_UNARY(exp2)
 PB_VECTOR_UNARY(expm1)
-PB_VECTOR_UNARY(log)
 PB_VECTOR_UNARY(log2)
 PB_VECTOR_UNARY(log10)
 PB_VECTOR_UNARY(log1p)
@@ -49,10 +48,12 @@ PB_VECTOR_BINARY(logaddexp)
 
 // In vecmath_pairs.h where that pays.
 PB_VECTOR_DOUBLE(exp)
+PB_VECTOR_DOUBLE(log)
 PB_VECTOR_DOUBLE(tanh)
 PB_VECTOR_DOUBLE(sigmoid)
 #if !defined(PB_PAIRS)
 PB_THROUGH_DOUBLE(exp)
+PB_THROUGH_DOUBLE(log)
 PB_THROUGH_DOUBLE(tanh)
 PB_THROUGH_DOUBLE(sigmoid)
 #endif

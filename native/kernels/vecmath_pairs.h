@@ -4,7 +4,7 @@
 // exp(x) = 2^(n/8) (1 + r) (1 + rest). The powers come from a table of eight; what rounding took from them, and
 // from ln2/8, is part of the rest. That is below 2^-9, so its own rounding hardly counts.
 #pragma once
-#include "kernels/vecmath_exp.h"
+#include "kernels/vecmath_log.h"
 
 namespace pb::PB_ISA::math {
 
@@ -88,6 +88,40 @@ PB_INLINE VecF sigmoid(VecF x) {
   if (__builtin_expect(all_below(-x, kOrdinary), 1)) return y;
   VecF far = through_double([](VecD v) PB_LAMBDA { return sigmoid<Precision::Single>(v); }, x);
   return select(x > -kOrdinary, y, far);
+}
+
+// x = 2^n m, m in [0.71875, 1.4375), cut into eight parts. In each a c near 1 / m of so few bits that z = c m - 1,
+// below 1/14, is a float; -log(c) is given as high + low, the high part in units of 2^-17, as that of ln2.
+inline constexpr uint32_t kLogStart = 0x3f380000;  // 0.71875
+inline constexpr float kLogFactor[8] = {1.3125f, 1.25f, 1.125f, 1.0625f, 1, 0.875f, 0.8125f, 0.71875f};
+inline constexpr float kLogHigh[8] = {-0x1.1676p-2f, -0x1.c9p-3f, -0x1.e27p-4f, -0x1.f0ap-5f, 0,
+                                      0x1.1178p-3f,  0x1.a94p-3f, 0x1.522ap-2f};
+inline constexpr float kLogLow[8] = {0x1.aa2a2cp-21f, 0x1.070cacp-20f,  -0x1.db8abcp-22f, -0x1.86008cp-20f, 0,
+                                     0x1.d044fcp-20f, -0x1.2c3752p-19f, 0x1.c0e714p-19f};
+inline constexpr float kLn2HighF = 0x1.62e4p-1f, kLn2LowF = 0x1.7f7d1cp-20f;
+// -2 (log(1 + z) - z + z^2 / 2) / z^3 on [-0.0704, 0.0665], interpolated at Chebyshev nodes.
+inline constexpr float kLogCubic[] = {-0x1.555556p-1f, 0x1.ffff8cp-2f, -0x1.9996eep-2f, 0x1.56d56ep-2f,
+                                      -0x1.286f56p-2f};
+
+PB_INLINE VecF log(VecF x) {
+  VecU32 offset = pattern(x) - kLogStart;
+  VecI32 whole = bits_as<VecI32>(offset) >> 23;
+  VecF n = __builtin_convertvector(whole, VecF);
+  VecF m = from_pattern((offset & 0x7fffff) + kLogStart);
+  VecU32 part = offset >> 20;
+  VecF z = fma(look_up(kLogFactor, part), m, splat(-1.0f));  // exact
+  VecF high = fma(n, splat(kLn2HighF), look_up(kLogHigh, part));  // exact
+  VecF low = fma(n, splat(kLn2LowF), look_up(kLogLow, part));
+  VecF minus_half = -0.5f * z;
+  VecF first = high + z;
+  VecF second = fma(minus_half, z, first);
+  low += z - (first - high);
+  low = fma(minus_half * z * z, polynomial(z, kLogCubic), low);
+  VecF y = second + (low + fma_error(minus_half, z, first, second));
+  if (__builtin_expect(all_ordinary(x), 1)) return y;
+  VecF rare = through_double([](VecD v) PB_LAMBDA { return log<Precision::Single>(v); }, x);
+  return select((x >= std::numeric_limits<float>::min()) & (x < std::numeric_limits<float>::infinity()), y,
+                rare);
 }
 
 }  // namespace pb::PB_ISA::math

@@ -160,6 +160,16 @@ PB_INLINE bool all_below(VecF v, float bound) {
 }
 
 #if defined(__AVX2__)
+// Whether all lanes are positive, normal and finite.
+PB_INLINE bool all_ordinary(VecF v) {
+#if defined(__AVX512DQ__)
+  return _mm512_fpclass_ps_mask((__m512)v, 0xff) == 0;
+#else
+  const __m256i shifted = (__m256i)(pattern(v) + 0x7f800000u);
+  return _mm256_movemask_epi8(_mm256_cmpgt_epi32(shifted, _mm256_set1_epi32(-0x01000001))) == 0;
+#endif
+}
+
 // table[index % 8].
 PB_INLINE VecF look_up(const float (&table)[8], VecU32 index) {
   const __m256 eight = _mm256_loadu_ps(table);
