@@ -34,6 +34,25 @@ inline constexpr double kErfcxRest[] = {
     -8.277904343669559e-07,  7.72814697144823e-08,    1.1341258696693605e-07,  -1.9279052806671358e-08,
     -1.6767942629679174e-08, 1.7159229493017923e-09,  2.1723014339311486e-09,  3.107312238965581e-10};
 
+// erf(x) / x on [-3.93, 3.93], in powers of t = kErfScale x^2 - 1.
+inline constexpr double kErfScale = 0.1294925833122908;
+inline constexpr double kErfWhole[] = {
+    0.3598202113806524,     -0.1796602969453581,    0.13378065786244453,   -0.10900093791816888,
+    0.09058212421484363,    -0.0741203009782298,    0.05841579350047317,   -0.043729957647900664,
+    0.030840711276464077,   -0.020424879152872073,  0.012711143002844212,  -0.0073944104504661875,
+    0.003973905913357288,   -0.0020576969024985463, 0.0010987633293559206, -0.0004928127728325521,
+    0.00012920847662095019, -5.929395721728734e-05, 6.352420409702653e-05, -2.2537187166524278e-05};
+
+// For float32; beyond 3.92 the result is 1.
+PB_INLINE VecF erf(VecF x) {
+  return through_double(
+      [](VecD v) PB_LAMBDA {
+        VecD t = fma(v * v, splat(kErfScale), splat(-1.0));
+        return v * long_polynomial(t, kErfWhole);
+      },
+      at_most(3.93f, at_least(-3.93f, x)));
+}
+
 // erf(a) / a - 1 on [0, 1].
 template <Precision P> PB_INLINE VecD erf_slope(VecD a) {
   constexpr double kSlopeLessOne = 0x1.06eba8214db69p-3;  // 2 / sqrt(pi) - 1

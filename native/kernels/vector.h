@@ -398,6 +398,18 @@ template <int N> PB_INLINE VecD polynomial(VecD x, const double (&c)[N]) {
   return y;
 }
 
+// The same in two halves, of even and of odd powers: long chains of operations leave the processor waiting.
+template <int N> PB_INLINE VecD long_polynomial(VecD x, const double (&c)[N]) {
+  static_assert(N % 2 == 0);
+  VecD square = x * x, even = splat(c[N - 2]), odd = splat(c[N - 1]);
+#pragma GCC unroll 32
+  for (int i = N - 4; i >= 0; i -= 2) {
+    even = fma(even, square, splat(c[i]));
+    odd = fma(odd, square, splat(c[i + 1]));
+  }
+  return fma(odd, x, even);
+}
+
 template <int N> PB_INLINE VecF polynomial(VecF x, const float (&c)[N]) {
   VecF y = splat(c[N - 1]);
 #pragma GCC unroll 32
