@@ -79,10 +79,11 @@ PB_INLINE VecF from_pattern(VecU32 v) { return bits_as<VecF>(v); }
 PB_INLINE VecD from_bits(VecI64 v) { return bits_as<VecD>(v); }
 PB_INLINE VecF from_bits(VecI32 v) { return bits_as<VecF>(v); }
 
-// A comparison of vectors gives a mask: all ones in the lanes where it holds.
+// A comparison of vectors gives a mask: all ones in the lanes where it holds. AVX-512 compares into registers of
+// masks, and only the plain expression takes one from there as it is.
 PB_INLINE VecD select(VecI64 mask, VecD yes, VecD no) {
 #if defined(__AVX512DQ__)
-  return (VecD)_mm512_mask_blend_pd(_mm512_movepi64_mask((__m512i)mask), (__m512d)no, (__m512d)yes);
+  return mask ? yes : no;
 #elif defined(__AVX2__)
   return (VecD)_mm256_blendv_pd((__m256d)no, (__m256d)yes, (__m256d)mask);
 #else
@@ -92,7 +93,7 @@ PB_INLINE VecD select(VecI64 mask, VecD yes, VecD no) {
 
 PB_INLINE VecF select(VecI32 mask, VecF yes, VecF no) {
 #if defined(__AVX512DQ__)
-  return (VecF)_mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)mask), (__m512)no, (__m512)yes);
+  return mask ? yes : no;
 #elif defined(__AVX2__)
   return (VecF)_mm256_blendv_ps((__m256)no, (__m256)yes, (__m256)mask);
 #else
