@@ -103,25 +103,65 @@ inline constexpr float kLn2HighF = 0x1.62e4p-1f, kLn2LowF = 0x1.7f7d1cp-20f;
 inline constexpr float kLogCubic[] = {-0x1.555556p-1f, 0x1.ffff8cp-2f, -0x1.9996eep-2f, 0x1.56d56ep-2f,
                                       -0x1.286f56p-2f};
 
-PB_INLINE VecF log(VecF x) {
+struct LogSplit {
+  VecF n, z;
+  VecU32 part;
+};
+
+PB_INLINE LogSplit log_split(VecF x) {
   VecU32 offset = pattern(x) - kLogStart;
   VecI32 whole = bits_as<VecI32>(offset) >> 23;
-  VecF n = __builtin_convertvector(whole, VecF);
   VecF m = from_pattern((offset & 0x7fffff) + kLogStart);
   VecU32 part = offset >> 20;
-  VecF z = fma(look_up(kLogFactor, part), m, splat(-1.0f));  // exact
-  VecF high = fma(n, splat(kLn2HighF), look_up(kLogHigh, part));  // exact
-  VecF low = fma(n, splat(kLn2LowF), look_up(kLogLow, part));
+  return {__builtin_convertvector(whole, VecF), fma(look_up(kLogFactor, part), m, splat(-1.0f)), part};
+}
+
+struct PairF { VecF high, low; };
+
+// start + log(1 + z); a start with bits beyond its high part is far above z.
+PB_INLINE PairF log_from(PairF start, VecF z) {
   VecF minus_half = -0.5f * z;
-  VecF first = high + z;
+  VecF first = start.high + z;
   VecF second = fma(minus_half, z, first);
-  low += z - (first - high);
+  VecF low = start.low + (z - (first - start.high));
   low = fma(minus_half * z * z, polynomial(z, kLogCubic), low);
-  VecF y = second + (low + fma_error(minus_half, z, first, second));
+  return {second, low + fma_error(minus_half, z, first, second)};
+}
+
+// y for ordinary numbers; the others go the long way.
+template <class F> PB_INLINE VecF unless_rare(VecF x, VecF y, F in_double) {
   if (__builtin_expect(all_ordinary(x), 1)) return y;
-  VecF rare = through_double([](VecD v) PB_LAMBDA { return log<Precision::Single>(v); }, x);
-  return select((x >= std::numeric_limits<float>::min()) & (x < std::numeric_limits<float>::infinity()), y,
-                rare);
+  using Limits = std::numeric_limits<float>;
+  return select((x >= Limits::min()) & (x < Limits::infinity()), y, through_double(in_double, x));
+}
+
+PB_INLINE VecF log(VecF x) {
+  LogSplit s = log_split(x);
+  VecF high = fma(s.n, splat(kLn2HighF), look_up(kLogHigh, s.part));  // exact
+  PairF y = log_from({high, fma(s.n, splat(kLn2LowF), look_up(kLogLow, s.part))}, s.z);
+  return unless_rare(x, y.high + y.low, [](VecD v) PB_LAMBDA { return log<Precision::Single>(v); });
+}
+
+// log(m) times a constant, plus n times another, which are given as high + low; n times the high part is exact.
+PB_INLINE VecF log_base(VecF x, float high, float low, float n_high, float n_low) {
+  LogSplit s = log_split(x);
+  PairF l = log_from({look_up(kLogHigh, s.part), look_up(kLogLow, s.part)}, s.z);
+  VecF product = l.high * high;
+  VecF rest = fma(l.low, splat(high), fma(l.high, splat(low), fma(l.high, splat(high), -product)));
+  VecF start = s.n * n_high;
+  VecF sum = start + product;
+  rest = fma(s.n, splat(n_low), rest) + (product - (sum - start));
+  return sum + rest;
+}
+
+PB_INLINE VecF log2(VecF x) {
+  VecF y = log_base(x, 0x1.715476p0f, 0x1.4ae0cp-26f, 1, 0);
+  return unless_rare(x, y, [](VecD v) PB_LAMBDA { return log2<Precision::Single>(v); });
+}
+
+PB_INLINE VecF log10(VecF x) {
+  VecF y = log_base(x, 0x1.bcb7b2p-2f, -0x1.5b235ep-27f, 0x1.344p-2f, 0x1.3509f8p-18f);
+  return unless_rare(x, y, [](VecD v) PB_LAMBDA { return log10<Precision::Single>(v); });
 }
 
 }  // namespace pb::PB_ISA::math
