@@ -1,8 +1,8 @@
 // float32 functions in float32, their rounding errors carried along: twice the lanes of a double. Only where
 // multiplication and addition come as one instruction; elsewhere these functions go through double.
 //
-// exp(x) = 2^(n/8) (1 + r) (1 + rest). The powers come from a table of eight; what rounding took from them, and
-// from ln2/8, is part of the rest. That is below 2^-9, so its own rounding hardly counts.
+// exp(x) = 2^(n/8) (1 + r) (1 + rest). The powers come from a table of eight; what rounding took from them,
+// and from ln2/8, is part of the rest. That is below 2^-9, so its own rounding hardly counts.
 #pragma once
 #include "kernels/vecmath_log.h"
 
@@ -38,7 +38,8 @@ PB_INLINE ExpFactors exp_factors(VecF x) {
   return {look_up(kPower, count), r, fma(r * r, polynomial(r, kExpQuotient), small), (count & ~7u) << 20};
 }
 
-// What rounding took from fma(a, b, c), if |a * b| is below |c| or c is 0.
+// What rounding took from sum = fma(a, b, c), where c - sum is a float: for |a * b| up to |c| / 2, for sums
+// that are larger than c, and for c = 0.
 PB_INLINE VecF fma_error(VecF a, VecF b, VecF c, VecF sum) { return fma(a, b, c - sum); }
 
 PB_INLINE VecF exp(VecF x) {
@@ -54,8 +55,8 @@ PB_INLINE VecF exp(VecF x) {
 // With s = 2^n and |x| = n ln2/2 + r, t = tanh(r): (s - 1 + t (s + 1)) / (s + 1 + t (s - 1)).
 PB_INLINE VecF tanh(VecF x) {
   VecF a = at_most(9.2f, fabs(x));  // from 9.011 on the result is 1
-  // s + 1 must be a float: n ends at 23, and where it would be more, a rough t of a larger r suffices. A factor
-  // somewhat below 2 / ln2 makes n = 1 begin where t (s + 1) is above -1/2, as its rounding error demands.
+  // s + 1 must be a float: n ends at 23, and where it would be more, a rough t of a larger r suffices.
+  // A factor somewhat below 2 / ln2 makes n = 1 begin where t (s + 1) is above -1/2, as fma_error demands.
   VecF shifted = at_most(kRoundMagicF + 23, fma(a, splat(0x1.664p1f), splat(kRoundMagicF)));
   VecF n = shifted - kRoundMagicF;
   VecF r = fma(n, splat(-kLn2F / 2), a);  // exact
@@ -90,8 +91,9 @@ PB_INLINE VecF sigmoid(VecF x) {
   return select(x > -kOrdinary, y, far);
 }
 
-// x = 2^n m, m in [0.71875, 1.4375), cut into eight parts. In each a c near 1 / m of so few bits that z = c m - 1,
-// below 1/14, is a float; -log(c) is given as high + low, the high part in units of 2^-17, as that of ln2.
+// x = 2^n m, m in [0.71875, 1.4375), cut into eight parts. In each a c near 1 / m of so few bits that
+// z = c m - 1, below 1/14, is a float; -log(c) is given as high + low, the high part in units of 2^-17, as is
+// that of ln2.
 inline constexpr uint32_t kLogStart = 0x3f380000;  // 0.71875
 inline constexpr float kLogFactor[8] = {1.3125f, 1.25f, 1.125f, 1.0625f, 1, 0.875f, 0.8125f, 0.71875f};
 inline constexpr float kLogHigh[8] = {-0x1.1676p-2f, -0x1.c9p-3f, -0x1.e27p-4f, -0x1.f0ap-5f, 0,
@@ -142,7 +144,7 @@ PB_INLINE VecF log(VecF x) {
   return unless_rare(x, y.high + y.low, [](VecD v) PB_LAMBDA { return log<Precision::Single>(v); });
 }
 
-// log(m) times a constant, plus n times another, which are given as high + low; n times the high part is exact.
+// log(m) times a constant, plus n times another, both given as high + low; n times the high part is exact.
 PB_INLINE VecF log_base(VecF x, float high, float low, float n_high, float n_low) {
   LogSplit s = log_split(x);
   PairF l = log_from({look_up(kLogHigh, s.part), look_up(kLogLow, s.part)}, s.z);

@@ -11,15 +11,11 @@ namespace pb::PB_ISA::math {
 
 // kErf: (erf(x) / x - 2 / sqrt(pi)) / x^2 in powers of x^2 on [0, 1].
 // kErfcx: (1 + 2 x) exp(x^2) erfc(x) in powers of (x - 4) / (x + 4), for x in [0, 27].
-inline constexpr double kErfShort[] = {
-    -0.3761263890317593,     0.11283791669687995,    -0.026866170306326077,
-    0.005223974129231751,    -0.0008548145722759548, 0.00012050027003858794,
-    -1.4833713561284692e-05, 1.5519372851262185e-06, -1.0955538244860366e-07};
-inline constexpr double kErfFull[] = {
-    -0.37612638903183754,    0.11283791670955126,    -0.02686617064513125,    0.005223977625442098,
-    -0.0008548327023438772,  0.00012055332980820326, -1.4925650307970883e-05, 1.64621125825314e-06,
-    -1.6365800670626893e-07, 1.4806425307596068e-08, -1.2281123990301673e-09, 9.342544765021714e-11,
-    -6.25814465939488e-12,   2.895998335856489e-13};
+inline constexpr double kErf[] = {-0.37612638903183754,    0.11283791670955126,     -0.02686617064513125,
+                                  0.005223977625442098,    -0.0008548327023438772,  0.00012055332980820326,
+                                  -1.4925650307970883e-05, 1.64621125825314e-06,    -1.6365800670626893e-07,
+                                  1.4806425307596068e-08,  -1.2281123990301673e-09, 9.342544765021714e-11,
+                                  -6.25814465939488e-12,   2.895998335856489e-13};
 inline constexpr double kErfcxShort[] = {
     1.2329951186373922,    -0.13962111699174257,    0.015379650172806694,   0.06809706069272797,
     -0.1010390132980109,   0.09373276629206288,     -0.06633091623791453,   0.03716771931920384,
@@ -54,14 +50,10 @@ PB_INLINE VecF erf(VecF x) {
 }
 
 // erf(a) / a - 1 on [0, 1].
-template <Precision P> PB_INLINE VecD erf_slope(VecD a) {
+PB_INLINE VecD erf_slope(VecD a) {
   constexpr double kSlopeLessOne = 0x1.06eba8214db69p-3;  // 2 / sqrt(pi) - 1
   VecD z = a * a;
-  VecD p = polynomial(z, []() -> const auto& {
-    if constexpr (P == Precision::Single) return kErfShort;
-    else return kErfFull;
-  }());
-  return fma(z, p, splat(kSlopeLessOne));
+  return fma(z, polynomial(z, kErf), splat(kSlopeLessOne));
 }
 
 // exp(-a^2) and the rest of erfc(a) = 2^n mantissa, for a in [0, 28].
@@ -88,11 +80,11 @@ template <Precision P> PB_INLINE ErfcParts erfc_parts(VecD a) {
   return {product.high + (product.low + (m.high * q.low + m.low * q.high)), e};
 }
 
-template <Precision P> PB_INLINE VecD erf(VecD x) {
+PB_INLINE VecD erf(VecD x) {
   VecD a = fabs(x);
-  ErfcParts c = erfc_parts<P>(at_most(7.0, a));
+  ErfcParts c = erfc_parts<Precision::Double>(at_most(7.0, a));
   VecD far = 1.0 - c.mantissa * power_of_two(c.e.shifted);
-  return with_sign(select(a < 0.875, fma(a, erf_slope<P>(a), a), far), x);
+  return with_sign(select(a < 0.875, fma(a, erf_slope(a), a), far), x);
 }
 
 template <Precision P> PB_INLINE VecD erfc(VecD x) {
@@ -102,7 +94,7 @@ template <Precision P> PB_INLINE VecD erfc(VecD x) {
   VecD far = select(x < 0.0, 2.0 - right, right);
   if constexpr (P == Precision::Single) return far;
   // Below 1/2 the difference 1 - erf is better, if what is taken away keeps its low part.
-  Pair product = exact_product(x, erf_slope<P>(a)), rest = two_sum(splat(1.0), -x);
+  Pair product = exact_product(x, erf_slope(a)), rest = two_sum(splat(1.0), -x);
   VecD near = (rest.high - product.high) + (rest.low - product.low);
   return select(a < 0.5, near, far);
 }

@@ -79,8 +79,8 @@ PB_INLINE VecF from_pattern(VecU32 v) { return bits_as<VecF>(v); }
 PB_INLINE VecD from_bits(VecI64 v) { return bits_as<VecD>(v); }
 PB_INLINE VecF from_bits(VecI32 v) { return bits_as<VecF>(v); }
 
-// A comparison of vectors gives a mask: all ones in the lanes where it holds. AVX-512 compares into registers of
-// masks, and only the plain expression takes one from there as it is.
+// A comparison of vectors gives a mask: all ones in the lanes where it holds. AVX-512 compares into registers
+// of masks, and only the plain expression takes one from there as it is.
 PB_INLINE VecD select(VecI64 mask, VecD yes, VecD no) {
 #if defined(__AVX512DQ__)
   return mask ? yes : no;
