@@ -10,6 +10,7 @@ namespace baseline {
 std::span<const BlockRow> elementwise_rows();
 BlockFn cast_row(DType from, DType to);
 bool all_finite(DType dtype, const void* data, int64_t n);
+void spread(void* to, const void* element, int64_t width, int64_t n);
 }  // namespace baseline
 
 #if defined(__x86_64__)
@@ -17,6 +18,7 @@ namespace avx2 {
 std::span<const BlockRow> elementwise_rows();
 BlockFn cast_row(DType from, DType to);
 bool all_finite(DType dtype, const void* data, int64_t n);
+void spread(void* to, const void* element, int64_t width, int64_t n);
 }  // namespace avx2
 #endif
 #if defined(PB_HAVE_AVX512)
@@ -24,6 +26,7 @@ namespace avx512 {
 std::span<const BlockRow> elementwise_rows();
 BlockFn cast_row(DType from, DType to);
 bool all_finite(DType dtype, const void* data, int64_t n);
+void spread(void* to, const void* element, int64_t width, int64_t n);
 }  // namespace avx512
 #endif
 
@@ -38,13 +41,14 @@ static KernelSet choose() {
     const bool narrow = forced != nullptr && std::strcmp(forced, "avx2") == 0;
     if (!narrow && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi2")) {
-      return {"avx512", avx512::elementwise_rows(), avx512::cast_row, avx512::all_finite};
+      return {"avx512", avx512::elementwise_rows(), avx512::cast_row, avx512::all_finite, avx512::spread};
     }
 #endif
-    return {"avx2", avx2::elementwise_rows(), avx2::cast_row, avx2::all_finite};
+    return {"avx2", avx2::elementwise_rows(), avx2::cast_row, avx2::all_finite, avx2::spread};
   }
 #endif
-  return {"baseline", baseline::elementwise_rows(), baseline::cast_row, baseline::all_finite};
+  return {"baseline", baseline::elementwise_rows(), baseline::cast_row, baseline::all_finite,
+          baseline::spread};
 }
 
 const KernelSet& kernels() {

@@ -34,6 +34,7 @@ struct KernelSet {
   std::span<const BlockRow> elementwise;
   BlockFn (*cast)(DType from, DType to);            // out = a converted
   bool (*all_finite)(DType dtype, const void* data, int64_t n);  // true for types that are always finite
+  void (*spread)(void* to, const void* element, int64_t width, int64_t n);  // one of 1 to 8 bytes, n times
 };
 const KernelSet& kernels();  // for this machine (PULLBACK_ISA=baseline or avx2 lowers the choice)
 

@@ -11,15 +11,11 @@ namespace pb::PB_ISA::math {
 
 // kErf: (erf(x) / x - 2 / sqrt(pi)) / x^2 in powers of x^2 on [0, 1].
 // kErfcx: (1 + 2 x) exp(x^2) erfc(x) in powers of (x - 4) / (x + 4), for x in [0, 27].
-inline constexpr double kErfShort[] = {
-    -0.3761263890317593,     0.11283791669687995,    -0.026866170306326077,
-    0.005223974129231751,    -0.0008548145722759548, 0.00012050027003858794,
-    -1.4833713561284692e-05, 1.5519372851262185e-06, -1.0955538244860366e-07};
-inline constexpr double kErfFull[] = {
-    -0.37612638903183754,    0.11283791670955126,    -0.02686617064513125,    0.005223977625442098,
-    -0.0008548327023438772,  0.00012055332980820326, -1.4925650307970883e-05, 1.64621125825314e-06,
-    -1.6365800670626893e-07, 1.4806425307596068e-08, -1.2281123990301673e-09, 9.342544765021714e-11,
-    -6.25814465939488e-12,   2.895998335856489e-13};
+inline constexpr double kErf[] = {-0.37612638903183754,    0.11283791670955126,     -0.02686617064513125,
+                                  0.005223977625442098,    -0.0008548327023438772,  0.00012055332980820326,
+                                  -1.4925650307970883e-05, 1.64621125825314e-06,    -1.6365800670626893e-07,
+                                  1.4806425307596068e-08,  -1.2281123990301673e-09, 9.342544765021714e-11,
+                                  -6.25814465939488e-12,   2.895998335856489e-13};
 inline constexpr double kErfcxShort[] = {
     1.2329951186373922,    -0.13962111699174257,    0.015379650172806694,   0.06809706069272797,
     -0.1010390132980109,   0.09373276629206288,     -0.06633091623791453,   0.03716771931920384,
@@ -34,15 +30,30 @@ inline constexpr double kErfcxRest[] = {
     -8.277904343669559e-07,  7.72814697144823e-08,    1.1341258696693605e-07,  -1.9279052806671358e-08,
     -1.6767942629679174e-08, 1.7159229493017923e-09,  2.1723014339311486e-09,  3.107312238965581e-10};
 
+// erf(x) / x on [-3.93, 3.93], in powers of t = kErfScale x^2 - 1.
+inline constexpr double kErfScale = 0.1294925833122908;
+inline constexpr double kErfWhole[] = {
+    0.3598202113806524,     -0.1796602969453581,    0.13378065786244453,   -0.10900093791816888,
+    0.09058212421484363,    -0.0741203009782298,    0.05841579350047317,   -0.043729957647900664,
+    0.030840711276464077,   -0.020424879152872073,  0.012711143002844212,  -0.0073944104504661875,
+    0.003973905913357288,   -0.0020576969024985463, 0.0010987633293559206, -0.0004928127728325521,
+    0.00012920847662095019, -5.929395721728734e-05, 6.352420409702653e-05, -2.2537187166524278e-05};
+
+// For float32; beyond 3.92 the result is 1.
+PB_INLINE VecF erf(VecF x) {
+  return through_double(
+      [](VecD v) PB_LAMBDA {
+        VecD t = fma(v * v, splat(kErfScale), splat(-1.0));
+        return v * long_polynomial(t, kErfWhole);
+      },
+      at_most(3.93f, at_least(-3.93f, x)));
+}
+
 // erf(a) / a - 1 on [0, 1].
-template <Precision P> PB_INLINE VecD erf_slope(VecD a) {
+PB_INLINE VecD erf_slope(VecD a) {
   constexpr double kSlopeLessOne = 0x1.06eba8214db69p-3;  // 2 / sqrt(pi) - 1
   VecD z = a * a;
-  VecD p = polynomial(z, []() -> const auto& {
-    if constexpr (P == Precision::Single) return kErfShort;
-    else return kErfFull;
-  }());
-  return fma(z, p, splat(kSlopeLessOne));
+  return fma(z, polynomial(z, kErf), splat(kSlopeLessOne));
 }
 
 // exp(-a^2) and the rest of erfc(a) = 2^n mantissa, for a in [0, 28].
@@ -69,11 +80,11 @@ template <Precision P> PB_INLINE ErfcParts erfc_parts(VecD a) {
   return {product.high + (product.low + (m.high * q.low + m.low * q.high)), e};
 }
 
-template <Precision P> PB_INLINE VecD erf(VecD x) {
+PB_INLINE VecD erf(VecD x) {
   VecD a = fabs(x);
-  ErfcParts c = erfc_parts<P>(at_most(7.0, a));
+  ErfcParts c = erfc_parts<Precision::Double>(at_most(7.0, a));
   VecD far = 1.0 - c.mantissa * power_of_two(c.e.shifted);
-  return with_sign(select(a < 0.875, fma(a, erf_slope<P>(a), a), far), x);
+  return with_sign(select(a < 0.875, fma(a, erf_slope(a), a), far), x);
 }
 
 template <Precision P> PB_INLINE VecD erfc(VecD x) {
@@ -83,7 +94,7 @@ template <Precision P> PB_INLINE VecD erfc(VecD x) {
   VecD far = select(x < 0.0, 2.0 - right, right);
   if constexpr (P == Precision::Single) return far;
   // Below 1/2 the difference 1 - erf is better, if what is taken away keeps its low part.
-  Pair product = exact_product(x, erf_slope<P>(a)), rest = two_sum(splat(1.0), -x);
+  Pair product = exact_product(x, erf_slope(a)), rest = two_sum(splat(1.0), -x);
   VecD near = (rest.high - product.high) + (rest.low - product.low);
   return select(a < 0.5, near, far);
 }

@@ -135,6 +135,44 @@ template <Precision P> PB_INLINE VecD cos(VecD x) {
   return from_bits(bits(y) ^ ((q.count + 1) & 2) << 62);
 }
 
+// sin(r) / r in powers of r^2 for |r| up to 1.003 pi/2.
+inline constexpr double kSinHalfTurn[] = {0.9999999999822977,    -0.16666666615310521,
+                                          0.008333330917488018,  -0.00019840853849254232,
+                                          2.752488915888696e-06, -2.3882383982425994e-08};
+inline constexpr double kPi1 = 2 * kHalfPi1, kPiRest = 2 * kHalfPiRest;
+inline constexpr float kHalfTurns = 0x1.45f306p-2f;  // how many in 1
+inline constexpr float kNearAngle = 0x1p17f;
+
+// sin(x - n pi) for float32 angles below kNearAngle, where that is at most about pi/2.
+PB_INLINE VecF sin_half_turn(VecF x, VecF n) {
+  return through_double(
+      [](VecD angle, VecD turns) PB_LAMBDA {
+        VecD r = fma(turns, splat(-kPiRest), fma(turns, splat(-kPi1), angle));
+        return r * polynomial(r * r, kSinHalfTurn);
+      },
+      x, n);
+}
+
+PB_INLINE VecF sin(VecF x) {
+  VecF shifted = fma(x, splat(kHalfTurns), splat(kRoundMagicF));
+  VecF y = sin_half_turn(x, shifted - kRoundMagicF);
+  y = from_pattern(pattern(y) ^ pattern(shifted) << 31);
+  if (__builtin_expect(all_below(fabs(x), kNearAngle), 1)) return y;
+  VecF far = through_double([](VecD v) PB_LAMBDA { return sin<Precision::Single>(v); }, x);
+  return select(fabs(x) < kNearAngle, y, far);
+}
+
+// cos((n + 1/2) pi + r) is sin(r) for odd n.
+PB_INLINE VecF cos(VecF x) {
+  constexpr float kOddMagic = kRoundMagicF + 1;
+  VecF shifted = fma(x, splat(kHalfTurns), splat(-0.5f)) + kOddMagic;
+  VecF y = sin_half_turn(x, (shifted - kOddMagic) + 0.5f);
+  y = from_pattern(pattern(y) ^ pattern(shifted) << 31);
+  if (__builtin_expect(all_below(fabs(x), kNearAngle), 1)) return y;
+  VecF far = through_double([](VecD v) PB_LAMBDA { return cos<Precision::Single>(v); }, x);
+  return select(fabs(x) < kNearAngle, y, far);
+}
+
 template <Precision P> PB_INLINE Pair quotient(Pair n, Pair d) {
   if constexpr (P == Precision::Single) return {n.high / d.high, VecD{}};
   return ratio(n, d);

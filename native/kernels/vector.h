@@ -12,6 +12,9 @@
 
 #define PB_INLINE inline __attribute__((always_inline))
 
+// A lambda that is always inlined into its caller.
+#define PB_LAMBDA __attribute__((always_inline))
+
 namespace pb::PB_ISA::math {
 
 #if defined(__AVX512DQ__)
@@ -35,6 +38,7 @@ using VecF = Vec<float>;
 using VecD = Vec<double>;
 using VecI32 = Vec<int32_t>;
 using VecI64 = Vec<int64_t>;
+using VecU32 = Vec<uint32_t>;
 using VecU64 = Vec<uint64_t>;
 
 template <class T> PB_INLINE Vec<T> splat(T x) { return x - Vec<T>{}; }  // x - 0 keeps the sign of a zero
@@ -69,14 +73,17 @@ PB_INLINE VecI64 bits(VecD v) { return bits_as<VecI64>(v); }
 PB_INLINE VecI32 bits(VecF v) { return bits_as<VecI32>(v); }
 // Bit patterns to be added and subtracted: unsigned, because they may wrap around.
 PB_INLINE VecU64 pattern(VecD v) { return bits_as<VecU64>(v); }
+PB_INLINE VecU32 pattern(VecF v) { return bits_as<VecU32>(v); }
 PB_INLINE VecD from_pattern(VecU64 v) { return bits_as<VecD>(v); }
+PB_INLINE VecF from_pattern(VecU32 v) { return bits_as<VecF>(v); }
 PB_INLINE VecD from_bits(VecI64 v) { return bits_as<VecD>(v); }
 PB_INLINE VecF from_bits(VecI32 v) { return bits_as<VecF>(v); }
 
-// A comparison of vectors gives a mask: all ones in the lanes where it holds.
+// A comparison of vectors gives a mask: all ones in the lanes where it holds. AVX-512 compares into registers
+// of masks, and only the plain expression takes one from there as it is.
 PB_INLINE VecD select(VecI64 mask, VecD yes, VecD no) {
 #if defined(__AVX512DQ__)
-  return (VecD)_mm512_mask_blend_pd(_mm512_movepi64_mask((__m512i)mask), (__m512d)no, (__m512d)yes);
+  return mask ? yes : no;
 #elif defined(__AVX2__)
   return (VecD)_mm256_blendv_pd((__m256d)no, (__m256d)yes, (__m256d)mask);
 #else
@@ -86,7 +93,7 @@ PB_INLINE VecD select(VecI64 mask, VecD yes, VecD no) {
 
 PB_INLINE VecF select(VecI32 mask, VecF yes, VecF no) {
 #if defined(__AVX512DQ__)
-  return (VecF)_mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)mask), (__m512)no, (__m512)yes);
+  return mask ? yes : no;
 #elif defined(__AVX2__)
   return (VecF)_mm256_blendv_ps((__m256)no, (__m256)yes, (__m256)mask);
 #else
@@ -118,12 +125,71 @@ PB_INLINE VecD fma(VecD a, VecD b, VecD c) {
 #endif
 }
 
+PB_INLINE VecF fma(VecF a, VecF b, VecF c) {
+#if defined(__AVX512DQ__)
+  return (VecF)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+  return (VecF)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+  return a * b + c;
+#endif
+}
+
+// c - a * b.
+PB_INLINE VecF fnma(VecF a, VecF b, VecF c) {
+#if defined(__AVX512DQ__)
+  return (VecF)_mm512_fnmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+  return (VecF)_mm256_fnmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+  return c - a * b;
+#endif
+}
+
+// Whether v < bound in every lane; not where one is NaN.
+PB_INLINE bool all_below(VecF v, float bound) {
+#if defined(__AVX512DQ__)
+  return _mm512_cmp_ps_mask((__m512)v, (__m512)splat(bound), _CMP_NLT_UQ) == 0;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps(_mm256_cmp_ps((__m256)v, (__m256)splat(bound), _CMP_NLT_UQ)) == 0;
+#else
+  const VecI32 below = v < bound;
+  int32_t joined = -1;
+  for (int i = 0; i < kLanes<int32_t>; ++i) joined &= below[i];
+  return joined != 0;
+#endif
+}
+
+#if defined(__AVX2__)
+// Whether all lanes are positive, normal and finite.
+PB_INLINE bool all_ordinary(VecF v) {
+#if defined(__AVX512DQ__)
+  return _mm512_fpclass_ps_mask((__m512)v, 0xff) == 0;
+#else
+  const __m256i shifted = (__m256i)(pattern(v) + 0x7f800000u);
+  return _mm256_movemask_epi8(_mm256_cmpgt_epi32(shifted, _mm256_set1_epi32(-0x01000001))) == 0;
+#endif
+}
+
+// table[index % 8].
+PB_INLINE VecF look_up(const float (&table)[8], VecU32 index) {
+  const __m256 eight = _mm256_loadu_ps(table);
+#if defined(__AVX512DQ__)
+  const __m512 twice = _mm512_maskz_broadcast_f32x8(kAllF, eight);
+  return (VecF)_mm512_maskz_permutexvar_ps(kAllF, (__m512i)index, twice);
+#else
+  return (VecF)_mm256_permutevar8x32_ps(eight, (__m256i)index);
+#endif
+}
+#endif
+
 PB_INLINE VecD fabs(VecD v) { return from_bits(bits(v) & INT64_MAX); }
 PB_INLINE VecF fabs(VecF v) { return from_bits(bits(v) & INT32_MAX); }
 PB_INLINE VecI64 sign_bit(VecD v) { return bits(v) & INT64_MIN; }
 PB_INLINE VecI32 sign_bit(VecF v) { return bits(v) & INT32_MIN; }
 // The sign of `sign` put on a value whose own sign bit is clear.
 PB_INLINE VecD with_sign(VecD v, VecD sign) { return from_bits(bits(v) | sign_bit(sign)); }
+PB_INLINE VecF with_sign(VecF v, VecF sign) { return from_bits(bits(v) | sign_bit(sign)); }
 
 // NaN in v stays: the instructions return their second operand where one is NaN.
 PB_INLINE VecD at_least(double low, VecD v) {
@@ -145,6 +211,26 @@ PB_INLINE VecD at_most(double high, VecD v) {
   return (VecD)_mm256_min_pd((__m256d)splat(high), (__m256d)v);
 #elif defined(__SSE2__)
   return (VecD)_mm_min_pd((__m128d)splat(high), (__m128d)v);
+#else
+  return select(v > high, splat(high), v);
+#endif
+}
+
+PB_INLINE VecF at_least(float low, VecF v) {
+#if defined(__AVX512DQ__)
+  return (VecF)_mm512_maskz_max_ps(kAllF, (__m512)splat(low), (__m512)v);
+#elif defined(__AVX2__)
+  return (VecF)_mm256_max_ps((__m256)splat(low), (__m256)v);
+#else
+  return select(v < low, splat(low), v);
+#endif
+}
+
+PB_INLINE VecF at_most(float high, VecF v) {
+#if defined(__AVX512DQ__)
+  return (VecF)_mm512_maskz_min_ps(kAllF, (__m512)splat(high), (__m512)v);
+#elif defined(__AVX2__)
+  return (VecF)_mm256_min_ps((__m256)splat(high), (__m256)v);
 #else
   return select(v > high, splat(high), v);
 #endif
@@ -208,6 +294,7 @@ PB_INLINE VecF floor(VecF v) {
 
 // Adding this constant leaves the nearest integer (ties to even) in the low bits; |x| < 2^51.
 inline constexpr double kRoundMagic = 0x1.8p52;
+inline constexpr float kRoundMagicF = 0x1.8p23f;  // |x| < 2^22
 PB_INLINE VecD round_small(VecD v) { return (v + kRoundMagic) - kRoundMagic; }
 
 // Any magnitude: from 2^52 on a double is an integer already.
@@ -307,6 +394,25 @@ PB_INLINE VecD divide(Pair n, Pair d) {
 
 template <int N> PB_INLINE VecD polynomial(VecD x, const double (&c)[N]) {
   VecD y = splat(c[N - 1]);
+#pragma GCC unroll 32
+  for (int i = N - 2; i >= 0; --i) y = fma(y, x, splat(c[i]));
+  return y;
+}
+
+// The same in two halves, of even and of odd powers: long chains of operations leave the processor waiting.
+template <int N> PB_INLINE VecD long_polynomial(VecD x, const double (&c)[N]) {
+  static_assert(N % 2 == 0);
+  VecD square = x * x, even = splat(c[N - 2]), odd = splat(c[N - 1]);
+#pragma GCC unroll 32
+  for (int i = N - 4; i >= 0; i -= 2) {
+    even = fma(even, square, splat(c[i]));
+    odd = fma(odd, square, splat(c[i + 1]));
+  }
+  return fma(odd, x, even);
+}
+
+template <int N> PB_INLINE VecF polynomial(VecF x, const float (&c)[N]) {
+  VecF y = splat(c[N - 1]);
 #pragma GCC unroll 32
   for (int i = N - 2; i >= 0; --i) y = fma(y, x, splat(c[i]));
   return y;

@@ -13,6 +13,7 @@
 #include "core/small.h"
 #include "kernels/reduce.h"
 #include "kernels/stream.h"
+#include "kernels/table.h"
 #include "program/bound.h"
 #include "runtime/gil.h"
 #include "runtime/threads.h"
@@ -35,17 +36,6 @@ char* thread_scratch(size_t bytes) {
     block = std::make_unique<char[]>(size);
   }
   return block.get() + (64 - reinterpret_cast<uintptr_t>(block.get()) % 64) % 64;
-}
-
-template <class T> void spread(T* to, T value, int64_t n) { std::fill_n(to, n, value); }
-
-void spread_element(void* to, const void* element, int64_t width, int64_t n) {
-  switch (width) {
-    case 1: return spread(static_cast<uint8_t*>(to), *static_cast<const uint8_t*>(element), n);
-    case 2: return spread(static_cast<uint16_t*>(to), *static_cast<const uint16_t*>(element), n);
-    case 4: return spread(static_cast<uint32_t*>(to), *static_cast<const uint32_t*>(element), n);
-    default: return spread(static_cast<uint64_t*>(to), *static_cast<const uint64_t*>(element), n);
-  }
 }
 
 // Visits the elements [begin, begin + n) of the iteration as runs along the last axis: f(offset, length, stride).
@@ -311,10 +301,10 @@ class RangeRun {
 
   void spread_register(const Register& reg, char* to) {
     const int64_t n = std::min(block_, end_ - begin_), width = size_of(reg.dtype);
-    if (reg.kind == Register::Kind::Spread) return spread_element(to, at_.locations[reg.source], width, n);
+    if (reg.kind == Register::Kind::Spread) return kernels().spread(to, at_.locations[reg.source], width, n);
     alignas(8) char element[8];
     store_scalar(at_.numbers[reg.source], reg.dtype, element);
-    spread_element(to, element, width, n);
+    kernels().spread(to, element, width, n);
   }
 
   void load(int64_t p, int64_t n) {
@@ -345,7 +335,7 @@ class RangeRun {
       const int64_t width = size_of(reg.dtype);
       char* from = static_cast<char*>(at_.locations[reg.source]) + at * width;
       if (strides[last] == 0) {
-        spread_element(pointer_[r], from, width, std::min(block_, end_ - p));
+        kernels().spread(pointer_[r], from, width, std::min(block_, end_ - p));
       } else if (strides[last] == 1 && !reg.written) {
         pointer_[r] = from;
       } else {
