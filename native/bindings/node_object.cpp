@@ -366,8 +366,10 @@ int visit_node(Node& n, visitproc visit, void* arg) {
     for (auto& [nr, dict] : e->tensor_hooks) Py_VISIT(dict.get());
     for (const Owned* o : {&e->pre_hooks, &e->post_hooks, &e->accumulate_hooks, &e->metadata, &e->parent})
       Py_VISIT(o->get());
-    if (const int status = visit_packed(*e, visit, arg)) return status;
+    if (const int status = visit_packed(e->packed, visit, arg)) return status;
   }
+  for (const Pushed* p = pushed_of(n); p; p = p->next())
+    if (const int status = visit_packed(p->packed, visit, arg)) return status;
   Py_VISIT(context_of(n));
   return 0;
 }
@@ -380,10 +382,12 @@ void clear_node(Node& n) {
       *o = Owned();
     if (!e->packed.empty()) n.release_saved();
   }
+  release_pushed(n);
   clear_context(n);
 }
 
-PyObject* node_object(const Ref<Node>& node) {
+PyObject* node_object(const Ref<Node>& joint) {
+  const Ref<Node> node(joint->pushed ? &known_as(*joint) : joint.get());
   PyNodeExtras& e = extras_of(*node);
   if (e.wrapper) return Py_NewRef(e.wrapper);
   PyTypeObject* type = type_of(node->name(), context_of(*node));

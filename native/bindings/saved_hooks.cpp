@@ -94,12 +94,19 @@ void pack_saved(OperationNode& n) {
     pack_saved_value(n, k, PyTuple_GET_ITEM(pair.get(), 0), PyTuple_GET_ITEM(pair.get(), 1), true);
 }
 
+std::unique_ptr<PackedValue> pack_value(const Var& v) {
+  const Owned pair = innermost().pair;
+  Owned tensor = own(wrap(v)), packed = call_pack(PyTuple_GET_ITEM(pair.get(), 0), tensor.get());
+  return std::make_unique<PyPacked>(PyTuple_GET_ITEM(pair.get(), 1), std::move(packed), v.array);
+}
+
 // swap_saved_hooks((pack, unpack) or None) -> what was in force in this thread.
 PyObject* swap(PyObject*, PyObject* pair) {
   Innermost& hooks = innermost();
   const bool had = static_cast<bool>(hooks.pair), has = pair != Py_None;
   threads_with_hooks += static_cast<int>(has) - static_cast<int>(had);
   g_pack_saved = threads_with_hooks ? pack_saved : nullptr;
+  g_pack_value = threads_with_hooks ? pack_value : nullptr;
   Owned before = std::exchange(hooks.pair, has ? Owned::borrow(pair) : Owned());
   return before ? before.release() : none();
 }
@@ -185,8 +192,8 @@ void pack_saved_value(OperationNode& n, size_t k, PyObject* pack, PyObject* unpa
   n.take_over(k, std::make_unique<PyPacked>(unpack, std::move(packed), value));
 }
 
-int visit_packed(const NodeExtras& extras, visitproc visit, void* arg) {
-  for (const auto& p : extras.packed) {
+int visit_packed(const std::vector<std::unique_ptr<PackedValue>>& packed, visitproc visit, void* arg) {
+  for (const auto& p : packed) {
     if (!p) continue;
     if (const int status = static_cast<const PyPacked&>(*p).visit(visit, arg)) return status;
   }

@@ -12,7 +12,7 @@ void pack_saved_value(OperationNode& n, size_t k, PyObject* pack, PyObject* unpa
 void choose_watcher();
 
 // For the garbage collector.
-int visit_packed(const NodeExtras& extras, visitproc visit, void* arg);
+int visit_packed(const std::vector<std::unique_ptr<PackedValue>>& packed, visitproc visit, void* arg);
 
 void init_saved_hooks(PyObject* module);
 

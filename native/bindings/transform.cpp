@@ -109,6 +109,41 @@ nb::tuple way_back(nb::handle outputs, nb::handle inputs, nb::handle levels) {
   return nb::make_tuple(why ? nb::cast(why) : nb::none(), hooks);
 }
 
+// A call of a user's function: an object that is called with the node and the cotangents, and has release().
+class PyPushedFunction final : public PushedFunction {
+ public:
+  explicit PyPushedFunction(PyObject* call) : call_(Owned::borrow(call)) {}
+
+  void run(Node& node, std::span<const Var> cotangents, std::span<Var> gradients) override {
+    const Owned call = call_;  // a backward inside may free this object
+    Owned self = own(node_object(Ref<Node>(&node)));
+    Owned given = own(PyTuple_New(static_cast<Py_ssize_t>(cotangents.size())));
+    for (size_t k = 0; k < cotangents.size(); ++k) {
+      const Var& g = cotangents[k];
+      PyTuple_SET_ITEM(given.get(), k, g.array.storage ? check(wrap(g)) : Py_NewRef(Py_None));
+    }
+    Owned found = own(PyObject_CallFunctionObjArgs(call.get(), self.get(), given.get(), nullptr));
+    for (size_t k = 0; k < gradients.size(); ++k)
+      if (PyObject* g = PyTuple_GET_ITEM(found.get(), k); g != Py_None) gradients[k] = var_of(g);
+  }
+  void release() override { own(PyObject_CallMethod(call_.get(), "release", nullptr)); }
+
+ private:
+  Owned call_;
+};
+
+// The results of a call of a user's function on tensors with tangents of a level, where gradients with tangents find
+// what the function object has kept.
+nb::list note_call(const LevelHandle& h, nb::handle function, nb::handle arguments, nb::handle results) {
+  std::vector<Var> given = vars(arguments), made = vars(results);
+  const auto place = std::ranges::find_if(made, [](const Var& v) { return !!innermost(v).node; });
+  const std::string& name = known_as(*innermost(*place).node).name();
+  note_function(h.level, std::make_unique<PyPushedFunction>(function.ptr()), name, given, made);
+  nb::list out;
+  for (Var& v : made) out.append(stolen(wrap(std::move(v))));
+  return out;
+}
+
 }  // namespace
 
 std::vector<Ref<Level>> levels_from(nb::handle sequence) {
@@ -176,6 +211,9 @@ void init_transform(nb::module_& m) {
     return scopes;
   });
   m.def("way_back", way_back);
+  m.def("note_call", note_call);
+  m.def("begin_epoch", [] { return ++Storage::epoch; });
+  m.def("born", [](nb::handle t) { return var(t).array.storage->born; });
   m.def("peek_sequence", peek_sequence);
   m.def("lack_tangents", [](nb::handle t, uint64_t first, const LevelHandle& h, bool of_function) {
     lack_tangents(var(t), first, h.level, of_function);

@@ -263,7 +263,7 @@ class Run {
       return false;
     }
     if (n.pushed) [[unlikely]]
-      return process_pushed(n, cotangents.span(), gradients, seen);
+      return process_pushed(n, cotangents.span(), gradients, task.wanted);
     if (seen && some()) request_.observer->before(n, cotangents.span());
     if (!some()) return false;
     n.run(cotangents.span(), gradients, request_.mode);
@@ -278,16 +278,17 @@ class Run {
   }
 
   // A node of forward mode: its own hooks see what the program applied, without the tangents' places.
-  bool process_pushed(Node& n, std::span<Var> cotangents, std::span<Var> gradients, bool seen) {
-    const Pushed* view = applied_at(n);
+  bool process_pushed(Node& n, std::span<Var> cotangents, std::span<Var> gradients, bool wanted) {
+    const Pushed *view = applied_at(n), *p = pushed_along(n, request_.mode.along);
+    Node& known = p ? known_as(n) : n;
+    const bool seen = request_.observer && known.extras && wanted;
     std::vector<Var> shown;
     if (view && seen) {
       shown = at(cotangents, view->outputs);
-      if (any_defined(shown)) request_.observer->before(n, shown);
+      if (any_defined(shown)) request_.observer->before(known, shown);
       put(shown, cotangents, view->outputs);
     }
     if (!any_defined(cotangents)) return false;
-    const Pushed* p = pushed_along(n, request_.mode.along);
     if (p) run_along(*p, n, cotangents, gradients);
     else n.run(cotangents, gradients, request_.mode);
     if (g_watched & (kWatchNan | kWatchNonfinite)) [[unlikely]] {
@@ -297,7 +298,7 @@ class Run {
     if (view && seen) {
       forget_unwanted(n, gradients);
       std::vector<Var> found = at(gradients, view->edges);
-      request_.observer->after(n, shown, found);
+      request_.observer->after(known, shown, found);
       put(found, gradients, view->edges);
     }
     if (!request_.mode.keep_graph) {
@@ -316,10 +317,10 @@ class Run {
       if (nr >= 0 && static_cast<size_t>(nr) < rest.size()) rest[nr] = Var();
     BackwardMode kept = request_.mode;
     kept.keep_graph = true;
-    if (p.op && any_defined(rest)) n.run(rest, gradients, kept);
-    if (p.op && !any_defined(whole)) return;
+    if (p.applied() && any_defined(rest)) n.run(rest, gradients, kept);
+    if (p.applied() && !any_defined(whole)) return;
     std::vector<Var> found(p.edges.size());
-    run_pushed(p, whole, found, request_.mode.create_graph);
+    run_pushed(p, n, whole, found, request_.mode.create_graph);
     for (size_t k = 0; k < found.size(); ++k) {
       Var& slot = gradients[p.edges[k]];
       if (!found[k].array.storage) continue;

@@ -51,6 +51,7 @@ class PackedValue {
 // Python's view of a node: hooks, and the object handed out as grad_fn. Made on first use.
 struct NodeExtras {
   virtual ~NodeExtras() = default;
+  virtual bool shows_gradients() const = 0;  // of the edges, to hooks
   std::vector<std::unique_ptr<PackedValue>> packed;  // by save; null: the node keeps the value itself
 };
 

@@ -9,7 +9,6 @@
 namespace pb {
 namespace {
 
-constexpr char kPacked[] = "hooks on saved tensors (checkpoint, save_on_cpu) took over what it needs";
 constexpr char kInPieces[] = "it was run sample by sample";
 constexpr char kChanged[] = "its inputs were changed in place";
 constexpr char kFunction[] = "an autograd.Function with a jvp() of its own made it";
@@ -83,6 +82,41 @@ void keep_arguments(Pushed& p, const Application& a) {
   }
 }
 
+// Hands all that a value is made of to the hooks of this thread.
+Var packed_away(const Var& v, Pushed& p) {
+  Var out = v;
+  out.array.storage = Ref<Storage>();
+  if (v.layer) {
+    const ValueLayer& l = *layer_of(v);
+    Var value = packed_away(l.value, p);
+    out.layer = Ref<Layer>(new ValueLayer(l.level, std::move(value), packed_away(l.tangent, p)));
+  } else {
+    p.packed.push_back(v.array.storage ? g_pack_value(v) : nullptr);
+  }
+  return out;
+}
+
+// The inverse; `at` counts.
+Var brought_back(const Var& v, const Pushed& p, size_t& at) {
+  if (v.layer) {
+    const ValueLayer& l = *layer_of(v);
+    Var value = brought_back(l.value, p, at), tangent = brought_back(l.tangent, p, at);
+    if (l.level->kind == LayerKind::Batch) return batched(l.level, std::move(value));
+    return dual(l.level, std::move(value), std::move(tangent));
+  }
+  Var out = v;
+  if (const auto& packed = p.packed[at++]) out.array = unpacked(*packed, *v.array.meta, p.op->name);
+  return out;
+}
+
+std::vector<Var> kept_values(const Pushed& p) {
+  if (p.packed.empty()) return p.values;
+  std::vector<Var> out;
+  size_t at = 0;
+  for (const Var& v : p.values) out.push_back(brought_back(v, p, at));
+  return out;
+}
+
 // Axes 0 and 1 change places: of two batches, the older one lies in front.
 Var swapped(const Var& v) {
   static const Op* permute = find_op("permute");
@@ -107,6 +141,21 @@ Var without_batch(const Var& v, const Ref<Level>& batch) {
   const ValueLayer& l = *layer_of(v);
   if (l.level->kind == LayerKind::Batch) return batched(l.level, swapped(without_batch(l.value, batch)));
   return dual(l.level, without_batch(l.value, batch), without_batch(l.tangent, batch));
+}
+
+// Of results that no single node of their own could give the gradients of.
+void note_jointly(std::unique_ptr<Pushed> p, const std::string& name, const std::vector<Var>& arguments,
+                  std::span<Var> results) {
+  for (const Var& v : arguments) collect_batches(v, p->level.get(), p->batches);
+  std::ranges::sort(p->batches, {}, [](const Ref<Level>& l) { return l->number; });
+  const Ref<JointNode> joint = JointNode::make(name, arguments, results);
+  for (const Var& r : results) {
+    const Var& v = innermost(r);
+    p->outputs.push_back(v.node.get() == joint.get() ? static_cast<int32_t>(v.nr) : -1);
+  }
+  const size_t before = joint->edges().size() - arguments.size();
+  for (size_t k = 0; k < arguments.size(); ++k) p->edges.push_back(static_cast<int32_t>(before + k));
+  joint->pushed = std::move(p);
 }
 
 bool changed(const Pushed& p) {
@@ -134,7 +183,7 @@ void check_kept(const Pushed& p) {
 
 const Pushed* applied_at(const Node& n) {
   const Pushed* p = pushed_of(n);
-  while (p && !p->op) p = p->next();
+  while (p && !p->applied()) p = p->next();
   return p;
 }
 
@@ -157,7 +206,7 @@ void note_pushed(const Ref<Level>& level, const Application& a, std::span<const 
   match_edges(*p, *node, a, changed);
   p->keeps = !find_plan(a, p->need).rule->saves.empty();
   const auto* operation = dynamic_cast<OperationNode*>(node);
-  if (p->keeps && (!operation || operation->packed())) p->missing = kPacked;
+  if (p->keeps && !operation) p->missing = kInPieces;
   if (p->missing) p->keeps = false;
   keep_arguments(*p, a);
   for (const Argument& x : a.args)
@@ -167,35 +216,60 @@ void note_pushed(const Ref<Level>& level, const Application& a, std::span<const 
   node->pushed = std::move(p);
 }
 
-void run_pushed(const Pushed& p, std::span<const Var> cotangents, std::span<Var> gradients, bool record) {
-  check_kept(p);
-  const GradMode mode(record);
+void note_function(const Ref<Level>& level, std::unique_ptr<PushedFunction> function, const std::string& name,
+                   const std::vector<Var>& arguments, std::span<Var> results) {
+  auto p = std::make_unique<Pushed>();
+  p->level = level;
+  p->function = std::move(function);
+  p->keeps = true;
+  note_jointly(std::move(p), name, arguments, results);
+}
+
+namespace {
+
+void run_operation(const Pushed& p, std::span<const Var> cotangents, std::span<Var> gradients) {
   uint64_t mask = 0;
-  std::vector<Var> given, results;
+  std::vector<Argument> args;
   for (size_t k = 0; k < cotangents.size(); ++k) {
     if (!cotangents[k].array.storage) continue;
     mask |= shared_bit(k);
-    given.push_back(cotangents[k]);
-    for (const Ref<Level>& batch : p.batches) given.back() = with_batch(given.back(), batch);
+    args.push_back({&cotangents[k], {}});
   }
-  std::vector<Argument> args;
-  for (const Var& g : given) args.push_back({&g, {}});
-  for (size_t i = 0; i < p.values.size(); ++i)
-    args.push_back(p.tensors[i] ? Argument{&p.values[i], {}} : Argument{nullptr, p.scalars[i]});
+  const std::vector<Var> values = kept_values(p);
+  for (size_t i = 0; i < values.size(); ++i)
+    args.push_back(p.tensors[i] ? Argument{&values[i], {}} : Argument{nullptr, p.scalars[i]});
+  std::vector<Var> results;
   apply({&derived(*p.op, Derived::Gradients, mask, p.need), args, p.ints, p.symbolic}, results);
   size_t tensor = 0, at = 0;
   for (size_t i = 0; i < p.values.size(); ++i) {
     if (!p.tensors[i]) continue;
     Var& g = gradients[tensor++];
-    if (!needs(p.need, i) || !is_float(p.values[i].array.meta->dtype)) continue;
-    g = std::move(results[at++]);
-    for (size_t b = p.batches.size(); b-- > 0;) g = without_batch(g, p.batches[b]);
+    if (needs(p.need, i) && is_float(p.values[i].array.meta->dtype)) g = std::move(results[at++]);
   }
+}
+
+}  // namespace
+
+void run_pushed(const Pushed& p, Node& node, std::span<const Var> cotangents, std::span<Var> gradients,
+                bool record) {
+  check_kept(p);
+  const GradMode mode(record);
+  std::vector<Var> seen(cotangents.begin(), cotangents.end());
+  for (Var& g : seen)
+    for (const Ref<Level>& batch : p.batches)
+      if (g.array.storage) g = with_batch(g, batch);
+  if (p.function) p.function->run(node, seen, gradients);
+  else run_operation(p, seen, gradients);
+  for (Var& g : gradients)
+    for (size_t b = p.batches.size(); b-- > 0;)
+      if (g.array.storage) g = without_batch(g, p.batches[b]);
 }
 
 void release_pushed(Node& n) {
   for (auto* p = static_cast<Pushed*>(n.pushed.get()); p; p = static_cast<Pushed*>(p->older.get())) {
     p->released = p->keeps;
+    if (p->function) p->function->release();
+    p->packed.clear();
     for (Var& v : p->values) {
       Var meta;
       meta.array.meta = v.array.meta;

@@ -7,12 +7,11 @@
 namespace pb {
 
 PackSaved g_pack_saved = nullptr;
+PackValue g_pack_value = nullptr;
 BeforeChange g_before_change = nullptr;
 
-namespace {
-
-// What a hook returned, under the type and layout that the node's programs are bound to.
-Array fitted(Array a, const Meta& meta, const std::string& op) {
+Array unpacked(const PackedValue& packed, const Meta& meta, const std::string& op) {
+  Array a = packed.unpack();
   if (a.meta.get() == &meta) return a;
   if (!std::ranges::equal(a.meta->shape(), meta.shape())) {
     fail(ErrorKind::Shape, "The unpack hook of saved_tensors_hooks returned a tensor of shape ",
@@ -28,8 +27,6 @@ Array fitted(Array a, const Meta& meta, const std::string& op) {
   copy_elements(copy, a);
   return copy;
 }
-
-}  // namespace
 
 const Meta* OperationNode::meta_of_saved(size_t k) const {
   const Save& s = plan_->rule->saves[k];
@@ -49,7 +46,7 @@ void OperationNode::take_over(size_t k, std::unique_ptr<PackedValue> packed) {
 
 Array OperationNode::saved_value(size_t k) const {
   if (released_) fail(ErrorKind::Grad, kFreedGraph);
-  if (const PackedValue* p = packed(k)) return fitted(p->unpack(), *meta_of_saved(k), plan_->op->name);
+  if (const PackedValue* p = packed(k)) return unpacked(*p, *meta_of_saved(k), plan_->op->name);
   const Saved& s = saved_begin()[k];
   check_saved(s, k);
   return s.array;

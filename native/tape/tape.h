@@ -54,6 +54,11 @@ class OperationNode;
 // Hands what a node has just saved to the hooks of the thread. Null while no thread has hooks.
 using PackSaved = void (*)(OperationNode&);
 extern PackSaved g_pack_saved;
+// The same for one value, in a thread that has hooks.
+using PackValue = std::unique_ptr<PackedValue> (*)(const Var&);
+extern PackValue g_pack_value;
+// What hooks give back for a value that an op saved, under the value's type and layout.
+Array unpacked(const PackedValue& packed, const Meta& meta, const std::string& op);
 // Told before the elements of an array are overwritten. Null while nobody asked.
 using BeforeChange = void (*)(const Array&);
 extern BeforeChange g_before_change;

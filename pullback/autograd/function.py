@@ -144,11 +144,10 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
 
     @classmethod
     def _apply(cls, args, kwargs):
-        """The output of apply(), and the ctx."""
+        """The output of apply(), the ctx, and what that keeps for backward: outputs as they were handed out."""
         ctx = cls._backward_cls()
+        args, kwargs = cls._arguments(args, kwargs)
         sets_up = cls.setup_context is not Function.setup_context
-        if sets_up:
-            args, kwargs = _bound(cls.forward, args, kwargs), {}
         inputs = (*args, *kwargs.values())
         tensors = tuple(a for a in inputs if isinstance(a, _core.Tensor))
         ctx.needs_input_grad = tuple(isinstance(a, _core.Tensor) and a.requires_grad for a in inputs)
@@ -162,27 +161,49 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
                 cls.setup_context(ctx, args, output)
             else:
                 output = cls.forward(ctx, *args, **kwargs)
-        return _record(cls, ctx, node, tensors, output), ctx
+        kept = ctx.to_save or ()
+        results, made = _record(cls, ctx, node, tensors, output)
+        return results, ctx, kept and tuple(made.get(id(t), t) for t in kept)
+
+    @classmethod
+    def _arguments(cls, args, kwargs):
+        """By position where setup_context() is to find all of them."""
+        if cls.setup_context is Function.setup_context :
+            return args, kwargs
+        return _bound(cls.forward, args, kwargs), {}
 
     @classmethod
     def _context(cls, args, kwargs, output):
-        """The ctx that the jvp of a call under transformations reads; the call itself gave `output`."""
-        from pullback.utils._pytree import tree_leaves  # imported with the transformations
+        """The ctx that the jvp of a call under transformations reads, and what it keeps for backward; the call
+        itself gave `output`."""
+        from pullback.utils._pytree import tree_leaves, tree_map  # imported with the transformations
 
         ctx = cls._backward_cls()
         inputs = (*args, *kwargs.values())
         ctx.needs_input_grad = tuple(isinstance(a, _core.Tensor) and a.requires_grad for a in inputs)
         with no_grad():
             if cls.setup_context is not Function.setup_context:
-                args = _bound(cls.forward, args, kwargs)
                 cls.setup_context(ctx, args, output)
                 again = output
             else:
                 again = cls.forward(ctx, *args, **kwargs)
         made = dict(zip(map(id, tree_leaves(again)), tree_leaves(output), strict=True))
         ctx._kept_for_jvp = tuple(made.get(id(t), t) for t in ctx.saved_for_forward or ())
+        kept = tuple(made.get(id(t), t) for t in ctx.to_save or ())
         ctx.to_save = ctx.dirty_tensors = ctx.non_differentiable = ctx.saved_for_forward = None
-        return ctx
+        if again is not output:  # forward ran a second time, and may have put its results on ctx
+            ctx.__dict__ |= tree_map(lambda t: made.get(id(t), t), ctx.__dict__)
+        _note_shapes(ctx, inputs, output)
+        return ctx, kept
+
+
+def _note_shapes(ctx, inputs, output):
+    """What the checks of a backward read."""
+    tensors = [t for t in inputs if isinstance(t, _core.Tensor)]
+    items = output if isinstance(output, tuple) else (output,)
+    ctx._is_tensor = tuple(isinstance(t, _core.Tensor) for t in inputs)
+    ctx._inputs = tuple((tuple(t.shape), t.dtype, t.requires_grad) for t in tensors)
+    ctx._outputs = [(tuple(y.shape), y.dtype) if isinstance(y, _core.Tensor) else None for y in items]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -222,7 +243,7 @@ def _record(cls, ctx, node, tensors, output):
     made = {id(item): result for item, result in zip(items, results, strict=True)}
     ctx._kept_for_jvp = tuple(made.get(id(t), t) for t in ctx.saved_for_forward or ())
     ctx.to_save = ctx.dirty_tensors = ctx.non_differentiable = ctx.saved_for_forward = None
-    return tuple(results) if is_tuple else results[0]
+    return (tuple(results) if is_tuple else results[0]), made
 
 
 def _check_marks(ctx, inputs, outputs):

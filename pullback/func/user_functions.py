@@ -221,27 +221,46 @@ def _push_forward(cls, level, args, kwargs):
     def tangent(x):
         return levels.parts(x, level)[1] if isinstance(x, _core.Tensor) else None
 
-    values, named, first = tree_map(value, args), tree_map(value, kwargs), _core.peek_sequence()
+    first, epoch = _core.peek_sequence(), _core.begin_epoch()
+    args, kwargs = cls._arguments(args, kwargs)
+    values, named, given = tree_map(value, args), tree_map(value, kwargs), (*args, *kwargs.values())
     if newest_level(tree_flatten((values, named))[0]) is None:
-        out, ctx = cls._apply(values, named)
+        out, ctx, saved = cls._apply(values, named)
     else:
         out = cls.apply(*values, **named)
-        ctx = cls._context(values, named, out)
-    given = [tangent(x) for x in (*args, *kwargs.values())]
+        ctx, saved = cls._context(values, named, out)
+    below = (*values, *named.values())
+    tangents = [tangent(x) for x in given]
     if ctx.materialize_grads:
-        given = [
-            value(x).new_zeros(x.shape) if t is None and _takes_tangent(x) else t
-            for t, x in zip(given, (*args, *kwargs.values()))
+        tangents = [
+            x.new_zeros(x.shape) if t is None and _takes_tangent(x) else t for t, x in zip(tangents, below)
         ]
     flat, spec = tree_flatten(out)
-    for y in flat:
-        if _takes_tangent(y) and y.requires_grad:
-            _core.lack_tangents(y, first, level, True)
-    pushed = _checked(ctx.push_forward(given), flat, level)
+    pushed = _checked(ctx.push_forward(tangents), flat, level)
     joined = [
         y if t is None or not _takes_tangent(y) else levels.join(y, t, level) for y, t in zip(flat, pushed)
     ]
+    if any(_takes_tangent(y) and y.requires_grad for y in flat):
+        joined = _recorded(ctx, level, saved, (given, below), (flat, joined), first, epoch)
     return tree_unflatten(joined, spec)
+
+
+def _recorded(ctx, level, saved, arguments, results, first, epoch):
+    """The results on the tape; each of the pairs is what the program knows beside what lies below the level."""
+    from pullback.func import kept_calls
+
+    (given, below), (flat, joined) = arguments, results
+    pairs = [(x, y) for x, y in zip((*below, *flat), (*given, *joined)) if isinstance(x, _core.Tensor)]
+    tensors = [x for x in given if isinstance(x, _core.Tensor)]
+    made = [y for y in joined if isinstance(y, _core.Tensor)]
+    found = kept_calls.recorded(ctx, level, saved, pairs, tensors, made, epoch)
+    if found is not None:
+        found = iter(found)
+        return [next(found) if isinstance(y, _core.Tensor) else y for y in joined]
+    for y in flat:
+        if _takes_tangent(y) and y.requires_grad:
+            _core.lack_tangents(y, first, level, True)
+    return joined
 
 
 def _checked(pushed, outputs, level):
