@@ -141,6 +141,7 @@ void init_tape(nb::module_& m) {
         "          False\n");
   m.def("is_recording", recording);
   m.attr("INFERENCE_SAVED") = kInferenceSaved;
+  m.attr("BACKWARD_IN_TRANSFORM") = kBackwardInTransform;
   m.def("set_inference_mode", set_inference_mode);
   m.def(
       "run_backward",

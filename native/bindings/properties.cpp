@@ -74,8 +74,20 @@ PyObject* get_grad_fn(PyObject* self, void*) {
   });
 }
 
+// Who has the gradient: below layers, a leaf of its own.
+Owned holder_of_grad(PyObject* self) {
+  const TensorObject* t = as_tensor(self);
+  Node* n = t->var.layer && !t->retains_grad ? innermost(t->var).node.get() : nullptr;
+  Owned leaf(n && n->is_leaf() ? static_cast<LeafNode*>(n)->variable() : nullptr);
+  return leaf ? std::move(leaf) : Owned::borrow(self);
+}
+
 PyObject* get_grad(PyObject* self, void*) {
   TensorObject* t = as_tensor(self);
+  if (!t->grad && t->var.layer) {
+    const Owned holder = holder_of_grad(self);
+    if (holder.get() != self) return get_grad(holder.get(), nullptr);
+  }
   const Node* node = innermost(t->var).node.get();
   if (!t->grad && node && !node->is_leaf() && !t->retains_grad) {
     const char* text =
@@ -94,7 +106,8 @@ PyObject* get_grad(PyObject* self, void*) {
 
 int put_grad(PyObject* self, PyObject* value, void*) {
   return guarded_status([&] {
-    TensorObject* t = as_tensor(self);
+    const Owned holder = holder_of_grad(self);
+    TensorObject* t = as_tensor(holder.get());
     if (!value || value == Py_None) {
       Py_CLEAR(t->grad);
       return;

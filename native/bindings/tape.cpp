@@ -56,10 +56,17 @@ PyObject* requires_grad_(PyObject* self, PyObject* const* args, Py_ssize_t n, Py
 PyObject* retain_grad(PyObject* self, PyObject*) {
   return guarded([&]() -> PyObject* {
     TensorObject* t = as_tensor(self);
-    const Var& v = var_of(t);
+    const Var& v = innermost(var_of(t));
     if (!v.node) fail(ErrorKind::Grad, "can't retain_grad on Tensor that has requires_grad=False");
     if (const LostNode* lost = LostNode::from(v.node.get()); lost && !lost->before) Py_RETURN_NONE;
     check_not_lost(v.node.get());
+    if (has_batch(t->var)) {
+      fail(
+          ErrorKind::Runtime, "You are attempting to call Tensor.retain_grad() inside of a function being ",
+          "transformed by a functorch transform. This is unsupported, please attempt to use the functorch ",
+          "transforms (e.g. grad, vjp, jacrev, jacfwd, hessian) or call retain_grad() outside of a function ",
+          "being transformed instead.");
+    }
     if (v.node->is_leaf() || t->retains_grad) Py_RETURN_NONE;
     t->retains_grad = true;
     extras_of(*v.node).retained.push_back({v.nr, check(PyWeakref_NewRef(self, nullptr))});
@@ -202,9 +209,15 @@ PyObject* run_backward_py(PyObject* tensors, PyObject* gradients, PyObject* inpu
 
 namespace {
 
+PyObject* backward_below_layers(PyObject* tensor, PyObject* keep_graph) {
+  const Owned module = own(PyImport_ImportModule("pullback.autograd.backward"));
+  return check(PyObject_CallMethod(module.get(), "backward", "OOO", tensor, Py_None, keep_graph));
+}
+
 // backward() of a scalar, the usual case, without a Python frame. Its one argument: whether to keep the graph.
 PyObject* backward_plain(PyObject* self, PyObject* const* args, Py_ssize_t n) {
   return guarded([&]() -> PyObject* {
+    if (var_of(self).layer) return backward_below_layers(self, n > 0 ? args[0] : Py_None);
     const Meta& m = *var_of(self).array.meta;
     if (m.numel != 1 && var_of(self).node) {
       fail(ErrorKind::Grad, "grad can be implicitly created only for scalar outputs\nThis tensor has shape ",

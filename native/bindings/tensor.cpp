@@ -469,13 +469,20 @@ void LeafNode::run(std::span<Var> cotangents, std::span<Var>, const BackwardMode
   accumulate_grad(variable_, std::move(g), mode.create_graph);
 }
 
+namespace {
+
+void first_with_tangents(TensorObject* t, const Var& g, bool create_graph) {
+  static const Op* clone = find_op("clone");
+  const GradMode mode(create_graph);
+  const Argument args[1] = {{&g, {}}};
+  Py_XSETREF(t->grad, wrap(apply_one({clone, args, {}, 0})));
+}
+
+}  // namespace
+
 void accumulate_grad(TensorObject* t, Var&& g, bool create_graph) {
   const Meta& meta = *t->var.array.meta;
-  if (g.layer) {
-    fail(ErrorKind::Grad,
-         "backward() called inside a functorch transform. This is not supported, please use functorch.grad "
-         "or functorch.vjp instead or call backward() outside of functorch transforms.");
-  }
+  if (has_batch(g)) fail(ErrorKind::Grad, kBackwardInTransform);
   if (!std::ranges::equal(g.array.meta->shape(), meta.shape())) {
     fail(ErrorKind::Shape, "Function AccumulateGrad returned an invalid gradient at index 0 - got ",
          shape_text(g.array.meta->shape()), " but expected shape compatible with ", shape_text(meta.shape()),
@@ -483,6 +490,7 @@ void accumulate_grad(TensorObject* t, Var&& g, bool create_graph) {
          "pass again.");
   }
   if (!t->grad || t->grad == Py_None) {
+    if (g.layer) return first_with_tangents(t, g, create_graph);
     // Kept as it is, a gradient that somebody else holds too would change with theirs.
     if (create_graph && (!g.array.storage->unique() || (g.node && g.node->is_leaf()))) {
       static const Op* clone = find_op("clone");
@@ -505,7 +513,7 @@ void accumulate_grad(TensorObject* t, Var&& g, bool create_graph) {
   Owned hold = Owned::borrow(t->grad);  // another thread may set it to None meanwhile
   TensorObject* grad = as_tensor(hold.get());
   if (!create_graph) check_not_inference(grad->var.array);
-  const bool apart = !grad->var.layer && !same_memory(grad->var.array, g.array);
+  const bool apart = !grad->var.layer && !g.layer && !same_memory(grad->var.array, g.array);
   if (!create_graph && apart && add_directly(grad->var.array, grad->var, g))
     return count_change(*grad->var.array.storage);
   static const Op* add = find_op("add");

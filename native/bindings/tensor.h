@@ -121,6 +121,10 @@ inline bool leads_nowhere(const Node* n) {
   return n && n->is_leaf() && !static_cast<const LeafNode*>(n)->accumulates;
 }
 
+inline constexpr char kBackwardInTransform[] =
+    "backward() called inside a functorch transform. This is not supported, please use functorch.grad or "
+    "functorch.vjp instead or call backward() outside of functorch transforms.";
+// Adds to .grad: a gradient with tangents makes it one too.
 void accumulate_grad(TensorObject* t, Var&& g, bool create_graph);
 
 void init_tensor_type(PyObject* module);

@@ -93,7 +93,7 @@ nb::list open_inputs(nb::handle tensors, nb::handle batches, uint32_t scope) {
 }
 
 // What stands between values that are to be pulled back and inputs: (why gradients there cannot carry the tangents of
-// the levels, or None; hooks).
+// the levels, or None; hooks, and tensors that retain their gradients).
 nb::tuple way_back(nb::handle outputs, nb::handle inputs, nb::handle levels) {
   const std::vector<Ref<Level>> along = levels_from(levels);
   nb::list hooks;
@@ -104,6 +104,7 @@ nb::tuple way_back(nb::handle outputs, nb::handle inputs, nb::handle levels) {
       for (const auto& [nr, dict] : e->tensor_hooks) add_values(dict, hooks);
       for (const Owned* dict : {&e->pre_hooks, &e->post_hooks, &e->accumulate_hooks})
         add_values(*dict, hooks);
+      for (const Retained& r : e->retained) hooks.append(nb::handle(r.tensor));
     }
   }
   return nb::make_tuple(why ? nb::cast(why) : nb::none(), hooks);

@@ -83,6 +83,12 @@ bool is_batched(const Var& v) {
   return false;
 }
 
+bool has_batch(const Var& v) {
+  if (!v.layer) return false;
+  const ValueLayer& l = *layer_of(v);
+  return l.level->kind == LayerKind::Batch || has_batch(l.value) || has_batch(l.tangent);
+}
+
 Var without_closed(const Var& v) {
   if (!v.layer) return v;
   ValueLayer& l = *layer_of(v);

@@ -57,6 +57,7 @@ uint32_t all_scopes(const Var& v);
 // The same values: what changes them in place through the one does not reach the other.
 Var with_new_layers(const Var& v);
 bool is_batched(const Var& v);
+bool has_batch(const Var& v);  // or a tangent of it
 // The same for each of `size` samples, along a new axis in front.
 Var expand_front(const Var& v, int64_t size);
 // A tangent lies in memory as its value does.

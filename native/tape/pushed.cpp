@@ -169,7 +169,9 @@ bool changed(const Pushed& p) {
 void check_kept(const Pushed& p) {
   if (p.missing)
     fail(ErrorKind::Runtime, "cannot work out a gradient together with its tangent: ", p.missing,
-         "\nUnder forward mode (jvp, jacfwd, hessian) hooks need both: remove the hooks, or that.");
+         "\nUnder forward mode (jvp, jacfwd, hessian) hooks, retain_grad() and backward() need both: do "
+         "without ",
+         "them, or without that.");
   if (p.released) fail(ErrorKind::Grad, kFreedGraph);
   if (changed(p))
     fail(ErrorKind::Inplace,

@@ -160,7 +160,11 @@ def backward(
     if create_graph:
         _warn_of_cycle()
     keep = create_graph if retain_graph is None else retain_graph
-    _core.run_backward(tensors, cotangents, inputs, keep, create_graph, True)
+    if _core.has_layers():
+        from pullback.func.reverse import accumulate as run
+    else:
+        run = _core.run_backward
+    run(tensors, cotangents, inputs, keep, create_graph, True)
 
 
 def _check_rows(outputs, grad_outputs):

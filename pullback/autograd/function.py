@@ -144,10 +144,11 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
 
     @classmethod
     def _apply(cls, args, kwargs):
-        """The output of apply(), the ctx, and what that keeps for backward: outputs as they were handed out."""
+        """The output of apply(), the ctx, and what that keeps for backward: outputs as handed out."""
         ctx = cls._backward_cls()
-        args, kwargs = cls._arguments(args, kwargs)
         sets_up = cls.setup_context is not Function.setup_context
+        if sets_up:
+            args, kwargs = _bound(cls.forward, args, kwargs), {}
         inputs = (*args, *kwargs.values())
         tensors = tuple(a for a in inputs if isinstance(a, _core.Tensor))
         ctx.needs_input_grad = tuple(isinstance(a, _core.Tensor) and a.requires_grad for a in inputs)
@@ -168,14 +169,15 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
     @classmethod
     def _arguments(cls, args, kwargs):
         """By position where setup_context() is to find all of them."""
-        if cls.setup_context is Function.setup_context :
+        if cls.setup_context is Function.setup_context:
             return args, kwargs
         return _bound(cls.forward, args, kwargs), {}
 
     @classmethod
     def _context(cls, args, kwargs, output):
-        """The ctx that the jvp of a call under transformations reads, and what it keeps for backward; the call
-        itself gave `output`."""
+        """The ctx that the jvp of a call under transformations reads, and what it keeps for backward.
+
+        The call itself gave `output`."""
         from pullback.utils._pytree import tree_leaves, tree_map  # imported with the transformations
 
         ctx = cls._backward_cls()

@@ -1,5 +1,5 @@
-"""What a call of a user's Function keeps under forward mode, so that its own backward can be run on values with
-their tangents."""
+"""What a call of a user's Function keeps under forward mode: its own backward can be run on values with their
+tangents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OF_CTX = ("_entries", "_kept_for_jvp")  # tensors that the machinery of ctx kee
 
 
 def keep(t):
-    """Keeps a tensor with its layers, each value on the tape as an operation would; what is given restores it."""
+    """Keeps a tensor with its layers, each value on the tape as an operation would. Gives its restorer."""
     if not isinstance(t, _core.Tensor):
         return lambda: t
     top = levels.layers(t)
@@ -74,8 +74,9 @@ class Call:
 
 
 def recorded(ctx, level, saved, pairs, arguments, results, epoch):
-    """The results of a call, in whose place on the tape gradients with tangents find the call's backward. None
-    where they cannot: of what the call made for itself, the tangents are not known."""
+    """The results of a call, in whose place on the tape gradients with tangents find the call's backward.
+
+    None where they cannot: of what the call made for itself, the tangents are not known."""
     places = _Places(pairs, epoch)
     own = [x for name, x in ctx.__dict__.items() if name not in _OF_CTX]
     if any(places.lacks(t) for t in (*saved, *tree_leaves(own))):

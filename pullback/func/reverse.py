@@ -7,6 +7,7 @@ import functools
 
 from pullback import _core
 from pullback.creation import eye
+from pullback.errors import GradError
 from pullback.func import levels
 from pullback.func.arguments import (
     check_argnums,
@@ -186,6 +187,26 @@ class InProgram(Engine):
 
     def goes_on(self, along):
         return True
+
+
+def accumulate(outputs, cotangents, inputs, keep_graph, create_graph, into_grad):
+    """The engine's run for backward(): gradients go into `.grad` with their tangents."""
+    tensors = [y for y in outputs if isinstance(y, _core.Tensor)]
+    along = tuple(_around(tensors))
+    if any(x.is_batch for x in along):
+        raise GradError(_core.BACKWARD_IN_TRANSFORM)
+    cotangents = [
+        ones_like(y) if g is None and isinstance(y, _core.Tensor) else g for y, g in zip(outputs, cotangents)
+    ]
+    outputs, inputs = (None if xs is None else tuple(map(_below, xs)) for xs in (outputs, inputs))
+    with levels.running(levels.running_scope()):
+        _core.run_backward(
+            outputs, tuple(cotangents), inputs, keep_graph, create_graph, into_grad, along=along
+        )
+
+
+def _below(x):
+    return _core.innermost(x) if isinstance(x, _core.Tensor) else x
 
 
 def ones_like(t):

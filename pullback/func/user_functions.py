@@ -246,7 +246,7 @@ def _push_forward(cls, level, args, kwargs):
 
 
 def _recorded(ctx, level, saved, arguments, results, first, epoch):
-    """The results on the tape; each of the pairs is what the program knows beside what lies below the level."""
+    """The results on the tape. The pairs are what the program knows and what lies below the level."""
     from pullback.func import kept_calls
 
     (given, below), (flat, joined) = arguments, results

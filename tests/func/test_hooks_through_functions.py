@@ -1,5 +1,6 @@
-"""Hooks under forward mode where an autograd.Function with a jvp() of its own is on the way: its backward runs on what
-it saved with the tangents.
+"""Hooks under forward mode where an autograd.Function with a jvp() of its own is on the way.
+
+Its backward runs on what it saved with the tangents.
 
 The same programs are written with operations, and their hooks by hand.
 """
@@ -299,7 +300,7 @@ def test_hooks_on_its_node_after_the_level():
 
 
 def test_hooks_on_nodes_of_several():
-    """A call that a vmap() of its own turned into operations is one node to the program, while there are tangents."""
+    """A call that a vmap() of its own turned into operations is one node while there are tangents."""
     seen = []
 
     class Sine(SampleBySample):
