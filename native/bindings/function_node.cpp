@@ -6,14 +6,15 @@
 #include "tape/watch.h"
 
 namespace pb::py {
-namespace {
-
-PyObject* runner = nullptr;  // pullback.autograd.function.run_backward
 
 const std::string& interned(const char* name) {
   static auto& names = *new std::set<std::string>();
   return *names.insert(name).first;
 }
+
+namespace {
+
+PyObject* runner = nullptr;  // pullback.autograd.function.run_backward
 
 class FunctionNode final : public Node {
  public:

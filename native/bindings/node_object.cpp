@@ -350,6 +350,12 @@ PyNodeExtras::~PyNodeExtras() {
   for (Retained& r : retained) Py_XDECREF(r.tensor);
 }
 
+bool PyNodeExtras::shows_gradients() const {
+  if (!post_hooks || !PyDict_GET_SIZE(post_hooks.get())) return false;
+  const Owned module = own(PyImport_ImportModule("pullback.func.hooks"));
+  return own(PyObject_CallMethod(module.get(), "any_runs", "O", post_hooks.get())).get() == Py_True;
+}
+
 const Node* node_of_token(PyObject* token) {
   const void* node = PyCapsule_GetPointer(token, kToken);
   if (!node) throw PythonError();

@@ -20,7 +20,7 @@ struct Retained {
 
 struct PyNodeExtras final : NodeExtras {
   ~PyNodeExtras() override;
-  bool shows_gradients() const override { return post_hooks && PyDict_GET_SIZE(post_hooks.get()) > 0; }
+  bool shows_gradients() const override;
   PyObject* wrapper = nullptr;                // borrowed
   std::map<uint32_t, Owned> tensor_hooks;     // dict: id -> callable, by output
   Owned pre_hooks, post_hooks, accumulate_hooks;

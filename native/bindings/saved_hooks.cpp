@@ -96,6 +96,7 @@ void pack_saved(OperationNode& n) {
 
 std::unique_ptr<PackedValue> pack_value(const Var& v) {
   const Owned pair = innermost().pair;
+  if (!pair) return nullptr;
   Owned tensor = own(wrap(v)), packed = call_pack(PyTuple_GET_ITEM(pair.get(), 0), tensor.get());
   return std::make_unique<PyPacked>(PyTuple_GET_ITEM(pair.get(), 1), std::move(packed), v.array);
 }

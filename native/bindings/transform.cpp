@@ -1,5 +1,6 @@
 #include "bindings/transform.h"
 
+#include "bindings/function_node.h"
 #include "bindings/node_object.h"
 #include "bindings/tensor.h"
 #include "tape/pushed.h"
@@ -135,11 +136,12 @@ class PyPushedFunction final : public PushedFunction {
 
 // The results of a call of a user's function on tensors with tangents of a level, where gradients with tangents find
 // what the function object has kept.
-nb::list note_call(const LevelHandle& h, nb::handle function, nb::handle arguments, nb::handle results) {
+nb::list note_call(const LevelHandle& h, const char* name, nb::handle function, nb::handle arguments,
+                   nb::handle results) {
   std::vector<Var> given = vars(arguments), made = vars(results);
-  const auto place = std::ranges::find_if(made, [](const Var& v) { return !!innermost(v).node; });
-  const std::string& name = known_as(*innermost(*place).node).name();
-  note_function(h.level, std::make_unique<PyPushedFunction>(function.ptr()), name, given, made);
+  std::vector<const Var*> places;
+  for (const Var& v : given) places.push_back(&v);
+  note_function(h.level, std::make_unique<PyPushedFunction>(function.ptr()), interned(name), places, made);
   nb::list out;
   for (Var& v : made) out.append(stolen(wrap(std::move(v))));
   return out;

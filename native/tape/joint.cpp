@@ -18,20 +18,20 @@ Var moved(const Var& v, const Ref<Node>& node, uint32_t nr) {
 }
 
 // Whether the program sees the gradients of these arguments as those of the node.
-bool leads_to(Node& n, const std::vector<Var>& arguments) {
+bool leads_to(Node& n, Arguments arguments) {
   const Pushed* p = applied_at(n);
   const size_t count = p ? p->edges.size() : n.edges().size();
   if (count != arguments.size()) return false;
   for (size_t k = 0; k < count; ++k) {
     const Edge& e = n.edges()[p ? p->edges[k] : k];
-    const Var& v = innermost(arguments[k]);
+    const Var& v = innermost(*arguments[k]);
     if (e.node && (e.node.get() != v.node.get() || e.nr != v.nr)) return false;
   }
   return true;
 }
 
 // The one node that made all results of these arguments; null if several did.
-Ref<Node> only_node(const std::vector<Var>& arguments, std::span<const Var> results) {
+Ref<Node> only_node(Arguments arguments, std::span<const Var> results) {
   Ref<Node> only;
   for (const Var& r : results) {
     if (!has_place(r)) continue;
@@ -44,8 +44,7 @@ Ref<Node> only_node(const std::vector<Var>& arguments, std::span<const Var> resu
 
 }  // namespace
 
-Ref<JointNode> JointNode::make(const std::string& name, const std::vector<Var>& arguments,
-                               std::span<Var> results) {
+Ref<JointNode> JointNode::make(const std::string& name, Arguments arguments, std::span<Var> results) {
   Ref<JointNode> joint(new JointNode(name));
   std::vector<Edge>& edges = joint->own_edges_;
   joint->sequence = next_sequence();
@@ -60,7 +59,7 @@ Ref<JointNode> JointNode::make(const std::string& name, const std::vector<Var>& 
     joint->metas_[nr] = v.array.meta;
     r = moved(r, Ref<Node>(joint.get()), static_cast<uint32_t>(nr));
   }
-  for (const Var& v : arguments) edges.push_back({innermost(v).node, innermost(v).nr});
+  for (const Var* v : arguments) edges.push_back({innermost(*v).node, innermost(*v).nr});
   for (const Edge& e : edges)
     if (e.node) joint->scopes |= e.node->scopes;
   joint->edges_ = edges.data();

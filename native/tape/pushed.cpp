@@ -4,12 +4,13 @@
 #include <unordered_set>
 
 #include "core/shape.h"
+#include "core/small.h"
 #include "tape/watch.h"
 
 namespace pb {
 namespace {
 
-constexpr char kInPieces[] = "it was run sample by sample";
+constexpr char kMany[] = "an operation on the way has more than 63 results";
 constexpr char kChanged[] = "its inputs were changed in place";
 constexpr char kFunction[] = "an autograd.Function with a jvp() of its own made it";
 constexpr char kPassed[] = "it is a gradient that was worked out without tangents";
@@ -25,6 +26,12 @@ void collect_batches(const Var& v, const Level* below, std::vector<Ref<Level>>& 
   collect_batches(l.tangent, below, found);
 }
 
+// Those around the arguments that are older than the level, oldest first.
+void find_batches(Pushed& p, Arguments arguments) {
+  for (const Var* v : arguments) collect_batches(*v, p.level.get(), p.batches);
+  std::ranges::sort(p.batches, {}, [](const Ref<Level>& l) { return l->number; });
+}
+
 uint64_t needed_below(const Application& a) {
   uint64_t mask = 0;
   for (size_t i = 0; i < a.args.size(); ++i)
@@ -34,40 +41,35 @@ uint64_t needed_below(const Application& a) {
 
 bool is_newer(const Node& n, uint64_t first) { return !n.is_leaf() && n.sequence >= first; }
 
-// The results' node, which all of them share; null if nothing was recorded.
-Node* node_of_results(Pushed& p, std::span<const Var> results, uint64_t first) {
+// The results' node; null if nothing was recorded, or if they do not share one.
+Node* node_of_results(Pushed& p, std::span<const Var> results, uint64_t first, bool& recorded) {
   Node* node = nullptr;
+  bool several = false;
   for (const Var& r : results) {
     const Var& v = innermost(r);
     const bool made = v.node && is_newer(*v.node, first);
     p.outputs.push_back(made ? static_cast<int32_t>(v.nr) : -1);
     if (!made) continue;
-    if (node && node != v.node.get()) p.missing = kInPieces;
+    if (node && node != v.node.get()) several = true;
     node = v.node.get();
   }
   while (!p.outputs.empty() && p.outputs.back() < 0) p.outputs.pop_back();  // indices
-  return node;
+  recorded = node;
+  return several ? nullptr : node;
 }
 
-// The last edges of the node are those of the values.
-void match_edges(Pushed& p, Node& node, const Application& a, const Var* changed) {
-  size_t n = 0;
-  for (const Argument& x : a.args) n += x.var != nullptr;
+// The last edges of the node are those of the values, unless it was made in several pieces.
+bool match_edges(Pushed& p, Node& node, Arguments arguments) {
   const std::span<Edge> edges = node.edges();
-  if (edges.size() < n || p.outputs.size() > 63) {
-    p.missing = kInPieces;
-    return;
-  }
-  size_t at = edges.size() - n;
-  for (size_t i = 0; i < a.args.size(); ++i) {
-    if (!a.args[i].var) continue;
-    const bool itself = changed && a.args[i].var == a.args[0].var;
-    const Var& v = innermost(itself ? *changed : *a.args[i].var);
+  if (edges.size() < arguments.size()) return false;
+  size_t at = edges.size() - arguments.size();
+  for (const Var* argument : arguments) {
+    const Var& v = innermost(*argument);
     const Edge& e = edges[at];
-    if (needs(p.need, i) && is_float(v.array.meta->dtype) && (e.node.get() != v.node.get() || e.nr != v.nr))
-      p.missing = kInPieces;
+    if (is_float(v.array.meta->dtype) && (e.node.get() != v.node.get() || e.nr != v.nr)) return false;
     p.edges.push_back(static_cast<int32_t>(at++));
   }
+  return true;
 }
 
 void keep_arguments(Pushed& p, const Application& a) {
@@ -82,10 +84,9 @@ void keep_arguments(Pushed& p, const Application& a) {
   }
 }
 
-// Hands all that a value is made of to the hooks of this thread.
+// Hands all that a value is made of to the hooks of this thread, if it has any.
 Var packed_away(const Var& v, Pushed& p) {
   Var out = v;
-  out.array.storage = Ref<Storage>();
   if (v.layer) {
     const ValueLayer& l = *layer_of(v);
     Var value = packed_away(l.value, p);
@@ -93,6 +94,7 @@ Var packed_away(const Var& v, Pushed& p) {
   } else {
     p.packed.push_back(v.array.storage ? g_pack_value(v) : nullptr);
   }
+  if (v.layer || p.packed.back()) out.array.storage = Ref<Storage>();
   return out;
 }
 
@@ -144,11 +146,11 @@ Var without_batch(const Var& v, const Ref<Level>& batch) {
 }
 
 // Of results that no single node of their own could give the gradients of.
-void note_jointly(std::unique_ptr<Pushed> p, const std::string& name, const std::vector<Var>& arguments,
+void note_jointly(std::unique_ptr<Pushed> p, const std::string& name, Arguments arguments,
                   std::span<Var> results) {
-  for (const Var& v : arguments) collect_batches(v, p->level.get(), p->batches);
-  std::ranges::sort(p->batches, {}, [](const Ref<Level>& l) { return l->number; });
   const Ref<JointNode> joint = JointNode::make(name, arguments, results);
+  p->outputs.clear();
+  p->edges.clear();
   for (const Var& r : results) {
     const Var& v = innermost(r);
     p->outputs.push_back(v.node.get() == joint.get() ? static_cast<int32_t>(v.nr) : -1);
@@ -195,35 +197,42 @@ const Pushed* pushed_along(const Node& n, std::span<const Ref<Level>> along) {
   return p;
 }
 
-void note_pushed(const Ref<Level>& level, const Application& a, std::span<const Var> results, uint64_t first,
+void note_pushed(const Ref<Level>& level, const Application& a, std::span<Var> results, uint64_t first,
                  const Var* changed) {
   auto p = std::make_unique<Pushed>();
-  Node* node = node_of_results(*p, results, first);
-  if (!node) return;
+  bool recorded = false;
+  Node* node = node_of_results(*p, results, first, recorded);
+  if (!recorded) return;
   p->level = level;
   p->op = a.op;
   p->ints.assign(a.ints.begin(), a.ints.end());
   p->symbolic = a.symbolic;
   p->need = needed_below(a);
-  match_edges(*p, *node, a, changed);
-  p->keeps = !find_plan(a, p->need).rule->saves.empty();
-  const auto* operation = dynamic_cast<OperationNode*>(node);
-  if (p->keeps && !operation) p->missing = kInPieces;
-  if (p->missing) p->keeps = false;
+  if (p->outputs.size() > 63) p->missing = kMany;
+  p->keeps = !p->missing && !find_plan(a, p->need).rule->saves.empty();
   keep_arguments(*p, a);
+  if (g_pack_value && p->keeps)
+    for (Var& v : p->values) v = packed_away(v, *p);
+  Small<const Var*, 8> room(a.args.size());
+  size_t n = 0;
   for (const Argument& x : a.args)
-    if (x.var) collect_batches(*x.var, level.get(), p->batches);
-  std::ranges::sort(p->batches, {}, [](const Ref<Level>& l) { return l->number; });
+    if (x.var) room[n++] = x.var;
+  const Arguments arguments = room.span().first(n);
+  find_batches(*p, arguments);
+  if (changed) std::ranges::replace(room.span(), a.args[0].var, changed);
+  if (!node || !match_edges(*p, *node, arguments))
+    return note_jointly(std::move(p), a.op->node_name, arguments, results);
   p->older = std::move(node->pushed);
   node->pushed = std::move(p);
 }
 
 void note_function(const Ref<Level>& level, std::unique_ptr<PushedFunction> function, const std::string& name,
-                   const std::vector<Var>& arguments, std::span<Var> results) {
+                   Arguments arguments, std::span<Var> results) {
   auto p = std::make_unique<Pushed>();
   p->level = level;
   p->function = std::move(function);
   p->keeps = true;
+  find_batches(*p, arguments);
   note_jointly(std::move(p), name, arguments, results);
 }
 

@@ -38,13 +38,14 @@ struct Pushed final : Notes {
   const Pushed* next() const { return static_cast<const Pushed*>(older.get()); }
 };
 
+using Arguments = std::span<const Var* const>;  // the tensors among them
+
 // Stands before the nodes that made some results, several or of a user's function. Gradients without tangents pass
 // it on their way there; those with tangents go from it to the arguments at once.
 class JointNode final : public Node {
  public:
   // The results move onto it. Its last edges are those of the arguments.
-  static Ref<JointNode> make(const std::string& name, const std::vector<Var>& arguments,
-                             std::span<Var> results);
+  static Ref<JointNode> make(const std::string& name, Arguments arguments, std::span<Var> results);
   const std::string& name() const override { return name_; }
   uint32_t outputs() const override { return static_cast<uint32_t>(metas_.size()); }
   const Meta* output_meta(uint32_t i) const override { return metas_[i].get(); }
@@ -68,11 +69,11 @@ const Pushed* applied_at(const Node& n);
 // Of the newest of these levels; null if the node's operation had no tangents along any of them.
 const Pushed* pushed_along(const Node& n, std::span<const Ref<Level>> along);
 // Remembers an application, and the values before it where it is made in place. Nodes up to `first` are older.
-void note_pushed(const Ref<Level>& level, const Application& a, std::span<const Var> results, uint64_t first,
+void note_pushed(const Ref<Level>& level, const Application& a, std::span<Var> results, uint64_t first,
                  const Var* changed = nullptr);
 // The same for a call of a user's function, whose results it moves onto a node of their own.
 void note_function(const Ref<Level>& level, std::unique_ptr<PushedFunction> function, const std::string& name,
-                   const std::vector<Var>& arguments, std::span<Var> results);
+                   Arguments arguments, std::span<Var> results);
 // The tensor arguments' gradients from those of the results, both with tangents.
 void run_pushed(const Pushed& p, Node& node, std::span<const Var> cotangents, std::span<Var> gradients,
                 bool record);

@@ -54,7 +54,7 @@ class OperationNode;
 // Hands what a node has just saved to the hooks of the thread. Null while no thread has hooks.
 using PackSaved = void (*)(OperationNode&);
 extern PackSaved g_pack_saved;
-// The same for one value, in a thread that has hooks.
+// The same for one value; null where the thread has none.
 using PackValue = std::unique_ptr<PackedValue> (*)(const Var&);
 extern PackValue g_pack_value;
 // What hooks give back for a value that an op saved, under the value's type and layout.

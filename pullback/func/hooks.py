@@ -98,3 +98,8 @@ def place(tensor, hook):
 def runs(hook, scope) -> bool:
     """Whether a hook is called where the gradients of a scope are worked out."""
     return not isinstance(hook, _InScope) or hook.scope == scope
+
+
+def any_runs(entries) -> bool:
+    """Whether any hook of a dict is called where gradients are being worked out."""
+    return any(runs(hook, levels.running_scope()) for hook in entries.values())

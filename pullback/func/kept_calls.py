@@ -81,4 +81,4 @@ def recorded(ctx, level, saved, pairs, arguments, results, epoch):
     own = [x for name, x in ctx.__dict__.items() if name not in _OF_CTX]
     if any(places.lacks(t) for t in (*saved, *tree_leaves(own))):
         return None
-    return _core.note_call(level, Call(ctx, saved, places), arguments, results)
+    return _core.note_call(level, type(ctx).__name__, Call(ctx, saved, places), arguments, results)

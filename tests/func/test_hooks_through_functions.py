@@ -324,6 +324,26 @@ def test_hooks_on_nodes_of_several():
         assert seen == [(1, 1)]
 
 
+def test_hooks_on_nodes_of_several_after_the_level():
+    w = W.clone().requires_grad_()
+
+    def f(x, hooked):
+        y = OwnRule.apply(x * w)
+        assert y.grad_fn.name() == "OwnRuleBackward"
+        if hooked:
+            y.grad_fn.register_hook(lambda gi, go: None)
+        return y
+
+    for hooked in (False, True):
+        value, _ = vmap(lambda x, h=hooked: jvp(lambda x: f(x, h), (x,), (T,)))(torch.stack([X, T]))
+        if not hooked:
+            value.sum().backward()
+            assert close(w.grad, 3 * w * w * (X**3 + T**3))
+            continue
+        with pytest.raises(RuntimeError, match=r"^a hook on the node of OwnRuleBackward cannot be shown its"):
+            value.sum().backward()
+
+
 def test_what_it_saved_is_freed_and_checked():
     with fwAD.dual_level():
         x = X.clone().requires_grad_()
