@@ -10,7 +10,6 @@
 namespace pb {
 namespace {
 
-constexpr char kMany[] = "an operation on the way has more than 63 results";
 constexpr char kChanged[] = "its inputs were changed in place";
 constexpr char kFunction[] = "an autograd.Function with a jvp() of its own made it";
 constexpr char kPassed[] = "it is a gradient that was worked out without tangents";
@@ -72,18 +71,6 @@ bool match_edges(Pushed& p, Node& node, Arguments arguments) {
   return true;
 }
 
-void keep_arguments(Pushed& p, const Application& a) {
-  for (const Argument& x : a.args) {
-    Var v;
-    if (x.var && p.keeps) v = *x.var;
-    else if (x.var) v.array.meta = x.var->array.meta;
-    p.versions.push_back(v.array.storage ? v.array.storage->version : 0);
-    p.values.push_back(std::move(v));
-    p.scalars.push_back(x.scalar);
-    p.tensors.push_back(x.var != nullptr);
-  }
-}
-
 // Hands all that a value is made of to the hooks of this thread, if it has any.
 Var packed_away(const Var& v, Pushed& p) {
   Var out = v;
@@ -117,6 +104,71 @@ std::vector<Var> kept_values(const Pushed& p) {
   size_t at = 0;
   for (const Var& v : p.values) out.push_back(brought_back(v, p, at));
   return out;
+}
+
+Var only_meta(const Ref<Meta>& meta) {
+  Var v;
+  v.array.meta = meta;
+  return v;
+}
+
+// A result that knew its node would be held by what it holds: `nr` says which output of it a part is.
+constexpr uint32_t kNowhere = UINT32_MAX;
+
+Var off_node(const Var& v, const Node* node) {
+  if (v.layer) {
+    const ValueLayer& l = *layer_of(v);
+    Var out = v;
+    Var value = off_node(l.value, node);
+    out.layer = Ref<Layer>(new ValueLayer(l.level, std::move(value), off_node(l.tangent, node)));
+    return out;
+  }
+  if (v.node && v.node.get() != node) return v;
+  return {v.array, nullptr, v.node ? v.nr : kNowhere, {}};
+}
+
+Var on_node(const Var& v, Node& node) {
+  if (v.layer) {
+    const ValueLayer& l = *layer_of(v);
+    Var out = v;
+    Var value = on_node(l.value, node);
+    out.layer = Ref<Layer>(new ValueLayer(l.level, std::move(value), on_node(l.tangent, node)));
+    return out;
+  }
+  if (v.node) return v;
+  return {v.array, v.nr == kNowhere ? Ref<Node>() : Ref<Node>(&node), v.nr == kNowhere ? 0 : v.nr, {}};
+}
+
+// What a node of the op alone would keep, if all of it is in the program's hands.
+bool keep_saved(Pushed& p, Plan& plan, const Application& a, std::span<const Var> results, const Node* node) {
+  const auto hidden = [&](const Save& s) {
+    return s.output && static_cast<size_t>(s.index) >= results.size();
+  };
+  if (std::ranges::any_of(plan.rule->saves, hidden)) return false;
+  const size_t inputs = plan.arguments.size();
+  for (const int32_t i : plan.arguments) p.values.push_back(only_meta(plan.in[i]));
+  for (const Ref<Meta>& m : plan.out) p.values.push_back(only_meta(m));
+  for (const Save& s : plan.rule->saves) {
+    if (s.output) p.values[inputs + s.index] = off_node(results[s.index], node);
+    else p.values[s.index] = *a.args[plan.arguments[s.index]].var;
+  }
+  return true;
+}
+
+// All that run_pushed() reads.
+void keep(Pushed& p, const Application& a, std::span<const Var> results, const Node* node) {
+  p.plan = Ref<Plan>(&find_plan(a, p.need));
+  p.keeps = !p.plan->rule->saves.empty();
+  p.from_arguments = !keep_saved(p, *p.plan, a, results, node);
+  if (p.from_arguments)
+    for (const Argument& x : a.args) p.values.push_back(x.var ? *x.var : Var());
+  for (const Argument& x : a.args) {
+    p.scalars.push_back(x.scalar);
+    p.tensors.push_back(x.var != nullptr);
+  }
+  if (g_pack_value && p.keeps)
+    for (Var& v : p.values) v = packed_away(v, p);
+  for (const Var& v : p.values) p.versions.push_back(v.array.storage ? v.array.storage->version : 0);
 }
 
 // Axes 0 and 1 change places: of two batches, the older one lies in front.
@@ -178,9 +230,9 @@ void check_kept(const Pushed& p) {
   if (changed(p))
     fail(ErrorKind::Inplace,
          "one of the variables needed for gradient computation has been modified by an inplace operation: "
-         "an input of ",
-         p.op->node_name, ". ", anomaly_hint(), "\nUnder forward mode (jvp, jacfwd, hessian) hooks need the ",
-         "inputs as they were: change a clone.");
+         "one that ",
+         p.op->node_name, " keeps, with its tangent. ", anomaly_hint(),
+         "\nChange a clone, or change it after the gradients were worked out.");
 }
 
 }  // namespace
@@ -208,11 +260,7 @@ void note_pushed(const Ref<Level>& level, const Application& a, std::span<Var> r
   p->ints.assign(a.ints.begin(), a.ints.end());
   p->symbolic = a.symbolic;
   p->need = needed_below(a);
-  if (p->outputs.size() > 63) p->missing = kMany;
-  p->keeps = !p->missing && !find_plan(a, p->need).rule->saves.empty();
-  keep_arguments(*p, a);
-  if (g_pack_value && p->keeps)
-    for (Var& v : p->values) v = packed_away(v, *p);
+  keep(*p, a, results, node);
   Small<const Var*, 8> room(a.args.size());
   size_t n = 0;
   for (const Argument& x : a.args)
@@ -238,24 +286,57 @@ void note_function(const Ref<Level>& level, std::unique_ptr<PushedFunction> func
 
 namespace {
 
-void run_operation(const Pushed& p, std::span<const Var> cotangents, std::span<Var> gradients) {
+// The op's own way back, on values with tangents.
+void run_saved(const Pushed& p, std::span<const Argument> given, uint64_t mask, Node& node,
+               std::vector<Var>& results) {
+  std::vector<Var> values = kept_values(p);
+  for (size_t k = p.plan->arguments.size(); k < values.size(); ++k)
+    if (values[k].array.storage) values[k] = on_node(values[k], node);
+  std::vector<Argument> args(given.begin(), given.end());
+  for (const Var& v : values) args.push_back({&v, {}});
+  for (size_t i = 0; i < p.tensors.size(); ++i)
+    if (!p.tensors[i]) args.push_back({nullptr, p.scalars[i]});
+  apply({p.plan->rule->backward_op(mask), args, p.plan->ints, p.plan->symbolic}, results);
+}
+
+// From all of its arguments.
+void run_derived(const Pushed& p, std::span<const Argument> given, uint64_t mask, std::vector<Var>& results) {
+  const std::vector<Var> values = kept_values(p);
+  std::vector<Argument> args(given.begin(), given.end());
+  for (size_t i = 0; i < values.size(); ++i)
+    args.push_back(p.tensors[i] ? Argument{&values[i], {}} : Argument{nullptr, p.scalars[i]});
+  apply({&derived(*p.op, Derived::Gradients, mask, p.need), args, p.ints, p.symbolic}, results);
+}
+
+// Results from 63 on share a bit of the mask: gradients come from all of them or from none.
+std::vector<Var> completed(const Pushed& p, std::span<const Var> cotangents) {
+  std::vector<Var> out(cotangents.begin(), cotangents.end());
+  const auto defined = [](const Var& g) { return !!g.array.storage; };
+  if (std::none_of(out.begin() + 63, out.end(), defined)) return out;
+  for (size_t k = 63; k < out.size(); ++k)
+    if (const Meta& m = *p.plan->out[k]; !defined(out[k]) && is_float(m.dtype)) out[k] = zeros_like(m);
+  return out;
+}
+
+void run_operation(const Pushed& p, Node& node, std::span<const Var> cotangents, std::span<Var> gradients) {
+  std::vector<Var> held;
+  if (cotangents.size() > 63) cotangents = held = completed(p, cotangents);
   uint64_t mask = 0;
-  std::vector<Argument> args;
+  std::vector<Argument> given;
   for (size_t k = 0; k < cotangents.size(); ++k) {
     if (!cotangents[k].array.storage) continue;
     mask |= shared_bit(k);
-    args.push_back({&cotangents[k], {}});
+    given.push_back({&cotangents[k], {}});
   }
-  const std::vector<Var> values = kept_values(p);
-  for (size_t i = 0; i < values.size(); ++i)
-    args.push_back(p.tensors[i] ? Argument{&values[i], {}} : Argument{nullptr, p.scalars[i]});
   std::vector<Var> results;
-  apply({&derived(*p.op, Derived::Gradients, mask, p.need), args, p.ints, p.symbolic}, results);
+  if (p.from_arguments) run_derived(p, given, mask, results);
+  else run_saved(p, given, mask, node, results);
   size_t tensor = 0, at = 0;
-  for (size_t i = 0; i < p.values.size(); ++i) {
+  for (size_t i = 0; i < p.tensors.size(); ++i) {
     if (!p.tensors[i]) continue;
     Var& g = gradients[tensor++];
-    if (needs(p.need, i) && is_float(p.values[i].array.meta->dtype)) g = std::move(results[at++]);
+    if (needs(p.need, i) && is_float(p.plan->in[i]->dtype) && at < results.size())
+      g = std::move(results[at++]);
   }
 }
 
@@ -270,7 +351,7 @@ void run_pushed(const Pushed& p, Node& node, std::span<const Var> cotangents, st
     for (const Ref<Level>& batch : p.batches)
       if (g.array.storage) g = with_batch(g, batch);
   if (p.function) p.function->run(node, seen, gradients);
-  else run_operation(p, seen, gradients);
+  else run_operation(p, node, seen, gradients);
   for (Var& g : gradients)
     for (size_t b = p.batches.size(); b-- > 0;)
       if (g.array.storage) g = without_batch(g, p.batches[b]);

@@ -21,8 +21,11 @@ struct Pushed final : Notes {
   std::unique_ptr<PushedFunction> function;
   std::vector<int64_t> ints;
   uint64_t symbolic = 0, need = 0;
-  std::vector<Var> values;  // of the arguments; only a meta where no elements are read
-  std::vector<Scalar> scalars;  // by argument too
+  Ref<Plan> plan;  // of the op alone
+  // What the op's own node would keep, if the program has all of it, by argument and by result. Else all arguments.
+  std::vector<Var> values;  // only a meta where not kept
+  bool from_arguments = false;
+  std::vector<Scalar> scalars;  // by argument
   std::vector<uint32_t> versions;
   std::vector<std::unique_ptr<PackedValue>>
       packed;  // all that the values are made of, in the keeping of hooks

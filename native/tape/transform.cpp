@@ -309,7 +309,10 @@ void change_dual(const Application& a, Stripped& s, Var& outer) {
     for (size_t i = 0; i < args.size(); ++i)
       if (i == 0 || (self && s.layer(i) == self)) args[i].var = &old;
     whole.args = args;
-    note_pushed(s.level(), whole, {&value, 1}, first, &place);
+    Var result = dual(s.level(), value, std::move(tangent));
+    note_pushed(s.level(), whole, {&result, 1}, first, &place);
+    value = layer_of(result)->value;
+    tangent = layer_of(result)->tangent;
   }
   if (!has && had) tangent = zeros_like(*value.array.meta);
   if (!tangent.array.storage) return;

@@ -163,6 +163,40 @@ def on_cpu(x, at, hook):
         return early(x, at, hook)
 
 
+def changed_since(x, at, hook):
+    """The results that an operation keeps stay as they were."""
+    u = x * 2
+    y = u.exp()
+    at(y)
+    z = torch.softmax(y, 0)
+    u.mul_(x)
+    v = y + u
+    at(v)
+    return (v * z * x).sum()
+
+
+def changed_since_by_hand(x, hook):
+    e = (2 * x).exp()
+    v, z = e + 2 * x * x, torch.softmax(e, 0)
+    at_v = hook(z * x)
+    softened = vjp(lambda e: torch.softmax(e, 0), e)[1](v * x)[0]
+    return hook(at_v + softened) * e * 2 + at_v * 4 * x + v * z
+
+
+def many(x, at, hook):
+    """More results than a mask has bits."""
+    parts = torch.stack([x * k for k in range(24)]).reshape(72).unbind()
+    at(parts[71])
+    at(parts[2])
+    return parts[71] ** 2 + parts[2] ** 3 + parts[9] * parts[69]
+
+
+def many_by_hand(x, hook):
+    at_2 = hook(0 * x[2])
+    at_71 = hook(2 * 23 * x[2])
+    return torch.stack([3 * 23 * 2 * x[0], 0 * x[0], 23 * at_71 + 0 * at_2])
+
+
 def inner_gradient(x, at, hook):
     def inner(z):
         y = torch.utils.checkpoint.checkpoint(lambda z: z.sin() * z, z, use_reentrant=False)
@@ -191,12 +225,14 @@ PROGRAMS = {
     "hooks on saved tensors": (packed, layer_norm_by_hand),
     "save_on_cpu": (on_cpu, by_hand),
     "inner gradient": (inner_gradient, inner_gradient_by_hand),
+    "changed since": (changed_since, changed_since_by_hand),
+    "many results": (many, many_by_hand),
 }
 CHECKPOINTED = ("checkpoint", "inner gradient")
 HOOKS = {
     "linear": lambda g: g * 3,
     "square": square,
-    "mixes elements": lambda g: g.flip(0) * g.sum(),
+    "mixes elements": lambda g: g.flip(0) * g.sum() if g.dim() else g * g.sin(),
     "constant": torch.ones_like,
     "detached": lambda g: g.detach() * 2,
 }
@@ -441,8 +477,9 @@ def test_a_graph_that_was_freed():
 
 
 def changed(x):
+    """What msort keeps is no result of it: its gradient with a tangent is worked out from its input."""
     z = x * 2
-    y = z.exp()
+    y = z.msort()
     z.add_(1)
     return y * z
 
@@ -456,7 +493,7 @@ LACKING = {
     "inner gradient": (inner_gradient, r"^cannot work out .* it is a gradient that was worked out without"),
 }
 PLAIN = {
-    "changed": lambda x: (x * 2).exp() * (x * 2 + 1),
+    "changed": lambda x: (x * 2).msort() * (x * 2 + 1),
     "inner gradient": lambda x: grad(lambda z: (PLAIN["changed"](z) * z).sum())(x),
 }
 
