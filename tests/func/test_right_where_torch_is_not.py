@@ -5,6 +5,7 @@ import math
 import pytest
 
 import pullback as torch
+import pullback.autograd.forward_ad as fwAD
 from pullback.func import grad, hessian, jacfwd, jacrev, jvp, linearize, vjp
 
 
@@ -129,3 +130,13 @@ def test_nested_linearize():
         == 12
     )
     assert not linearize(torch.sin, x)[1](one).requires_grad
+
+
+def test_the_tangent_of_a_first_accumulated_gradient():
+    with fwAD.dual_level():
+        x = numbers(1.0, 2.0).requires_grad_()
+        y = fwAD.make_dual(x, numbers(1.0, -1.0)) ** 3
+        for times in (1, 2):
+            y.sum().backward(retain_graph=True)
+            value, tangent = fwAD.unpack_dual(x.grad)
+            assert value.tolist() == [3 * times, 12 * times] and tangent.tolist() == [6 * times, -12 * times]
