@@ -94,13 +94,17 @@ nb::list open_inputs(nb::handle tensors, nb::handle batches, uint32_t scope) {
 }
 
 // What stands between values that are to be pulled back and inputs: (why gradients there cannot carry the tangents of
-// the levels, or None; hooks, and tensors that retain their gradients).
+// the levels, or None; hooks, and tensors that retain their gradients; whether gradients without tangents cannot be had,
+// for which nodes of forward mode keep more).
 nb::tuple way_back(nb::handle outputs, nb::handle inputs, nb::handle levels) {
   const std::vector<Ref<Level>> along = levels_from(levels);
   nb::list hooks;
   const char* why = nullptr;
+  bool outdated = false;
   for (Node* n : nodes_between(vars(outputs), vars(inputs))) {
     if (const char* lacks = lacking(*n, along)) why = lacks;
+    if (const auto* operation = n->pushed ? dynamic_cast<const OperationNode*>(n) : nullptr)
+      outdated = outdated || operation->outdated();
     if (auto* e = static_cast<PyNodeExtras*>(n->extras.get())) {
       for (const auto& [nr, dict] : e->tensor_hooks) add_values(dict, hooks);
       for (const Owned* dict : {&e->pre_hooks, &e->post_hooks, &e->accumulate_hooks})
@@ -108,7 +112,7 @@ nb::tuple way_back(nb::handle outputs, nb::handle inputs, nb::handle levels) {
       for (const Retained& r : e->retained) hooks.append(nb::handle(r.tensor));
     }
   }
-  return nb::make_tuple(why ? nb::cast(why) : nb::none(), hooks);
+  return nb::make_tuple(why ? nb::cast(why) : nb::none(), hooks, outdated);
 }
 
 // A call of a user's function: an object that is called with the node and the cotangents, and has release().

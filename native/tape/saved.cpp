@@ -44,6 +44,13 @@ void OperationNode::take_over(size_t k, std::unique_ptr<PackedValue> packed) {
   saved()[k] = Saved();
 }
 
+bool OperationNode::outdated() const {
+  for (size_t k = 0; k < saved_count_; ++k)
+    if (const Saved& s = saved_begin()[k]; s.array.storage && s.array.storage->version != s.version)
+      return true;
+  return false;
+}
+
 Array OperationNode::saved_value(size_t k) const {
   if (released_) fail(ErrorKind::Grad, kFreedGraph);
   if (const PackedValue* p = packed(k)) return unpacked(*p, *meta_of_saved(k), plan_->op->name);

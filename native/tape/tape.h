@@ -98,6 +98,8 @@ class OperationNode final : public Node {
   const Meta* meta_of_saved(size_t k) const;
   // A saved value as it stood on the tape: an input on its own edge, an output on this node.
   Var reattach(size_t k, Array value);
+  // Whether a kept value was changed in place since.
+  bool outdated() const;
   // Checked against changes since, or unpacked.
   Array saved_value(size_t k) const;
   const PackedValue* packed(size_t k) const;

@@ -121,11 +121,14 @@ class Engine(abc.ABC):
 
     def together(self, outputs, inputs, along):
         """Whether gradients are worked out together with their tangents along some levels: where hooks are to
-        see them, and where it can be and somebody may ask for the gradients' gradients along these levels."""
+        see them, and where it can be and there is no other way, or somebody may ask for the gradients'
+        gradients along these levels."""
         from pullback.func.hooks import runs
 
-        lacking, hooks = _core.way_back([y for y in outputs if self.takes(y)], inputs, along)
-        return any(runs(hook, self.scope) for hook in hooks) or (lacking is None and self.goes_on(along))
+        lacking, hooks, outdated = _core.way_back([y for y in outputs if self.takes(y)], inputs, along)
+        return any(runs(hook, self.scope) for hook in hooks) or (
+            lacking is None and (outdated or self.goes_on(along))
+        )
 
     @abc.abstractmethod
     def goes_on(self, along):

@@ -86,6 +86,11 @@ def _one_by_one(cls, level, values, dims, spec):
         one = [x if d is None else x[k] for x, d in zip(values, dims)]
         args, kwargs = tree_unflatten(one, spec)
         flat, out_spec = tree_flatten(cls.apply(*args, **kwargs))
+        if _returned(one, flat):
+            raise RuntimeError(
+                f"{cls.__name__} changes its arguments in place (mark_dirty), which cannot be done sample by "
+                "sample\nGive it a vmap staticmethod, or let forward return a new tensor."
+            )
         rows.append(flat)
     columns = [
         levels.insert(f["stack"](list(column)), level) if isinstance(column[0], _core.Tensor) else column[0]
@@ -224,12 +229,13 @@ def _push_forward(cls, level, args, kwargs):
     first, epoch = _core.peek_sequence(), _core.begin_epoch()
     args, kwargs = cls._arguments(args, kwargs)
     values, named, given = tree_map(value, args), tree_map(value, kwargs), (*args, *kwargs.values())
+    below = (*values, *named.values())
     if newest_level(tree_flatten((values, named))[0]) is None:
         out, ctx, saved = cls._apply(values, named)
     else:
         out = cls.apply(*values, **named)
+        _check_unchanged(cls, below, out)
         ctx, saved = cls._context(values, named, out)
-    below = (*values, *named.values())
     tangents = [tangent(x) for x in given]
     if ctx.materialize_grads:
         tangents = [
@@ -242,7 +248,38 @@ def _push_forward(cls, level, args, kwargs):
     ]
     if any(_takes_tangent(y) and y.requires_grad for y in flat):
         joined = _recorded(ctx, level, saved, (given, below), (flat, joined), first, epoch)
-    return tree_unflatten(joined, spec)
+    changed = {id(x): seen for x, seen in zip(below, given) if isinstance(x, _core.Tensor)}
+    return tree_unflatten([_moved(changed.get(id(y)), z) for y, z in zip(flat, joined)], spec)
+
+
+def _returned(arguments, outputs):
+    """Whether an argument is among the outputs: only one that was changed in place is handed out as it is."""
+    given = {id(x) for x in arguments if isinstance(x, _core.Tensor)}
+    return any(id(y) in given for y in outputs)
+
+
+def _check_unchanged(cls, arguments, output):
+    """Where forward is to be run a second time, it must find its arguments as they were."""
+    from pullback.autograd.function import Function
+
+    if cls.setup_context is Function.setup_context and _returned(arguments, tree_flatten(output)[0]):
+        raise RuntimeError(
+            f"{cls.__name__} changes its arguments in place (mark_dirty), and is called under several "
+            "transformations\nGive it a forward without ctx and a setup_context staticmethod."
+        )
+
+
+def _moved(argument, result):
+    """A result; an argument that was changed in place (mark_dirty) becomes it."""
+    if argument is None:
+        return result
+    if argument._base is not None:
+        raise RuntimeError(
+            "a Function with a jvp() changed a view in place under forward mode\n"
+            "Give it a clone: the view's base does not get the tangent."
+        )
+    _core.take_place(argument, result)
+    return argument
 
 
 def _recorded(ctx, level, saved, arguments, results, first, epoch):

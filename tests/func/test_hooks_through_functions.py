@@ -456,6 +456,63 @@ def test_a_backward_that_is_not_to_be_differentiated():
     assert close(along(grad(f))(X), along(expected)(X))
 
 
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(x):
+        return x.mul_(2)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.mark_dirty(inputs[0])
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * 2
+
+    @staticmethod
+    def jvp(ctx, t):
+        return t * 2
+
+
+def test_arguments_that_it_changes_in_place():
+    def program(x, hook=None):
+        u = x.sin()
+        y = Doubled.apply(u)
+        assert y is u
+        if hook is not None:
+            y.register_hook(hook)
+        return (y * u * x).sum()
+
+    def expected(x, hook=lambda g: g):
+        y = 2 * x.sin()
+        return 2 * hook(2 * y * x) * x.cos() + y * y
+
+    for order in (along, lambda g: along(along(g)), lambda g: along(along(along(g)))):
+        assert close(order(grad(program))(X), order(expected)(X))
+        a = order(grad(lambda x: program(x, square)))(X)
+        assert close(a, order(lambda x: expected(x, square))(X))
+    with pytest.raises(RuntimeError, match=r"^a Function with a jvp\(\) changed a view in place"):
+        along(lambda x: Doubled.apply((x * 1)[1:]).sum())(X)
+
+    class OfCtx(Doubled):
+        setup_context = torch.autograd.Function.setup_context
+
+        @staticmethod
+        def forward(ctx, x):
+            ctx.mark_dirty(x)
+            return x.mul_(2)
+
+    def double(x):
+        u = x * 1
+        return OfCtx.apply(u) * u
+
+    assert close(along(double)(X), 8 * X * T)
+    with pytest.raises(
+        RuntimeError, match=r"^OfCtx changes its arguments in place \(mark_dirty\), and is called"
+    ):
+        along(along(double))(X)
+
+
 # ---- what cannot be had ----
 
 
