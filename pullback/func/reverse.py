@@ -195,7 +195,7 @@ class InProgram(Engine):
 def accumulate(outputs, cotangents, inputs, keep_graph, create_graph, into_grad):
     """The engine's run for backward(): gradients go into `.grad` with their tangents."""
     tensors = [y for y in outputs if isinstance(y, _core.Tensor)]
-    along = tuple(_around(tensors))
+    along = tuple(levels.of(tensors))
     if any(x.is_batch for x in along):
         raise GradError(_core.BACKWARD_IN_TRANSFORM)
     cotangents = [
