@@ -350,12 +350,6 @@ PyNodeExtras::~PyNodeExtras() {
   for (Retained& r : retained) Py_XDECREF(r.tensor);
 }
 
-bool PyNodeExtras::shows_gradients() const {
-  if (!post_hooks || !PyDict_GET_SIZE(post_hooks.get())) return false;
-  const Owned module = own(PyImport_ImportModule("pullback.func.hooks"));
-  return own(PyObject_CallMethod(module.get(), "any_runs", "O", post_hooks.get())).get() == Py_True;
-}
-
 const Node* node_of_token(PyObject* token) {
   const void* node = PyCapsule_GetPointer(token, kToken);
   if (!node) throw PythonError();
@@ -365,31 +359,6 @@ const Node* node_of_token(PyObject* token) {
 PyNodeExtras& extras_of(Node& n) {
   if (!n.extras) n.extras = std::make_unique<PyNodeExtras>();
   return static_cast<PyNodeExtras&>(*n.extras);
-}
-
-int visit_node(Node& n, visitproc visit, void* arg) {
-  if (auto* e = static_cast<PyNodeExtras*>(n.extras.get())) {
-    for (auto& [nr, dict] : e->tensor_hooks) Py_VISIT(dict.get());
-    for (const Owned* o : {&e->pre_hooks, &e->post_hooks, &e->accumulate_hooks, &e->metadata, &e->parent})
-      Py_VISIT(o->get());
-    if (const int status = visit_packed(e->packed, visit, arg)) return status;
-  }
-  for (const Pushed* p = pushed_of(n); p; p = p->next())
-    if (const int status = visit_packed(p->packed, visit, arg)) return status;
-  Py_VISIT(context_of(n));
-  return 0;
-}
-
-void clear_node(Node& n) {
-  if (auto* e = static_cast<PyNodeExtras*>(n.extras.get())) {
-    const auto hooks = std::move(e->tensor_hooks);
-    e->tensor_hooks.clear();
-    for (Owned* o : {&e->pre_hooks, &e->post_hooks, &e->accumulate_hooks, &e->metadata, &e->parent})
-      *o = Owned();
-    if (!e->packed.empty()) n.release_saved();
-  }
-  release_pushed(n);
-  clear_context(n);
 }
 
 PyObject* node_object(const Ref<Node>& joint) {
