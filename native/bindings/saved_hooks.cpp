@@ -150,6 +150,13 @@ PyObject* storage_id(PyObject*, PyObject* tensor) {
   });
 }
 
+PyObject* change_count(PyObject*, PyObject* tensor) {
+  return guarded([&]() -> PyObject* {
+    if (!is_tensor(tensor)) fail(ErrorKind::Type, "expected a Tensor, but got ", Py_TYPE(tensor)->tp_name);
+    return PyLong_FromUnsignedLong(as_tensor(tensor)->var.array.storage->version);
+  });
+}
+
 PyObject* run_notes(PyObject*, PyObject*) {
   return guarded([&]() -> PyObject* {
     auto* observer = static_cast<PythonObserver*>(current_observer());
@@ -176,6 +183,7 @@ PyMethodDef functions[] = {
     {"call_pack_hook", call_pack_hook, METH_VARARGS, "Runs a pack hook on a tensor."},
     {"watch_changes", watch_changes, METH_O, "Sets what is told of changes in place."},
     {"storage_id", storage_id, METH_O, "Equal for tensors over the same memory."},
+    {"change_count", change_count, METH_O, "The version, for inference tensors too."},
     {nullptr, nullptr, 0, nullptr},
 };
 

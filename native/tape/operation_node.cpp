@@ -52,7 +52,8 @@ void OperationNode::keep(const Application& a, std::span<const Array> outputs) {
   for (size_t k = 0; k < saves.size(); ++k) {
     const Save& s = saves[k];
     const Array& from = s.output ? outputs[s.index] : a.args[plan_->arguments[s.index]].var->array;
-    if (from.storage && from.storage->inference) fail(ErrorKind::Grad, kInferenceSaved);
+    // Inside a scope all tensors are differentiated, whatever mode they were made in.
+    if (from.storage && from.storage->inference && !(scopes & ~1u)) fail(ErrorKind::Grad, kInferenceSaved);
     // A value of which only the shape is read may have come without elements.
     saved_begin()[k] = {from, from.storage ? from.storage->version : 0};
   }

@@ -210,7 +210,7 @@ def _through_layers(outputs, cotangents, inputs, keep_graph, create_graph):
     from pullback.func.reverse import InProgram, ones_like, pull_back
 
     filled = [ones_like(y) if g is None else g for y, g in zip(outputs, cotangents, strict=True)]
-    return pull_back(outputs, filled, inputs, InProgram(create_graph), keep_graph)
+    return tuple(pull_back(outputs, filled, inputs, InProgram(create_graph), keep_graph))
 
 
 def _single(outputs, inputs, grad_outputs, keep, create_graph):

@@ -241,7 +241,7 @@ def _record(cls, ctx, node, tensors, output):
         ctx._outputs.append((tuple(item.shape), item.dtype))
     ctx._inputs = tuple((tuple(t.shape), t.dtype, t.requires_grad) for t in tensors)
     if node is not None:
-        _save(ctx, items, results, _core.saved_hooks())
+        _save(ctx, node, items, results, _core.saved_hooks())
     made = {id(item): result for item, result in zip(items, results, strict=True)}
     ctx._kept_for_jvp = tuple(made.get(id(t), t) for t in ctx.saved_for_forward or ())
     ctx.to_save = ctx.dirty_tensors = ctx.non_differentiable = ctx.saved_for_forward = None
@@ -308,22 +308,22 @@ def _changed(node, k, item, several):
     return _core.function_output(node, k, item, True, several)
 
 
-def _save(ctx, items, results, hooks):
+def _save(ctx, node, items, results, hooks):
     """Outputs are kept without their place in the graph: it would be a circle."""
     entries = []
     for t in ctx.to_save or ():
         if t is None:
             entries.append((None, None, 0))
             continue
-        if t.is_inference():
+        if t.is_inference() and not node._scopes & ~1:
             raise GradError(_core.INFERENCE_SAVED)
         k = next((i for i, item in enumerate(items) if item is t), None)
         if k is None or not results[k].requires_grad:
             kept = t if hooks is None else Packed(t, hooks, t._gradient_edge())
-            entries.append((kept, None, t._version))
+            entries.append((kept, None, _core.change_count(t)))
         else:
             kept = t.detach()
-            entries.append((kept if hooks is None else Packed(kept, hooks, None), k, t._version))
+            entries.append((kept if hooks is None else Packed(kept, hooks, None), k, _core.change_count(t)))
     ctx._entries = tuple(entries)
 
 

@@ -150,7 +150,9 @@ class FunctionCtx:
     def push_forward(self, tangents):
         """The user's jvp() on the tangents of the arguments, with what save_for_forward() kept."""
         before = self._entries
-        self._entries = tuple((t, None, 0 if t is None else t._version) for t in self._kept_for_jvp)
+        self._entries = tuple(
+            (t, None, _core.change_count(t) if t is not None else 0) for t in self._kept_for_jvp
+        )
         try:
             return self._forward_cls.jvp(self, *tangents)
         finally:
@@ -187,7 +189,7 @@ class FunctionCtx:
             return None
         if isinstance(tensor, Packed):
             return tensor.restore(None if output is None else self._node and (self._node, output))
-        if tensor._version != version:
+        if _core.change_count(tensor) != version:
             raise changed_since(tensor, version, self._maker(tensor, output), self._node)
         if output is None or self._node is None:
             return tensor

@@ -124,8 +124,8 @@ def changed_since(tensor, version, maker="", node=None):
     saved_at = 0 if node is None else _core.place_of_node(node)
     return InplaceError(
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"[torch.{tensor.dtype._legacy} {list(tensor.shape)}]{maker} is at version {tensor._version}; "
-        f"expected version {version} instead. {_core.anomaly_hint()}"
+        f"[torch.{tensor.dtype._legacy} {list(tensor.shape)}]{maker} is at version "
+        f"{_core.change_count(tensor)}; expected version {version} instead. {_core.anomaly_hint()}"
         f"{_core.change_text(saved_at, _core.place_of_change(tensor))}"
     )
 
@@ -149,7 +149,7 @@ class Packed:
         self._value = value = _core.call_pack_hook(pack, tensor)
         # A hook that keeps the tensor itself: changes in place are noticed.
         self._shared = isinstance(value, _core.Tensor) and _core.storage_id(value) == _core.storage_id(tensor)
-        self._version = tensor._version
+        self._version = _core.change_count(tensor)
 
     def restore(self, edge=None):
         """The value, at its place in the graph (or at the one given)."""
@@ -160,7 +160,7 @@ class Packed:
                 f"{type(tensor).__name__}"
             )
         if self._shared and _core.storage_id(tensor) == _core.storage_id(self._value):
-            if tensor._version != self._version:
+            if _core.change_count(tensor) != self._version:
                 raise changed_since(tensor, self._version)
         edge = edge or self._edge
         if edge is not None:
@@ -176,13 +176,13 @@ class Kept:
     def __init__(self, tensor):
         hooks = _core.saved_hooks()
         self._packed = Packed(tensor, hooks, tensor._gradient_edge()) if hooks else None
-        self._tensor, self._version = (None, 0) if hooks else (tensor, tensor._version)
+        self._tensor, self._version = (None, 0) if hooks else (tensor, _core.change_count(tensor))
 
     def restore(self):
         """The tensor, checked against changes since."""
         if self._packed is not None:
             return self._packed.restore()
-        if self._tensor._version != self._version:
+        if _core.change_count(self._tensor) != self._version:
             raise changed_since(self._tensor, self._version, maker(self._tensor))
         return self._tensor
 

@@ -58,10 +58,10 @@ class level:
 
 
 class scope:
-    """A scope of differentiation: gives its bit. Gradients are recorded inside, whatever the mode outside.
+    """A scope of differentiation: gives its bit. Gradients are recorded inside, whatever the modes outside.
     With `forward`, it is one that the program knows as forward mode: what it computes has no gradients."""
 
-    __slots__ = ("_before", "_bit", "_forward")
+    __slots__ = ("_before", "_bit", "_forward", "_inference")
 
     def __init__(self, forward: bool = False):
         self._forward = forward
@@ -80,10 +80,15 @@ class scope:
         if self._forward:
             _open.forward.add(bit)
         self._before = _core.set_grad_enabled(True)
+        self._inference = _core.is_inference_mode_enabled()
+        if self._inference:
+            _core.set_inference_mode(False)
         return 1 << bit
 
     def __exit__(self, *error):
         _core.set_grad_enabled(self._before)
+        if self._inference:
+            _core.set_inference_mode(True)
         _open.scopes.remove(self._bit)
         _open.forward.discard(self._bit)
         _close(self._bit)

@@ -39,7 +39,7 @@ def apply(cls, level, args, kwargs):
     if has_rule and generates:
         raise RuntimeError(
             f"You tried to vmap over {cls.__name__}, but it has both generate_vmap_rule=True and an "
-            "overriden vmap staticmethod. Please set generate_vmap_rule=False or delete the overriden vmap "
+            "overridden vmap staticmethod. Please set generate_vmap_rule=False or delete the overridden vmap "
             "staticmethod to avoid ambiguity. For more details, please see "
             "https://pytorch.org/docs/main/notes/extending.func.html"
         )
@@ -61,17 +61,21 @@ def _by_rule(cls, level, values, dims, spec):
     in_dims, _ = tree_unflatten(dims, spec)
     answer = cls.vmap(VmapInfo(level.size, randomness()), in_dims, *args)
     if not (isinstance(answer, tuple) and len(answer) == 2):
+        got = f"{len(answer)} returns" if isinstance(answer, tuple) else f"a {type(answer)}"
         raise RuntimeError(
-            f"The vmap staticmethod of {cls.__name__} must return a tuple of (output, out_dims), got "
-            f"{type(answer).__name__}"
+            "Expected the vmap staticmethod to have two returns, an output and out_dims with pytree "
+            f"structure compatible with the output. Got {got} instead\n"
+            f"{cls.__name__}.vmap is to end with `return output, out_dims`."
         )
     out, out_dims = answer
     flat, out_spec = tree_flatten(out)
     places = broadcast_to_and_flatten(out_dims, out_spec)
     if places is None:
         raise RuntimeError(
-            f"The vmap staticmethod of {cls.__name__} returned an incompatible (output, out_dims) tuple: "
-            f"out_dims {out_dims} does not fit the structure of the output {out_spec}"
+            "The autograd.Function's vmap staticmethod returned an incompatible (output, out_dims) tuple. "
+            f"Expected out_dims={out_dims} to be compatible with the structure of `output`. out_dims has "
+            f"structure {tree_flatten(out_dims)[1]} but output has structure {out_spec}. For more details, "
+            "please see https://pytorch.org/docs/main/notes/extending.func.html"
         )
     wrapped = [y if d is None else levels.insert(y.movedim(d, 0), level) for y, d in zip(flat, places)]
     return tree_unflatten(wrapped, out_spec)
@@ -141,7 +145,7 @@ class _Batch:
         with levels.level(True, self.size) as level:
             context = self.context
             saved = _given(kept, self.kept_many, level)
-            context._entries = tuple((x, None, 0 if x is None else x._version) for x in saved)
+            context._entries = tuple((x, None, 0 if x is None else _core.change_count(x)) for x in saved)
             given = _given(grads, self.out_many, level)
             found = self.cls.backward(context, *given)
             found = found if isinstance(found, tuple) else (found,)

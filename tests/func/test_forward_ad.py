@@ -30,7 +30,9 @@ def test_duals_that_require_grad():
         d = fwAD.make_dual(X, T).requires_grad_()
         assert d.requires_grad and d.is_leaf
         y = (d**3).sum()
-        (g,) = torch.autograd.grad(y, d, create_graph=True)
+        found = torch.autograd.grad(y, d, create_graph=True)
+        assert type(found) is tuple
+        (g,) = found
         assert torch.equal(fwAD.unpack_dual(g).primal, 3 * X**2)
         assert torch.equal(fwAD.unpack_dual(g).tangent, 6 * X * T)
         assert fwAD.unpack_dual(y).tangent.item() == (3 * X**2 * T).sum().item()

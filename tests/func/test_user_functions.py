@@ -137,10 +137,27 @@ def test_a_rule_must_give_out_dims():
     class Bare(RuledCube):
         @staticmethod
         def vmap(info, in_dims, x, y):
-            return x
+            return Bare.answer(x)
 
-    with pytest.raises(RuntimeError, match=r"must return a tuple of \(output, out_dims\)"):
-        vmap(Bare.apply, (0, None))(rows(), rows()[0])
+    two = (
+        "Expected the vmap staticmethod to have two returns, an output and out_dims with pytree structure "
+        "compatible with the output. Got {} instead"
+    )
+    pair = (
+        "The autograd.Function's vmap staticmethod returned an incompatible (output, out_dims) tuple. "
+        "Expected out_dims=(0,) to be compatible with the structure of `output`. out_dims has structure "
+        "TreeSpec(tuple, None, [*]) but output has structure *. For more details, please see "
+        "https://pytorch.org/docs/main/notes/extending.func.html"
+    )
+    for answer, text in (
+        (lambda x: x, two.format("a <class 'torch.Tensor'>")),
+        (lambda x: (x, 0, 1), two.format("3 returns")),
+        (lambda x: (x, (0,)), pair),
+    ):
+        Bare.answer = staticmethod(answer)
+        with pytest.raises(RuntimeError) as e:
+            vmap(Bare.apply, (0, None))(rows(), rows()[0])
+        assert str(e.value).split("\n")[0].replace("pullback.", "torch.") == text
 
 
 class Powers(torch.autograd.Function):
