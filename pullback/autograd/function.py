@@ -283,8 +283,8 @@ def _output(ctx, node, k, item, inputs, several):
             return item.detach()
         with no_grad():
             item = item.view_as(item)  # an input handed on is a value of its own
-    if constant:
-        return item
+    if constant:  # what forward recorded with enable_grad() is the Function's own affair
+        return item.detach() if item.requires_grad and not item._is_view() else item
     if item._gradient_edge() is not None:  # forward recorded it; a view of an input leads nowhere yet
         item = item.detach()
     return _core.function_output(node, k, item, False, several)

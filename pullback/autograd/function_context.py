@@ -143,9 +143,13 @@ class FunctionCtx:
 
         Errors    GradError once a backward has freed them
         """
+        return self.saved_at(self._node)
+
+    def saved_at(self, node):
+        """What was saved; the results among them at their places on the node."""
         if self._entries is None:
             raise GradError(_FREED)
-        return tuple(self._unpack(*e) for e in self._entries)
+        return tuple(self._unpack(node, *e) for e in self._entries)
 
     def push_forward(self, tangents):
         """The user's jvp() on the tangents of the arguments, with what save_for_forward() kept."""
@@ -184,16 +188,16 @@ class FunctionCtx:
             return f", which is output {output} of {type(self).__name__.removesuffix('Backward')},"
         return maker(tensor)
 
-    def _unpack(self, tensor, output, version):
+    def _unpack(self, node, tensor, output, version):
         if tensor is None:
             return None
         if isinstance(tensor, Packed):
-            return tensor.restore(None if output is None else self._node and (self._node, output))
+            return tensor.restore(None if output is None else node and (node, output))
         if _core.change_count(tensor) != version:
-            raise changed_since(tensor, version, self._maker(tensor, output), self._node)
-        if output is None or self._node is None:
+            raise changed_since(tensor, version, self._maker(tensor, output), node)
+        if output is None or node is None:
             return tensor
-        return _core.function_saved(self._node, output, tensor)
+        return _core.function_saved(node, output, tensor)
 
 
 def _all_tensors(values, text):

@@ -44,7 +44,7 @@ class _Mode:
 
         @functools.wraps(function)
         def wrapped(*args, **kwargs):
-            with self._clone():
+            with self.clone():
                 return function(*args, **kwargs)
 
         return wrapped
@@ -52,20 +52,20 @@ class _Mode:
     def _steps(self, generator):
         """Runs a generator with the mode on, but not while its consumer runs."""
         try:
-            with self._clone():
+            with self.clone():
                 value = next(generator)
             while True:
                 try:
                     sent = yield value
                 except GeneratorExit:
-                    with self._clone():
+                    with self.clone():
                         generator.close()
                     raise
                 except BaseException as e:
-                    with self._clone():
+                    with self.clone():
                         value = generator.throw(e)
                 else:
-                    with self._clone():
+                    with self.clone():
                         value = generator.send(sent)
         except StopIteration as stop:
             return stop.value
@@ -109,7 +109,12 @@ class _Mode:
 
         return wrapped
 
-    def _clone(self):
+    def clone(self):
+        """A context of its own, with the same setting.
+
+        Example   >>> type(torch.no_grad().clone()).__name__
+                  'no_grad'
+        """
         return type(self)()
 
     def __enter__(self):
@@ -179,7 +184,7 @@ class inference_mode(_Mode):
         super().__init__()
         self.mode = mode
 
-    def _clone(self):
+    def clone(self):
         return type(self)(self.mode)
 
     def __enter__(self):
@@ -218,7 +223,7 @@ class set_grad_enabled(_Mode):
         _core.set_grad_enabled(self._before)
         return super().__call__(function)
 
-    def _clone(self):
+    def clone(self):
         return type(self)(self.mode)
 
     def __enter__(self):
@@ -246,7 +251,7 @@ class set_multithreading_enabled(_Mode):
         super().__init__()
         self.mode = mode
 
-    def _clone(self):
+    def clone(self):
         return type(self)(self.mode)
 
     def __enter__(self):

@@ -102,6 +102,8 @@ def _attribute(self, name):
     elif not name.startswith("__"):
         context = self._context()
         if context is not None:
+            if name == "saved_tensors":
+                return context.saved_at(self)
             try:
                 return getattr(context, name)
             except AttributeError:

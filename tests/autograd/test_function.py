@@ -355,3 +355,49 @@ def test_a_context_is_shown_as_torch_shows_it():
         "<torch.autograd.function.FunctionCtx object"
     )
     assert f"<{__name__}." in repr(Own()) and "grad_fn=<DoubledBackward>" in repr(y)
+
+
+def test_saved_results_lie_on_the_node_for_whoever_asks():
+    class Exp(Function):
+        @staticmethod
+        def forward(ctx, x):
+            y = x.exp()
+            ctx.save_for_backward(x, y)
+            return y
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * ctx.saved_tensors[1]
+
+    x = leaf(1.0, 2.0)
+    y = Exp.apply(x)
+    assert y.grad_fn.requires_grad
+    kept, result = y.grad_fn.saved_tensors
+    assert kept is x and result.grad_fn is y.grad_fn
+    assert torch.equal(torch.autograd.grad(result.sum(), x)[0], x.detach().exp())
+
+
+def test_what_forward_recorded_itself_stays_inside():
+    w = leaf(3.0)
+
+    class Recording(Function):
+        @staticmethod
+        def forward(ctx, x):
+            with torch.enable_grad():
+                inner = x * w
+            ctx.mark_non_differentiable(inner)
+            with torch.enable_grad():
+                return x * w, inner
+
+        @staticmethod
+        def backward(ctx, g, _):
+            return g * 5
+
+    x = leaf(2.0)
+    y, inner = Recording.apply(x)
+    assert y.grad_fn.name() == "RecordingBackward" and not inner.requires_grad
+    y.backward()
+    assert x.grad.item() == 5 and w.grad is None
+    assert not any(t.requires_grad for t in Recording.apply(x.detach()))
+    with torch.no_grad():
+        assert not any(t.requires_grad for t in Recording.apply(x))

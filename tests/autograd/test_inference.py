@@ -230,6 +230,16 @@ def test_names_and_texts():
             torch.set_grad_enabled(wrong)
 
 
+def test_clones():
+    assert type(torch.no_grad().clone()) is torch.no_grad
+    assert type(torch.enable_grad().clone()) is torch.enable_grad
+    with torch.inference_mode(), torch.inference_mode(False).clone():
+        assert modes() == (True, False)
+    with torch.set_grad_enabled(False).clone():
+        assert modes() == (False, False)
+    torch.set_grad_enabled(True)
+
+
 def test_modes_belong_to_threads():
     seen = []
 
