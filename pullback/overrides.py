@@ -246,6 +246,12 @@ def _candidates(values):
             yield value
 
 
+def _is_function(func):
+    """Whether a native callable is a function and no method: without keywords torch hands on an empty dict
+    for those."""
+    return isinstance(func, _core.OpFunction) and getattr(Tensor, func.__name__, None) is not func
+
+
 def resolve(func, args, kwargs):
     """What those concerned make of a call of the API; the native side comes here."""
     data = getattr(func, "modes_only", False)
@@ -253,7 +259,9 @@ def resolve(func, args, kwargs):
     if not asked and not _stack.modes:
         return func(*args, **kwargs)
     native = not isinstance(func, _core.Overridable)
-    result = _ask(func, asked, args, None if native and not kwargs else kwargs)
+    if native and not kwargs and not _is_function(func):
+        kwargs = None
+    result = _ask(func, asked, args, kwargs)
     if result is not NotImplemented:
         return result
     name = resolve_name(func) or getattr(func, "__name__", repr(func))

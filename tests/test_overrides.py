@@ -4,6 +4,7 @@
 import copy
 import gc
 import inspect
+import operator
 import pickle
 import threading
 
@@ -57,16 +58,23 @@ CALLS = {
     "add": (lambda a: a + 1, "add"),
     "radd": (lambda a: 1 + a, "add"),
     "mul, plain first": (lambda a: PLAIN * a, "mul"),
-    "rsub": (lambda a: 1 - a, "rsub"),
+    "rsub": (lambda a: 1 - a, "__rsub__"),
     "div": (lambda a: a / 2, "div"),
     "rdiv": (lambda a: 1 / a, "__rtruediv__"),
     "pow": (lambda a: a**2, "pow"),
-    "rpow": (lambda a: 2**a, "pow"),
+    "rpow": (lambda a: 2**a, "__rpow__"),
+    "floordiv": (lambda a: a // 2, "__floordiv__"),
+    "rfloordiv": (lambda a: 2 // a, "__rfloordiv__"),
+    "mod": (lambda a: a % 2, "remainder"),
+    "rmod": (lambda a: 2 % a, "__rmod__"),
     "matmul": (lambda a: torch.ones(2, 2) @ a, "matmul"),
     "neg": (lambda a: -a, "neg"),
-    "pos": (lambda a: +a, "__pos__"),
+    "pos": (lambda a: +a, "positive"),
     "abs": (abs, "abs"),
     "compare": (lambda a: a < 2, "lt"),
+    "equal": (lambda a: a == 2, "__eq__"),
+    "equal, plain first": (lambda a: a == PLAIN, "__eq__"),
+    "not equal": (lambda a: a != 2, "ne"),
     "method": (lambda a: a.mul(2), "mul"),
     "function": (lambda a: torch.exp(a), "exp"),
     "keyword": (lambda a: torch.add(PLAIN, other=a), "add"),
@@ -232,15 +240,43 @@ def test_those_who_refuse():
     assert torch.is_tensor(r) and r.as_subclass(torch.Tensor).tolist() == [1, 2]
 
 
+BITS = {
+    "and": (lambda a: a & 1, "__and__"),
+    "rand": (lambda a: 1 & a, "bitwise_and"),
+    "or": (lambda a: a | 1, "__or__"),
+    "xor": (lambda a: a ^ 1, "__xor__"),
+    "shift": (lambda a: a << 1, "__lshift__"),
+    "rshift": (lambda a: 8 >> a, "__rrshift__"),
+    "invert": (lambda a: ~a, "__invert__"),
+    "and in place": (lambda a: operator.iand(a, 1), "__iand__"),
+    "shift in place": (lambda a: operator.ilshift(a, 1), "__ilshift__"),
+}
+
+
+@pytest.mark.parametrize("name", BITS)
+def test_operators_of_bits_are_shown_as_methods(name):
+    call, shown = BITS[name]
+    a = made(Logged, 1, 2)
+    LOG.clear()
+    result = call(a)
+    assert LOG == [shown] and type(result) is Logged
+    expected = call(torch.tensor([1, 2]))
+    assert result.as_subclass(torch.Tensor).tolist() == expected.tolist()
+    with Names() as mode:
+        call(torch.tensor([1, 2]))
+    assert mode.seen[-1] == shown
+
+
 def test_objects_that_are_no_tensors():
     d = Duck()
-    assert torch.add(d, 1) == ("add", (Duck,), 2, None)
+    assert torch.add(d, 1) == ("add", (Duck,), 2, {}) and torch.cat([d]) == ("cat", (Duck,), 1, {})
+    assert PLAIN.add(d) == ("add", (Duck,), 2, None)
     assert torch.sum(d, dim=0) == ("sum", (Duck,), 1, {"dim": 0})
     for result, name in (
         (PLAIN + d, "add"),
         (PLAIN.mul(d), "mul"),
         (PLAIN @ d, "matmul"),
-        (PLAIN == d, "eq"),
+        (PLAIN == d, "__eq__"),
         (PLAIN**d, "pow"),
         (torch.cat([PLAIN, d]), "cat"),
         (functional.relu(d), "relu"),
@@ -272,8 +308,8 @@ def test_a_mode_sees_every_call():
         z.backward()
         _ = x.shape, len(x), x.grad, -x, x @ x, 1 - x, torch.tensor([1.0]), float(x[0])
     assert mode.seen == (
-        "zeros add relu __getitem__ pow backward __get__ __len__ __get__ neg matmul rsub tensor __getitem__ "
-        "__float__".split()
+        "zeros add relu __getitem__ pow backward __get__ __len__ __get__ neg matmul __rsub__ tensor "
+        "__getitem__ __float__".split()
     )
     assert x.grad.tolist() == [2, 0]
     x + 1

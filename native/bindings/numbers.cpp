@@ -10,6 +10,10 @@ namespace {
 // Ops found by name at first use; they live for ever.
 struct OpSlot {
   const char* name;
+  // The methods that classes and modes are shown for the operator, where torch's is not the one of the op's
+  // name; with a number in front.
+  const char* shown = nullptr;
+  const char* shown_reversed = nullptr;
   const Op* op = nullptr;
   const Op* get() {
     if (!op) op = find_op(name);
@@ -17,15 +21,15 @@ struct OpSlot {
   }
 };
 
-#define PB_OP(variable, name) \
-  OpSlot variable { name }
+#define PB_OP(variable, ...) \
+  OpSlot variable { __VA_ARGS__ }
 PB_OP(op_add, "add");
 PB_OP(op_sub, "sub");
-PB_OP(op_rsub, "rsub");
+PB_OP(op_rsub, "rsub", "__rsub__");
 PB_OP(op_mul, "mul");
 PB_OP(op_div, "div");
-PB_OP(op_floor_divide, "floor_divide");
-PB_OP(op_remainder, "remainder");
+PB_OP(op_floor_divide, "floor_divide", "__floordiv__", "__rfloordiv__");
+PB_OP(op_remainder, "remainder", nullptr, "__rmod__");
 PB_OP(op_pow_known, "pow_known");
 PB_OP(op_pow_number, "pow_number");
 PB_OP(op_rpow, "rpow");
@@ -33,13 +37,13 @@ PB_OP(op_mm, "mm");
 PB_OP(op_mv, "mv");
 PB_OP(op_neg, "neg");
 PB_OP(op_abs, "abs");
-PB_OP(op_bitwise_not, "bitwise_not");
-PB_OP(op_and, "bitwise_and");
-PB_OP(op_or, "bitwise_or");
-PB_OP(op_xor, "bitwise_xor");
-PB_OP(op_lshift, "bitwise_left_shift");
-PB_OP(op_rshift, "bitwise_right_shift");
-PB_OP(op_eq, "eq");
+PB_OP(op_bitwise_not, "bitwise_not", "__invert__");
+PB_OP(op_and, "bitwise_and", "__and__", "bitwise_and");
+PB_OP(op_or, "bitwise_or", "__or__", "bitwise_or");
+PB_OP(op_xor, "bitwise_xor", "__xor__", "bitwise_xor");
+PB_OP(op_lshift, "bitwise_left_shift", "__lshift__", "__rlshift__");
+PB_OP(op_rshift, "bitwise_right_shift", "__rshift__", "__rrshift__");
+PB_OP(op_eq, "eq", "__eq__");
 PB_OP(op_ne, "ne");
 PB_OP(op_lt, "lt");
 PB_OP(op_le, "le");
@@ -57,6 +61,17 @@ PyObject* by_name(const char* name, PyObject* a, PyObject* b) {
   PyObject* f = PyDict_GetItemString(functions, name);
   if (!f) fail(ErrorKind::Runtime, "operator without function: ", name);
   return b ? PyObject_CallFunctionObjArgs(f, a, b, nullptr) : PyObject_CallOneArg(f, a);
+}
+
+bool is_asked(PyObject* const* args, Py_ssize_t n) { return modes_active() || any_asks(args, n); }
+
+// For operands of which one is more than a plain tensor or a number.
+PyObject* odd_binary(const OpSlot& slot, PyObject* a, PyObject* b) {
+  const bool in_order = is_tensor(a);
+  const char* shown = in_order ? slot.shown : slot.shown_reversed;
+  PyObject* args[2] = {in_order ? a : b, in_order ? b : a};
+  if (shown && is_asked(args, 2)) return ask_slot(shown, args, 2);
+  return by_name(slot.name, a, b);
 }
 
 bool is_numpy_array(PyObject* o) {
@@ -87,26 +102,31 @@ PyObject* binary(OpSlot& slot, PyObject* a, PyObject* b) {
     TensorObject* first = nullptr;
     bool odd = modes_active();
     if (!argument(a, args[0], first, odd) || !argument(b, args[1], first, odd)) Py_RETURN_NOTIMPLEMENTED;
-    if (odd) return by_name(slot.name, a, b);
+    if (odd) return odd_binary(slot, a, b);
     return call_op(slot.get(), args, {}, 0, nullptr);
   });
 }
 
 PyObject* unary(OpSlot& slot, PyObject* a) {
   return guarded([&]() -> PyObject* {
-    if (!is_plain(a) || modes_active()) return by_name(slot.name, a, nullptr);
+    if (!is_plain(a) || modes_active())
+      return slot.shown && is_asked(&a, 1) ? ask_slot(slot.shown, &a, 1) : by_name(slot.name, a, nullptr);
     const Argument args[1] = {{&var_of(a), {}}};
     return call_op(slot.get(), args, {}, 0, nullptr);
   });
 }
 
-PyObject* binary_in_place(OpSlot& slot, PyObject* a, PyObject* b) {
+PyObject* binary_in_place(OpSlot& slot, PyObject* a, PyObject* b, const char* shown = nullptr) {
   return guarded([&]() -> PyObject* {
     Argument args[2];
     TensorObject* first = nullptr;
     bool odd = modes_active();
     if (!argument(a, args[0], first, odd) || !argument(b, args[1], first, odd)) Py_RETURN_NOTIMPLEMENTED;
-    if (odd) return by_name(concat(slot.name, "_").c_str(), a, b);
+    if (odd) {
+      PyObject* pair[2] = {a, b};
+      return shown && is_asked(pair, 2) ? ask_slot(shown, pair, 2)
+                                        : by_name(concat(slot.name, "_").c_str(), a, b);
+    }
     return in_place(slot.get(), args, {}, 0, as_tensor(a));
   });
 }
@@ -143,7 +163,7 @@ PyObject* sub(PyObject* a, PyObject* b) {
   return guarded([&]() -> PyObject* {  // number - tensor has a node of its own name
     Argument args[2];
     if (!scalar_from(a, args[1].scalar)) Py_RETURN_NOTIMPLEMENTED;
-    if (!is_plain(b) || modes_active()) return by_name("rsub", b, a);
+    if (!is_plain(b) || modes_active()) return odd_binary(op_rsub, b, a);
     args[0].var = &var_of(b);
     return call_op(op_rsub.get(), args, {}, 0, nullptr);
   });
@@ -170,6 +190,9 @@ bool is_static_exponent(double e) {
 PyObject* power(PyObject* a, PyObject* b, PyObject*) {
   return guarded([&]() -> PyObject* {
     Scalar s;
+    PyObject* reversed[2] = {b, a};
+    if (!is_tensor(a) && !(is_plain(b) && !modes_active()) && is_asked(reversed, 2))
+      return ask_slot("__rpow__", reversed, 2);
     if (modes_active()) return by_name("pow", a, b);
     if (is_plain(a) && !is_tensor(b)) {
       if (!scalar_from(b, s)) {
@@ -210,7 +233,7 @@ PyObject* invert(PyObject* a) {
   });
 }
 PyObject* positive(PyObject* a) {
-  if (asks(a)) return guarded([&] { return ask_slot("__pos__", &a, 1); });
+  if (asks(a)) return guarded([&] { return ask_slot("positive", &a, 1); });
   return Py_NewRef(a);
 }
 
@@ -220,11 +243,11 @@ PyObject* imul(PyObject* a, PyObject* b) { return binary_in_place(op_mul, a, b);
 PyObject* idiv(PyObject* a, PyObject* b) { return binary_in_place(op_div, a, b); }
 PyObject* ifloor_divide(PyObject* a, PyObject* b) { return binary_in_place(op_floor_divide, a, b); }
 PyObject* iremainder(PyObject* a, PyObject* b) { return binary_in_place(op_remainder, a, b); }
-PyObject* iand(PyObject* a, PyObject* b) { return binary_in_place(op_and, a, b); }
-PyObject* ior(PyObject* a, PyObject* b) { return binary_in_place(op_or, a, b); }
-PyObject* ixor(PyObject* a, PyObject* b) { return binary_in_place(op_xor, a, b); }
-PyObject* ilshift(PyObject* a, PyObject* b) { return binary_in_place(op_lshift, a, b); }
-PyObject* irshift(PyObject* a, PyObject* b) { return binary_in_place(op_rshift, a, b); }
+PyObject* iand(PyObject* a, PyObject* b) { return binary_in_place(op_and, a, b, "__iand__"); }
+PyObject* ior(PyObject* a, PyObject* b) { return binary_in_place(op_or, a, b, "__ior__"); }
+PyObject* ixor(PyObject* a, PyObject* b) { return binary_in_place(op_xor, a, b, "__ixor__"); }
+PyObject* ilshift(PyObject* a, PyObject* b) { return binary_in_place(op_lshift, a, b, "__ilshift__"); }
+PyObject* irshift(PyObject* a, PyObject* b) { return binary_in_place(op_rshift, a, b, "__irshift__"); }
 PyObject* ipower(PyObject* a, PyObject* b, PyObject*) {
   return guarded([&] { return by_name("pow_", a, b); });
 }
