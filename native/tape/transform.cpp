@@ -110,8 +110,40 @@ void apply_looped(const Application& a, const Stripped& s, std::vector<Var>& out
   }
 }
 
+// as_strided() of all samples at once, as a view of their memory: what is written there reaches the tensor. Not
+// where the program has seen other steps than those between the elements of a sample.
+bool apply_strided(const Application& a, Stripped& s, std::vector<Var>& out) {
+  static const Op* as_strided = find_op("as_strided_of_base");
+  if (a.op != as_strided) return false;
+  const Var& x = *s.args()[0].var;
+  const Meta& m = *x.array.meta;
+  const size_t n = static_cast<size_t>(a.ints[0]);
+  const auto size = a.ints.subspan(1, n), stride = a.ints.subspan(2 + n, n), base = a.ints.subspan(4 + 2 * n);
+  bool same = base.size() + 1 == static_cast<size_t>(m.ndim);
+  for (int k = 1; same && k < m.ndim; ++k) same = m.size(k) == 1 || m.stride(k) == base[k - 1];
+  if (!same) return false;
+  std::vector<int64_t> ints;
+  const auto add = [&](int64_t first, std::span<const int64_t> rest) {
+    ints.push_back(static_cast<int64_t>(rest.size() + 1));
+    ints.push_back(first);
+    ints.insert(ints.end(), rest.begin(), rest.end());
+  };
+  add(m.size(0), size);
+  add(m.stride(0), stride);
+  ints.push_back(a.ints[2 + 2 * n]);
+  add(m.stride(0), base);
+  const size_t lists = 5 + 2 * n;  // where the count of the last list stands
+  const uint64_t counts = uint64_t{1} | uint64_t{1} << (2 + n) | uint64_t{1} << lists;
+  out.push_back(apply_one({a.op, s.args(), ints, ~counts & ((uint64_t{1} << ints.size()) - 1)}));
+  return true;
+}
+
 void apply_batched(const Application& a, Stripped& s, std::vector<Var>& out) {
   std::vector<Var> made, results;
+  if (apply_strided(a, s, results)) {
+    out.push_back(batched(s.level(), std::move(results[0])));
+    return;
+  }
   complete_batch(s, made);
   try {
     const Op& op = derived(*a.op, Derived::Batch, s.mask());

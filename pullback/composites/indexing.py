@@ -102,11 +102,13 @@ def fill_diagonal_(self, fill_value, wrap=False):
             f"all dimensions of input must be of equal length\nThe sizes are {list(self.shape)}."
         )
     height, width = self.shape[:2]
-    start, step, size = self.storage_offset(), sum(self.stride()), min(height, width)
-    self.as_strided((size,), (step,), start).fill_(fill_value)
-    if wrap and n == 2 and height > width + 1:
-        below = -(-self.numel() // (width + 1)) - size
-        self.as_strided((below,), (step,), start + self.stride(0) * (width + 1)).fill_(fill_value)
+    line = self
+    for _ in range(n - 1):
+        line = line.diagonal()
+    line.fill_(fill_value)
+    if wrap and n == 2:
+        for top in range(width + 1, height, width + 1):
+            self[top:].diagonal().fill_(fill_value)
     return self
 
 

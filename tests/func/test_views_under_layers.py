@@ -212,3 +212,42 @@ def test_leaves_stay_protected_inside_vmap():
         vmap(lambda u: u.mul_(2))(w)
     with pytest.raises(RuntimeError, match="a view of a leaf Variable that requires grad is being used"):
         vmap(lambda u: u[0].mul_(2))(w)
+
+
+def test_fill_diagonal_reaches_every_sample():
+    m = torch.arange(24.0).reshape(2, 4, 3)
+    f = lambda x: x.clone().fill_diagonal_(-1, wrap=True)  # noqa: E731
+    assert torch.equal(vmap(f)(m), torch.stack([f(x) for x in m]))
+    cube = torch.arange(16.0).reshape(2, 2, 2, 2)
+    g = lambda x: (x * 1).transpose(0, 2).fill_diagonal_(5) * x  # noqa: E731
+    assert torch.equal(vmap(g)(cube), torch.stack([g(x) for x in cube]))
+    assert torch.equal(jacfwd(g)(cube[0]), jacrev(g)(cube[0]))
+
+
+STRIDED = {
+    "whole": lambda y: y.as_strided((2, 2), (3, 1), 1),
+    "of a part": lambda y: y[1].as_strided((2,), (2,)),
+    "of a column": lambda y: y[:, 1].as_strided((2,), (3,), 1),
+    "backwards": lambda y: y[1].as_strided((2,), (1,), y.storage_offset()),
+}
+
+
+@pytest.mark.parametrize("name", STRIDED)
+@pytest.mark.parametrize("in_dim", [0, 1])
+def test_as_strided_stays_a_view_for_all_samples(name, in_dim):
+    x = torch.arange(18.0).reshape(3, 2, 3)
+
+    def written(x):
+        y = x * 1
+        view = STRIDED[name](y)
+        view.mul_(x.sum())
+        y.add_(1)
+        return y.sum(0) + view.sum()
+
+    expected = torch.stack([written(v) for v in x])
+    assert torch.equal(vmap(written, in_dim)(x.movedim(0, in_dim)), expected)
+    assert torch.equal(vmap(vmap(written))(x[None])[0], expected)
+    jacobians = torch.stack([jacrev(written)(v) for v in x])
+    assert torch.equal(vmap(jacrev(written))(x), jacobians)
+    if name != "backwards":
+        assert torch.equal(vmap(jacfwd(written))(x), jacobians)
