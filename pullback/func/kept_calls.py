@@ -60,7 +60,7 @@ class Call:
         gradients = [None if place is None else next(arrived) for place in ctx._outputs]
         saved = [restore() for restore in self.saved]
         named = {name: ctx.__dict__[name] for name in self.named if name in ctx.__dict__}
-        ctx._entries = tuple((t, None, 0 if t is None else t._version) for t in saved)
+        ctx._entries = tuple((t, None, 0 if t is None else _core.change_count(t)) for t in saved)
         ctx.__dict__.update({k: tree_map(lambda restore: restore(), v) for k, v in self.named.items()})
         try:
             return _run_backward(ctx, node, gradients)

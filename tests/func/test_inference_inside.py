@@ -49,6 +49,10 @@ TRANSFORMED = {
     "grad of a Function": (grad(lambda x: Square.apply(x).sum()), [2.0, 4.0]),
     "jvp of a Function": (lambda x: jvp(Square.apply, (x,), (x,))[1], [2.0, 8.0]),
     "vmap of a Function": (vmap(grad(Square.apply)), [2.0, 4.0]),
+    "forward over reverse of a Function": (
+        lambda x: hessian(lambda x: Square.apply(x).sum())(x).diagonal(),
+        [2.0, 2.0],
+    ),
     "second order of a Function": (vmap(grad(grad(Square.apply))), [2.0, 2.0]),
 }
 
