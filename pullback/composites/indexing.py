@@ -7,6 +7,7 @@ from pullback.arguments import kind_name, number, require_tensors
 from pullback.composites.broadcasting import broadcast_shapes
 from pullback.composites.elementwise_more import in_place_form, scalar_name
 from pullback.composites.shape import function, wrap
+from pullback.creation import arange
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, expose, methods, ops, public
 from pullback.results import EXACT, Into, with_out
@@ -106,9 +107,9 @@ def fill_diagonal_(self, fill_value, wrap=False):
     for _ in range(n - 1):
         line = line.diagonal()
     line.fill_(fill_value)
-    if wrap and n == 2:
-        for top in range(width + 1, height, width + 1):
-            self[top:].diagonal().fill_(fill_value)
+    if wrap and n == 2 and height > width + 1:
+        places = arange((width + 1) * width, self.numel(), width + 1)  # counted along the rows
+        self[places // width, places % width] = fill_value
     return self
 
 
