@@ -144,7 +144,9 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
 
     @classmethod
     def _apply(cls, args, kwargs):
-        """The output of apply(), the ctx, and what that keeps for backward: outputs as handed out."""
+        """The output of apply(), the ctx, and what it keeps for backward and for jvp: outputs as handed out.
+
+        What is for jvp is with the caller: an output that ctx held would hold itself, by its node."""
         ctx = cls._backward_cls()
         sets_up = cls.setup_context is not Function.setup_context
         if sets_up:
@@ -162,9 +164,11 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
                 cls.setup_context(ctx, args, output)
             else:
                 output = cls.forward(ctx, *args, **kwargs)
-        kept = ctx.to_save or ()
+        kept, for_jvp = ctx.to_save or (), ctx.saved_for_forward or ()
         results, made = _record(cls, ctx, node, tensors, output)
-        return results, ctx, kept and tuple(made.get(id(t), t) for t in kept)
+        if kept or for_jvp:
+            kept, for_jvp = (tuple(made.get(id(t), t) for t in given) for given in (kept, for_jvp))
+        return results, ctx, kept, for_jvp
 
     @classmethod
     def _arguments(cls, args, kwargs):
@@ -175,7 +179,7 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
 
     @classmethod
     def _context(cls, args, kwargs, output):
-        """The ctx that the jvp of a call under transformations reads, and what it keeps for backward.
+        """The ctx that the jvp of a call under transformations reads, and what it keeps, as _apply().
 
         The call itself gave `output`."""
         from pullback.utils._pytree import tree_leaves, tree_map  # imported with the transformations
@@ -190,13 +194,13 @@ class Function(FunctionCtx, metaclass=FunctionMeta):
             else:
                 again = cls.forward(ctx, *args, **kwargs)
         made = dict(zip(map(id, tree_leaves(again)), tree_leaves(output), strict=True))
-        ctx._kept_for_jvp = tuple(made.get(id(t), t) for t in ctx.saved_for_forward or ())
         kept = tuple(made.get(id(t), t) for t in ctx.to_save or ())
+        for_jvp = tuple(made.get(id(t), t) for t in ctx.saved_for_forward or ())
         ctx.to_save = ctx.dirty_tensors = ctx.non_differentiable = ctx.saved_for_forward = None
         if again is not output:  # forward ran a second time, and may have put its results on ctx
             ctx.__dict__ |= tree_map(lambda t: made.get(id(t), t), ctx.__dict__)
         _note_shapes(ctx, inputs, output)
-        return ctx, kept
+        return ctx, kept, for_jvp
 
 
 def _note_shapes(ctx, inputs, output):
@@ -243,7 +247,6 @@ def _record(cls, ctx, node, tensors, output):
     if node is not None:
         _save(ctx, node, items, results, _core.saved_hooks())
     made = {id(item): result for item, result in zip(items, results, strict=True)}
-    ctx._kept_for_jvp = tuple(made.get(id(t), t) for t in ctx.saved_for_forward or ())
     ctx.to_save = ctx.dirty_tensors = ctx.non_differentiable = ctx.saved_for_forward = None
     return (tuple(results) if is_tuple else results[0]), made
 

@@ -44,7 +44,6 @@ class FunctionCtx:
     materialize_grads = True
     needs_input_grad = ()
     _node = None  # set while backward runs
-    _kept_for_jvp = ()
     _entries = ()  # (tensor or None, number of the output or None, version) each; None once freed
 
     def save_for_backward(self, *tensors):
@@ -151,12 +150,10 @@ class FunctionCtx:
             raise GradError(_FREED)
         return tuple(self._unpack(node, *e) for e in self._entries)
 
-    def push_forward(self, tangents):
+    def push_forward(self, tangents, kept):
         """The user's jvp() on the tangents of the arguments, with what save_for_forward() kept."""
         before = self._entries
-        self._entries = tuple(
-            (t, None, _core.change_count(t) if t is not None else 0) for t in self._kept_for_jvp
-        )
+        self._entries = tuple((t, None, 0 if t is None else _core.change_count(t)) for t in kept)
         try:
             return self._forward_cls.jvp(self, *tangents)
         finally:

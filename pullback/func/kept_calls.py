@@ -9,7 +9,7 @@ from pullback.autograd.saved import Kept
 from pullback.func import levels
 from pullback.utils._pytree import tree_leaves, tree_map
 
-_OF_CTX = ("_entries", "_kept_for_jvp")  # tensors that the machinery of ctx keeps itself
+_OF_CTX = ("_entries",)  # tensors that the machinery of ctx keeps itself
 
 
 def keep(t):

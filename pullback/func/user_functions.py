@@ -131,10 +131,15 @@ class _Batch:
             self.for_jvp, self.for_jvp_many = _taken(self.context.saved_for_forward or (), level, below)
             return tuple(results)
 
+    def let_go(self):
+        """Results that ctx held by its batch would hold themselves, by their node."""
+        self.kept = self.for_jvp = ()
+        self.context.to_save = self.context.saved_for_forward = None
+
     def jvp(self, kept, tangents):
         with levels.level(True, self.size) as level:
-            self.context._kept_for_jvp = tuple(_given(kept, self.for_jvp_many, level))
-            pushed = self.context.push_forward(_given(tangents, [d is not None for d in self.dims], level))
+            arrived = _given(tangents, [d is not None for d in self.dims], level)
+            pushed = self.context.push_forward(arrived, _given(kept, self.for_jvp_many, level))
             pushed = pushed if isinstance(pushed, tuple) else (pushed,)
             return tuple(
                 levels.remove(levels.include(t, level), level) if m and isinstance(t, _core.Tensor) else t
@@ -146,8 +151,10 @@ class _Batch:
             context = self.context
             saved = _given(kept, self.kept_many, level)
             context._entries = tuple((x, None, 0 if x is None else _core.change_count(x)) for x in saved)
-            given = _given(grads, self.out_many, level)
-            found = self.cls.backward(context, *given)
+            try:
+                found = self.cls.backward(context, *_given(grads, self.out_many, level))
+            finally:
+                context._entries = ()
             found = found if isinstance(found, tuple) else (found,)
             return tuple(self.gradient(g, d, level) for g, d in zip(found, self.dims))
 
@@ -203,6 +210,7 @@ def _rule_for(cls):
             ctx.batch = batch
             ctx.save_for_backward(*batch.kept)
             ctx.save_for_forward(*batch.for_jvp)
+            batch.let_go()
             return out
 
         def jvp(ctx, _, *tangents):
@@ -235,18 +243,18 @@ def _push_forward(cls, level, args, kwargs):
     values, named, given = tree_map(value, args), tree_map(value, kwargs), (*args, *kwargs.values())
     below = (*values, *named.values())
     if newest_level(tree_flatten((values, named))[0]) is None:
-        out, ctx, saved = cls._apply(values, named)
+        out, ctx, saved, for_jvp = cls._apply(values, named)
     else:
         out = cls.apply(*values, **named)
         _check_unchanged(cls, below, out)
-        ctx, saved = cls._context(values, named, out)
+        ctx, saved, for_jvp = cls._context(values, named, out)
     tangents = [tangent(x) for x in given]
     if ctx.materialize_grads:
         tangents = [
             x.new_zeros(x.shape) if t is None and _takes_tangent(x) else t for t, x in zip(tangents, below)
         ]
     flat, spec = tree_flatten(out)
-    pushed = _checked(ctx.push_forward(tangents), flat, level)
+    pushed = _checked(ctx.push_forward(tangents, for_jvp), flat, level)
     joined = [
         y if t is None or not _takes_tangent(y) else levels.join(y, t, level) for y, t in zip(flat, pushed)
     ]

@@ -52,6 +52,63 @@ def hooked(x):
     return (y * y).sum()
 
 
+class Exp(torch.autograd.Function):
+    """Keeps its result for both ways."""
+
+    @staticmethod
+    def forward(x):
+        return x.exp()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(output)
+        ctx.save_for_forward(output)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.saved_tensors[0]
+
+    @staticmethod
+    def jvp(ctx, t):
+        return t * ctx.saved_tensors[0]
+
+
+class BatchedExp(Exp):
+    generate_vmap_rule = True
+
+
+def through(function):
+    def g(x):
+        y = function(x)
+        y.register_hook(lambda g: g * 2)
+        return (y * y).sum()
+
+    return g
+
+
+def backward_of_duals():
+    w = X[0].clone().requires_grad_()
+    with fwAD.dual_level():
+        y = w * fwAD.make_dual(X[0], X[1])
+        y.retain_grad()
+        Exp.apply(y).sum().backward()
+
+
+def dropped_duals():
+    w = X[0].clone().requires_grad_()
+    with fwAD.dual_level():
+        return fwAD.unpack_dual(Exp.apply(w * fwAD.make_dual(X[0], X[1])))
+
+
+def lost_view():
+    a = X.clone().requires_grad_() * 1
+    with torch.no_grad():
+        b = a[0]
+        b.add_(1)
+    with pytest.raises(RuntimeError):
+        b.grad_fn  # noqa: B018
+
+
 CONSTRUCTS = {
     "grad": lambda: grad(f)(X),
     "vjp": lambda: vjp(f, X)[1](torch.ones(())),
@@ -73,6 +130,21 @@ CONSTRUCTS = {
     "hooks": lambda: vmap(grad(hooked))(X),
     "hooks forward": lambda: jvp(grad(hooked), (X[0],), (X[1],)),
     "functional_call": lambda: functional_call(LINEAR, PARAMETERS, (X,)),
+    "function": lambda: Exp.apply(X.clone().requires_grad_()),
+    "function hessian": lambda: hessian(lambda x: Exp.apply(x).sum())(X[0]),
+    "function vmap": lambda: vmap(grad(lambda x: BatchedExp.apply(x).sum()))(X),
+    "function vmap dropped": lambda: vmap(BatchedExp.apply)(X.clone().requires_grad_()),
+    "function batched hessian": lambda: hessian(lambda x: BatchedExp.apply(x).sum())(X[0]),
+    "hooks through a function": lambda: hessian(through(Exp.apply))(X[0]),
+    "hooks through a checkpoint": lambda: jvp(
+        grad(through(lambda x: torch.utils.checkpoint.checkpoint(torch.sin, x, use_reentrant=False))),
+        (X[0],),
+        (X[1],),
+    ),
+    "backward of duals": backward_of_duals,
+    "dropped duals": dropped_duals,
+    "lost view": lost_view,
+    "inference": lambda: torch.inference_mode()(grad(f))(X),
 }
 
 
