@@ -347,6 +347,10 @@ void check_in_place(TensorObject* t, bool records) {
     fail(ErrorKind::Inplace, "a leaf Variable that requires grad is being used in an in-place operation.\n",
          "Change it under torch.no_grad(), or change a clone of it.");
   }
+  if (!t->base || !(records || node || of_base || t->var.layer || t->base->var.layer)) return;
+  check_places(t->var.array, t->base->var.array);
+  // It may show elements of the base that the view which it was made from has not.
+  if (of_base && node && node->name() == "AsStridedBackward0") follow_base(t);
 }
 
 void check_writable(TensorObject* t) {

@@ -47,33 +47,59 @@ Region::Region(const Array& view, const Array& base)
   close_gaps();
 }
 
+// Axes of a base from the longest step to the shortest, neighbours that are one run as one.
+struct Axis {
+  int64_t stride, size, dense;  // the last: its step where the elements lie side by side
+};
+
+// None where there are no gaps, or elements share memory: the op refuses.
+std::vector<Axis> axes_with_gaps(const std::vector<int64_t>& size, const std::vector<int64_t>& stride) {
+  std::vector<Axis> axes;
+  for (size_t k = 0; k < size.size(); ++k)
+    if (size[k] > 1) axes.push_back({stride[k], size[k], 0});
+  std::ranges::sort(axes, {}, &Axis::stride);
+  std::vector<Axis> merged;
+  int64_t reach = 0, step = 1;
+  for (const Axis& x : axes) {
+    if (x.stride <= reach) return {};
+    if (!merged.empty() && x.stride == merged.back().stride * merged.back().size)
+      merged.back().size *= x.size;
+    else merged.push_back({x.stride, x.size, step});
+    reach += x.stride * (x.size - 1);
+    step *= x.size;
+  }
+  if (reach + 1 == step) return {};
+  std::ranges::reverse(merged);
+  return merged;
+}
+
 // Where elements of the base lie apart (every second column of a matrix), the region is told of a base without
 // gaps: what is worked out by it are gradients and tangents, which have none.
 void Region::close_gaps() {
-  std::vector<size_t> axes;
-  for (size_t k = 0; k < base_size.size(); ++k)
-    if (base_size[k] > 1) axes.push_back(k);
-  std::ranges::sort(axes, {}, [&](size_t k) { return base_stride[k]; });
-  int64_t span = 1, step = 1;
-  std::vector<int64_t> dense = base_stride;
-  for (size_t k : axes) {
-    if (base_stride[k] < span) return;  // elements share memory: the op refuses
-    span = base_stride[k] * base_size[k];
-    dense[k] = step;
-    step *= base_size[k];
-  }
-  if (dense == base_stride) return;
-  const auto moved = [&](int64_t steps) {
+  const std::vector<Axis> axes = axes_with_gaps(base_size, base_stride);
+  if (axes.empty()) return;
+  std::vector<int64_t> last(axes.size(), 0);  // index that the view reaches along each axis
+  bool on_elements = offset >= 0;
+  const auto moved = [&](int64_t steps, int64_t times) {
     int64_t to = 0;
-    for (size_t i = axes.size(); i-- > 0;) {
-      to += steps / base_stride[axes[i]] * dense[axes[i]];
-      steps %= base_stride[axes[i]];
+    for (size_t i = 0; i < axes.size(); ++i) {
+      last[i] += steps / axes[i].stride * times;
+      to += steps / axes[i].stride * axes[i].dense;
+      steps %= axes[i].stride;
     }
+    on_elements = on_elements && steps == 0;
     return to;
   };
-  offset = moved(offset);
-  for (size_t k = 0; k < size.size(); ++k) stride[k] = size[k] > 1 ? moved(stride[k]) : 1;
-  base_stride = std::move(dense);
+  offset = moved(offset, 1);
+  for (size_t k = 0; k < size.size(); ++k) stride[k] = size[k] > 1 ? moved(stride[k], size[k] - 1) : 1;
+  for (size_t i = 0; i < axes.size(); ++i) on_elements = on_elements && last[i] < axes[i].size;
+  if (!on_elements) {
+    fail(ErrorKind::Inplace,
+         "a view reaches between the elements of its base, and one of them is changed in place\n",
+         "Gradients and tangents have no such places: take the view of a clone of the base.");
+  }
+  for (size_t k = 0; k < base_stride.size(); ++k)
+    base_stride[k] = base_size[k] > 1 ? moved(base_stride[k], 0) : base_stride[k];
 }
 
 Region Region::of_batch(int64_t samples) const {
@@ -115,6 +141,10 @@ Ref<Node> record_view(const Var& base, const Array& view) {
   const std::vector<int64_t> ints = r.ints();
   const Argument args[1] = {{&base, {}}};
   return record({as_strided, args, ints, r.symbolic()});
+}
+
+void check_places(const Array& view, const Array& base) {
+  if (!base.meta->is_contiguous) (void)Region(view, base);
 }
 
 Ref<Node> record_slices(const Var& base, const Var& view) {

@@ -24,6 +24,8 @@ class LostNode final : public Node {
   const std::string why;
 };
 
+// Refuses a view that reaches between the elements of its base: changes of the one could not be followed by the other.
+void check_places(const Array& view, const Array& base);
 // The node of `view`, elements of `base`, as a function of the base.
 Ref<Node> record_view(const Var& base, const Array& view);
 // The node of the base after a change of `view`, which stands on the tape as a value of its own.

@@ -477,3 +477,13 @@ def test_a_leaf_that_is_a_view_itself():
     with torch.no_grad():
         x[0].add_(1)
     assert x.tolist() == [[1.0, 2.0, 3.0], [3.0, 4.0, 5.0]]
+
+
+def test_a_window_on_what_lies_beside_its_view():
+    """as_strided() of a row shows elements of the row before: changed in place, they are the base's."""
+    x = torch.arange(6.0).reshape(2, 3).requires_grad_()
+    y = x * 1
+    window = y[1].as_strided((2,), (1,), 0)
+    window.mul_(2.0)
+    assert torch.autograd.grad(window.sum(), x, retain_graph=True)[0].tolist() == [[2, 2, 0], [0, 0, 0]]
+    assert torch.autograd.grad(y.sum(), x)[0].tolist() == [[2, 2, 1], [1, 1, 1]]

@@ -249,5 +249,62 @@ def test_as_strided_stays_a_view_for_all_samples(name, in_dim):
     assert torch.equal(vmap(vmap(written))(x[None])[0], expected)
     jacobians = torch.stack([jacrev(written)(v) for v in x])
     assert torch.equal(vmap(jacrev(written))(x), jacobians)
-    if name != "backwards":
-        assert torch.equal(vmap(jacfwd(written))(x), jacobians)
+    assert torch.equal(vmap(jacfwd(written))(x), jacobians)
+
+
+BLOCK = torch.arange(1.0, 61.0).reshape(3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        lambda b: b[..., ::2],
+        lambda b: b[::2, 1::2],
+        lambda b: b[:, ::2].transpose(0, 2),
+        lambda b: b[1:, :, 1:],
+    ],
+)
+def test_changes_of_elements_that_lie_apart(part):
+    """The steps between elements (20, 5, 2 of sizes 3, 4, 3) may look as if they met."""
+    x = part(BLOCK)
+
+    def f(x):
+        x = x * 1 if x.is_contiguous() else x
+        x[0].mul_(2.0)
+        x[..., -1].add_(x[..., 0])
+        return x * x
+
+    def plain(x):
+        y = x.clone()
+        y[0] = y[0] * 2
+        y[..., -1] = y[..., -1] + y[..., 0]
+        return y * y
+
+    t = torch.linspace(-1, 1, x.numel()).reshape(x.shape)
+    want = jvp(plain, (x,), (t,))
+    got = jvp(f, (part(BLOCK.clone()),), (t,))
+    assert torch.equal(got[0], want[0]) and torch.allclose(got[1], want[1])
+    assert torch.allclose(jacfwd(f)(part(BLOCK.clone())), jacfwd(plain)(x))
+
+
+def test_windows_between_elements():
+    def through(size, stride, offset):
+        def f(x):
+            x.as_strided(size, stride, x.storage_offset() + offset).mul_(10.0)
+            return x * 1
+
+        return f
+
+    x = BLOCK.clone()[:, :, ::2]
+    _, got = jvp(through((3,), (20,), 2), (x,), (torch.ones(3, 4, 3),))
+    assert got[:, 0, 1].tolist() == [10, 10, 10] and got.sum() == 36 + 27
+    for window in ((2,), (1,), 0), ((4,), (2,), 0), ((2,), (5,), -5):
+        x = BLOCK.clone()[1:, :, ::2]
+        before = x.clone()
+        with pytest.raises(RuntimeError, match="a view reaches between the elements of its base"):
+            jvp(through(*window), (x,), (torch.ones(2, 4, 3),))
+        assert torch.equal(x, before)
+    w = torch.tensor([2.0, 3.0], requires_grad=True)
+    apart = torch.from_numpy(BLOCK.numpy()[:, :, ::2].copy())[:, :, ::2].detach()
+    with pytest.raises(RuntimeError, match="a view reaches between"):
+        apart.as_strided((2,), (1,), 0).mul_(w)
