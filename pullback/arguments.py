@@ -15,11 +15,16 @@ _PYTHON_TYPES = {float: _core.float64, int: _core.int64, bool: _core.bool}
 
 def kind_name(x) -> str:
     """A type's name as torch writes it."""
+    kind = type(x)
     if isinstance(x, Tensor):
-        return "Tensor"
-    home = type(x).__module__
-    named_in_full = home.partition(".")[0] in ("torch", "numpy")  # classes that are written in C there
-    return f"{home}.{type(x).__name__}" if named_in_full else type(x).__name__
+        return "Parameter" if kind.__name__ == "Parameter" else "Tensor"
+    if isinstance(x, type) and issubclass(x, Tensor):
+        return "torch._C._TensorMeta"
+    home = kind.__module__.partition(".")[0]
+    named_in_full = (
+        home in ("torch", "numpy") or kind.__module__ == "collections"
+    )  # classes written in C there
+    return f"{kind.__module__}.{kind.__name__}" if named_in_full else kind.__name__
 
 
 def dtype_of(name: str, dtype, default=None):

@@ -22,7 +22,6 @@ from pullback.arguments import (
     sized,
     sizes_of,
 )
-from pullback.wording import overloaded
 
 Tensor = _core.Tensor
 
@@ -292,7 +291,8 @@ def from_numpy(ndarray):
     tensor([5., 2.], dtype=torch.float64)
     """
     if not isinstance(ndarray, np.ndarray):
-        raise TypeError(f"expected np.ndarray (got {_qualified(ndarray)})")
+        found = "Tensor" if isinstance(ndarray, Tensor) else _qualified(ndarray)
+        raise TypeError(f"expected np.ndarray (got {found})")
     return _from_array(ndarray)
 
 
@@ -344,7 +344,6 @@ def _qualified(x):
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
-@overloaded
 def arange(
     *bounds,
     start=None,
@@ -458,7 +457,6 @@ def _spaced(name, start, end, steps, dtype, place, out):
     return dtype, start, end, steps
 
 
-@overloaded
 def linspace(
     start,
     end,
@@ -485,7 +483,6 @@ def linspace(
     return finish(_core.linspace(dtype, start, end, steps), out, requires_grad, "linspace")
 
 
-@overloaded
 def logspace(
     start,
     end,
@@ -513,7 +510,6 @@ def logspace(
     return finish(_core.logspace(dtype, start, end, steps, float(base)), out, requires_grad, "logspace")
 
 
-@overloaded
 def eye(n, m=None, *, out=None, dtype=None, layout=None, device=None, pin_memory=False, requires_grad=False):
     """Ones on the diagonal, zeros elsewhere.
 

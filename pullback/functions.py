@@ -7,7 +7,6 @@ from pullback.arguments import kind_name, require_tensors
 from pullback.errors import DtypeError
 from pullback.trace.tracer import functions as f
 from pullback.types import CPU, check_device
-from pullback.wording import overloaded
 
 Tensor = _core.Tensor
 
@@ -285,7 +284,6 @@ def promote_types(type1, type2):
     return _core.promote_types(type1, type2)
 
 
-@overloaded
 def result_type(tensor1, tensor2):
     """The type of an arithmetic result; numbers and tensors without axes give way to tensors with axes.
 

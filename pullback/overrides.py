@@ -15,7 +15,7 @@ import threading
 import types
 import warnings
 
-from pullback import _core, composites, wording
+from pullback import _core, refusal
 from pullback.tensor import Tensor, _disabled_torch_function_impl
 
 __all__ = [
@@ -456,7 +456,7 @@ _FROM_DATA = frozenset({"tensor", "as_tensor", "asarray"})
 
 def ask_first(*spaces, also=(), called=0):
     """Puts asking callables in the place of the public functions written in Python that these namespaces
-    hold, and of `also`, wherever modules of the package hold them; `called`: see pullback/wording.py."""
+    hold, and of `also`, wherever modules of the package hold them; `called`: see pullback/refusal.py."""
     made = {value: _core.Overridable(value, value.__name__) for value in also}
     for space in spaces:
         for name, value in space.items():
@@ -470,17 +470,13 @@ def ask_first(*spaces, also=(), called=0):
                 holder[name] = made[value]
 
 
-def _wrap_tensor(shared):
-    """`shared`: the functions of the package, some of which are methods too."""
+def _wrap_tensor():
     for name, value in list(vars(Tensor).items()):
         private = name.startswith("_") and not name.startswith("__")
         if name in _NEVER or private:
             continue
         if isinstance(value, (types.FunctionType, types.MethodDescriptorType)):
-            home = str(getattr(value, "__module__", None))
-            counts_self = inspect.unwrap(value) in shared or home.startswith(composites.__name__)
-            called = wording.SHARED_METHOD if counts_self else wording.METHOD
-            setattr(Tensor, name, _core.Overridable(value, name, False, called))
+            setattr(Tensor, name, _core.Overridable(value, name, False, refusal.METHOD))
         elif isinstance(value, property):
             getter = _core.Overridable(value.fget, name)
             wrapped = property(getter, value.fset, value.fdel, value.__doc__)
@@ -494,8 +490,8 @@ def _install():
     import pullback
     from pullback import _operators, autograd, linalg
 
-    ask_first(vars(pullback), vars(linalg), also=(autograd.backward, autograd.grad), called=wording.FUNCTION)
-    _wrap_tensor({inspect.unwrap(v) for v in vars(pullback).values() if isinstance(v, _core.Overridable)})
+    ask_first(vars(pullback), vars(linalg), also=(autograd.backward, autograd.grad), called=refusal.FUNCTION)
+    _wrap_tensor()
     for name, value in _operators.functions.items():
         if isinstance(value, (types.FunctionType, _core.OpFunction)):
             _operators.functions[name] = vars(Tensor).get(name, value)

@@ -18,8 +18,8 @@ from pullback.generator import (  # noqa: F401 (all of torch.random is found her
     seed,
     set_rng_state,
 )
+from pullback.refusal import combination
 from pullback.trace.tracer import functions as f
-from pullback.wording import combination, overloaded
 
 Tensor = _core.Tensor
 
@@ -81,7 +81,6 @@ def _permute(memory, native):
         _core.fill_randperm(row, native)
 
 
-@overloaded
 def rand(
     *size,
     generator=None,
@@ -106,7 +105,6 @@ def rand(
     return _filled("rand", t, _core.fill_uniform, generator, 0.0, 1.0, out=out, requires_grad=requires_grad)
 
 
-@overloaded
 def randn(
     *size,
     generator=None,
@@ -131,7 +129,6 @@ def randn(
     return _filled("randn", t, _core.fill_normal, generator, 0.0, 1.0, out=out, requires_grad=requires_grad)
 
 
-@overloaded
 def rand_like(
     input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
 ):
@@ -146,7 +143,6 @@ def rand_like(
     return _filled("rand_like", t, _core.fill_uniform, generator, 0.0, 1.0, requires_grad=requires_grad)
 
 
-@overloaded
 def randn_like(
     input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
 ):
@@ -161,7 +157,6 @@ def randn_like(
     return _filled("randn_like", t, _core.fill_normal, generator, 0.0, 1.0, requires_grad=requires_grad)
 
 
-@overloaded
 def randint(
     *args,
     low=None,
@@ -218,7 +213,6 @@ def _randint_arguments(args, low, high, size):
     return low or 0, high, size, len(bounds) + 1
 
 
-@overloaded
 def randint_like(input, *bounds, low=0, high=None, dtype=None, memory_format=None, **options):
     """Integers in [low, high), in the shape of another tensor, laid out as it is.
 
@@ -239,7 +233,6 @@ def randint_like(input, *bounds, low=0, high=None, dtype=None, memory_format=Non
     return t.requires_grad_() if options.get("requires_grad") else t
 
 
-@overloaded
 def randperm(
     n,
     *,
@@ -272,7 +265,6 @@ def _check_std(std):
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
 
 
-@overloaded
 def normal(
     mean=0.0,
     std=1.0,
@@ -330,7 +322,6 @@ def normal(
     return finish(t, out, False, "normal", "")
 
 
-@overloaded
 def bernoulli(input, p=None, *, generator=None, out=None):
     """Ones with the probabilities in `input` (or p everywhere).
 
@@ -488,7 +479,7 @@ def random_(self, *bounds, generator=None, **named):
     if len(bounds) > 2:
         raise TypeError(f"random_() takes 2 positional arguments but {len(bounds)} were given")
     if not named.keys() <= {"from", "to"}:
-        raise TypeError(combination(random_, "random_", bounds, named))
+        raise TypeError(combination("Tensor.random_", bounds, named))
     if "from" in named or "to" in named:
         bounds = (bounds[0] if bounds else named.get("from", 0), named.get("to"))
     if not bounds:
@@ -504,7 +495,6 @@ def random_(self, *bounds, generator=None, **named):
     return _fill(self, _core.fill_randint, generator, from_, to, op=op)
 
 
-@overloaded
 def bernoulli_(self, p=0.5, *, generator=None):
     """Overwrites with ones, with probability p (a number or a tensor), and zeros.
 

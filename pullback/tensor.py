@@ -24,7 +24,6 @@ from pullback.storage import _typed_storage, _untyped_storage
 from pullback.trace.tracer import functions as f
 from pullback.types import CPU, check_device, strided
 from pullback.types import device as device_type
-from pullback.wording import in_python
 
 Tensor = _core.Tensor
 _ABOUT = """Elements of one type along axes, and what is needed to differentiate by them.
@@ -322,7 +321,6 @@ def set_data(self, other):
     self.data = other
 
 
-@in_python
 def is_shared(self):
     """Whether the memory is shared between processes: never.
 

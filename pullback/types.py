@@ -24,7 +24,15 @@ def _size(sizes):
     return Size(sizes)
 
 
-_NOTHING = object()
+def _device_arguments(args, named):
+    """What a device is made of, and its index or None; torch's TypeError for anything else."""
+    if len(args) == 1 and not named and isinstance(args[0], (str, device)):
+        return args[0], None
+    from pullback.refusal import checked
+
+    checked("device", args, named)
+    of_all = dict(zip(("type", "index"), args, strict=False)) | named
+    return of_all.get("type", of_all.get("device")), of_all.get("index")
 
 
 class device:
@@ -41,21 +49,15 @@ class device:
         "privateuseone".split()
     )
 
-    def __init__(self, type=_NOTHING, index=None):
+    def __init__(self, *args, **named):
+        type, index = _device_arguments(args, named)
         if isinstance(type, device):
             type, index = type.type, type.index if index is None else index
-        elif isinstance(type, int) and not isinstance(type, bool):
+        elif not isinstance(type, str):
             if type < 0:
                 raise RuntimeError("Device index must not be negative")
             raise RuntimeError(
                 "Cannot access accelerator device when none is available.\npullback runs on CPUs only."
-            )
-        elif not isinstance(type, str):
-            kind = "" if type is _NOTHING else type.__class__.__name__
-            raise TypeError(
-                f"device() received an invalid combination of arguments - got ({kind}), but expected one "
-                "of:\n"
-                " * (torch.device device)\n * (str type, int index = -1)"
             )
         if not type:
             raise RuntimeError("Device string must not be empty")

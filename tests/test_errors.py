@@ -300,7 +300,7 @@ CASES = [
         TypeError,
         TypeError,
         "zeros() got an unexpected keyword argument 'shape'",
-        lambda g: torch.zeros(shape=3),
+        lambda g: torch.zeros(3, shape=3),
     ),
     (
         "unknown keyword of an op",

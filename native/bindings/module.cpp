@@ -15,6 +15,7 @@
 #include "bindings/op_function.h"
 #include "bindings/override.h"
 #include "bindings/random.h"
+#include "bindings/refusal.h"
 #include "bindings/rules.h"
 #include "bindings/saved_hooks.h"
 #include "bindings/step.h"
@@ -212,6 +213,7 @@ NB_MODULE(_core, m) {
   init_size_type(m.ptr());
   init_tensor_type(m.ptr());
   init_op_function(m.ptr());
+  init_refusal(m.ptr());
   init_saved_hooks(m.ptr());
   init_runtime(m);
   init_tape(m);

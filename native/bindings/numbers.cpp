@@ -249,7 +249,12 @@ PyObject* ixor(PyObject* a, PyObject* b) { return binary_in_place(op_xor, a, b, 
 PyObject* ilshift(PyObject* a, PyObject* b) { return binary_in_place(op_lshift, a, b, "__ilshift__"); }
 PyObject* irshift(PyObject* a, PyObject* b) { return binary_in_place(op_rshift, a, b, "__irshift__"); }
 PyObject* ipower(PyObject* a, PyObject* b, PyObject*) {
-  return guarded([&] { return by_name("pow_", a, b); });
+  return guarded([&]() -> PyObject* {
+    Scalar s;
+    if (!is_tensor(b) && !is_numpy_array(b) && !scalar_from(b, s) && !any_asks(&b, 1))
+      Py_RETURN_NOTIMPLEMENTED;
+    return by_name("pow_", a, b);
+  });
 }
 
 PyObject* compare(PyObject* a, PyObject* b, int how) {

@@ -20,7 +20,6 @@ struct OpFunction {
   std::vector<Overload> overloads;
   std::string name;
   bool in_place;
-  char several;         // see Refused
   char takes_out;       // whether a result may go into a tensor that is given as `out`
   PyObject* function;  // of a method, the function it stands for: errors do not count its tensor; else null
   PyObject* result_type;
@@ -29,10 +28,6 @@ struct OpFunction {
 };
 
 OpFunction* self_of(PyObject* o) { return reinterpret_cast<OpFunction*>(o); }
-
-Refused refused(const OpFunction* f) {
-  return {f->overloads[0].signature.name, f->overloads, f->in_place, f->function != nullptr, f->several != 0};
-}
 
 Py_ssize_t position_of(const char* name, PyObject* kwnames) {
   for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k)
@@ -102,6 +97,8 @@ PyObject* call_into(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObjec
   static Function deliver("pullback.results", "of_op");
   PyObject* out = args[n + at];
   // A sum is computed in the type of what takes it.
+  if (out != Py_None && !is_tensor(out) && !PyTuple_Check(out) && !PyList_Check(out))
+    return refuse(self, args, n, kwnames);
   const bool typed = is_tensor(out) && leaves_dtype_open(self_of(self), args, n, kwnames, out);
   Owned rest = own(PyTuple_New(PyTuple_GET_SIZE(kwnames) - !typed));
   std::vector<PyObject*> values(args, args + n);
@@ -117,8 +114,9 @@ PyObject* call_into(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObjec
   Owned result = own(PyObject_Vectorcall(self, values.data(), static_cast<size_t>(n), rest.get()));
   if (out == Py_None) return result.release();
   PyObject* declaration = declaration_of(self_of(self), values.data(), n, rest.get());
-  if (own(PyObject_GetAttrString(declaration, "out")).get() == Py_None)
-    refuse(refused(self_of(self)), args, n, kwnames);
+  const bool one = !PyTuple_Check(result.get());
+  if (one != is_tensor(out) || own(PyObject_GetAttrString(declaration, "out")).get() == Py_None)
+    return refuse(self, args, n, kwnames);
   if (fits_at_once(result.get(), out, declaration, values)) return take_elements(out, result.get());
   Owned name = own(text(self_of(self)->name));
   Owned given = own(PyTuple_New(static_cast<Py_ssize_t>(values.size())));
@@ -201,6 +199,21 @@ PyObject* run_overload(OpFunction* f, size_t k, ScratchLease& s, PyObject* const
   return call_op(op, c.args, c.ints, c.symbolic, c.first, result_class, result_type);
 }
 
+// The first overload that takes the arguments, or how many there are: with an exception set where one of them could
+// not be read.
+size_t find_overload(const OpFunction* f, ScratchLease& s, Owned& packed, PyObject* const* args, Py_ssize_t n,
+                     PyObject* kwnames) {
+  try {
+    for (size_t k = 0; k < f->overloads.size(); ++k) {
+      const Signature& signature = f->overloads[k].signature;
+      if (match_arguments(signature, args, n, kwnames, s->values, packed) &&
+          convert_arguments(signature, s->values, s->call) && (s->call.first || s->call.foreign))
+        return k;
+    }
+  } catch (const std::exception& e) { raise(e); }
+  return f->overloads.size();
+}
+
 PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* kwnames) {
   return guarded([&]() -> PyObject* {
     OpFunction* f = self_of(self);
@@ -211,15 +224,12 @@ PyObject* call(PyObject* self, PyObject* const* args, size_t nargsf, PyObject* k
     if (const Py_ssize_t at = position_of("out", kwnames); at >= 0 && f->takes_out)
       return any_asks(args, all) ? ask(self, args, n, kwnames) : call_into(self, args, n, kwnames, at);
     ScratchLease s;
-    for (size_t k = 0; k < f->overloads.size(); ++k) {
-      const Signature& signature = f->overloads[k].signature;
-      Owned packed;
-      if (match_arguments(signature, args, n, kwnames, s->values, packed) &&
-          convert_arguments(signature, s->values, s->call) && (s->call.first || s->call.foreign))
-        return run_overload(f, k, s, args, n, kwnames);
-    }
-    if (any_asks(args, all)) return ask(self, args, n, kwnames);  // of a class that is no Tensor
-    refuse(refused(f), args, n, kwnames);
+    Owned packed;
+    const size_t found = find_overload(f, s, packed, args, n, kwnames);
+    if (found < f->overloads.size()) return run_overload(f, found, s, args, n, kwnames);
+    if (!PyErr_Occurred() && any_asks(args, all))
+      return ask(self, args, n, kwnames);  // of a class that is no Tensor
+    return refuse(self, args, n, kwnames);
   });
 }
 
@@ -279,7 +289,6 @@ PyGetSetDef getset[] = {
 PyMemberDef members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(OpFunction, vectorcall), READONLY, nullptr},
     {"__dictoffset__", T_PYSSIZET, offsetof(OpFunction, dict), READONLY, nullptr},
-    {"several", T_BOOL, offsetof(OpFunction, several), 0, "Whether torch has several signatures for it."},
     {"takes_out", T_BOOL, offsetof(OpFunction, takes_out), 0, "Whether it has `out`."},
     {nullptr, 0, 0, 0, nullptr},
 };
@@ -344,7 +353,6 @@ PyObject* renamed(PyObject* o, const std::string& name) {
   for (Overload& x : overloads) x.signature.name = name;
   Owned made = own(make_op_function(name, std::move(overloads), f->in_place, f->result_type, ""));
   OpFunction* m = self_of(made.get());
-  m->several = f->several;
   m->takes_out = f->takes_out;
   Py_XSETREF(m->doc, Py_NewRef(f->doc));
   m->dict = f->dict ? check(PyDict_Copy(f->dict)) : nullptr;
@@ -370,7 +378,6 @@ PyObject* make_op_function(const std::string& name, std::vector<Overload> overlo
   new (&f->overloads) std::vector<Overload>(std::move(overloads));
   new (&f->name) std::string(name);
   f->in_place = in_place;
-  f->several = 0;
   f->takes_out = !in_place;
   f->function = nullptr;
   f->result_type = Py_NewRef(result_type ? result_type : Py_None);

@@ -64,7 +64,7 @@ struct Overridable {
   PyObject* presented;  // what those who are asked are shown; null: this object
   PyObject* alone;      // runs instead of `wrapped` where only one argument is given, by position; or null
   char modes_only;      // its arguments are data: only modes are asked
-  char called;          // how, for errors in torch's words (pullback/wording.py); 0: Python's are torch's
+  char called;          // how, for errors in torch's words (pullback/refusal.py); 0: Python's are torch's
   PyObject* dict;
 };
 
@@ -72,7 +72,7 @@ Overridable* self_of(PyObject* o) { return reinterpret_cast<Overridable*>(o); }
 
 // A call has failed: torch may word that otherwise.
 PyObject* explained(Overridable* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
-  static Function explain("pullback.wording", "explain");
+  static Function explain("pullback.refusal", "explain");
   PyObject *type = nullptr, *error = nullptr, *trace = nullptr;
   PyErr_Fetch(&type, &error, &trace);
   PyErr_NormalizeException(&type, &error, &trace);
@@ -89,10 +89,7 @@ PyObject* explained(Overridable* self, PyObject* const* args, Py_ssize_t n, PyOb
 }
 
 bool may_be_worded_otherwise(const Overridable* self) {
-  PyObject* kind = PyErr_Occurred();
-  return self->called &&
-         (kind == PyExc_RuntimeError || kind == PyExc_ValueError || PyErr_ExceptionMatches(PyExc_TypeError) ||
-          PyErr_ExceptionMatches(PyExc_AttributeError));
+  return self->called && PyErr_ExceptionMatches(PyExc_Exception);
 }
 
 PyObject* call(PyObject* o, PyObject* const* args, size_t nargsf, PyObject* kwnames) {

@@ -1,17 +1,13 @@
-// Why a call fits none of a function's overloads, in torch's words.
+// Calls that fit none of a function's overloads.
 #pragma once
-#include "bindings/op_function.h"
+#include "bindings/python.h"
 
 namespace pb::py {
 
-struct Refused {
-  const std::string& name;
-  const std::vector<Overload>& overloads;
-  bool in_place;
-  bool method;
-  bool several;  // torch has several signatures where one is enough here: it tells of them all
-};
+// Raises torch's error for such a call, or answers it after all (pullback/refusal.py). The error that is set, if
+// any, is what its arguments have met with so far.
+PyObject* refuse(PyObject* function, PyObject* const* args, Py_ssize_t n, PyObject* kwnames);
 
-[[noreturn]] void refuse(const Refused& f, PyObject* const* args, Py_ssize_t n, PyObject* kwnames);
+void init_refusal(PyObject* module);
 
 }  // namespace pb::py

@@ -250,8 +250,8 @@ bool take(const Parameter& p, PyObject* o, BoundCall& out) {
       out.push_int(v, p.kind == Kind::Size);
       return true;
     case Kind::Bool:
-      if (!PyBool_Check(o) && !PyLong_Check(o)) return false;
-      out.push_int(PyObject_IsTrue(o));
+      if (!PyBool_Check(o)) return false;
+      out.push_int(o == Py_True);
       return true;
     case Kind::Float:
       if (!take_real(o, d)) return false;

@@ -7,7 +7,6 @@ import itertools
 
 from pullback import _core
 from pullback.utils.hooks import RemovableHandle
-from pullback.wording import in_python
 
 
 def _add(entries: dict, hook):
@@ -16,7 +15,6 @@ def _add(entries: dict, hook):
     return handle
 
 
-@in_python
 def register_hook(self, hook):
     """Calls hook(grad) each time a gradient of this tensor is computed; a returned tensor replaces it.
 
@@ -39,7 +37,6 @@ def register_hook(self, hook):
     return _add(self._hook_dict("tensor"), hook)
 
 
-@in_python
 def register_post_accumulate_grad_hook(self, hook):
     """Calls hook(tensor) after a gradient was added into this leaf's grad.
 

@@ -7,7 +7,6 @@ from pullback.composites.elementwise_more import in_place_form, scalar_name
 from pullback.composites.linalg import _check_addmv, _check_addr
 from pullback.primitives.registry import methods, public
 from pullback.trace.tracer import functions as f
-from pullback.wording import overloaded
 
 
 def _method(function):
@@ -113,7 +112,6 @@ def addr_(self, vec1, vec2, *, beta=1, alpha=1):
 
 
 @_method
-@overloaded
 def float_power_(self, exponent):
     """In-place form of float_power(): of float64 tensors only.
 

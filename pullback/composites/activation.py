@@ -14,10 +14,8 @@ from pullback.primitives.family import composite
 from pullback.primitives.registry import expose, ops, public
 from pullback.results import FOUND, FREE
 from pullback.trace.tracer import functions as f
-from pullback.wording import overloaded
 
 
-@overloaded
 def where(condition, x, y):
     return f["where"](condition, x, y)
 

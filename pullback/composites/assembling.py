@@ -18,11 +18,9 @@ from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, public
 from pullback.results import EXACT, JOINED, Into, answer, castable
 from pullback.trace.tracer import functions as f
-from pullback.wording import in_python
 
 
 @function
-@in_python
 def atleast_3d(*tensors):
     """Tensors with at least three axes.
 
@@ -87,7 +85,6 @@ def _block_diag(tensors):
 composite("block_diag(Tensor[] tensors)", _block_diag, expose_as="_block_diag", dtypes=ANY)
 
 
-@in_python
 def block_diag(*tensors):
     """The matrices along the diagonal of one, zeros elsewhere.
 

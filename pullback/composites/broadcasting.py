@@ -10,7 +10,6 @@ from pullback.errors import ShapeError
 from pullback.primitives.registry import public
 from pullback.trace.tracer import functions as f
 from pullback.types import Size
-from pullback.wording import in_python
 
 
 @function
@@ -68,7 +67,6 @@ def broadcast_to(input, *sizes, size=None):
     return f["expand"](input, *sizes) if size is None else f["expand"](input, size)
 
 
-@in_python
 def broadcast_shapes(*shapes):
     """The shape that results from broadcasting shapes together.
 
@@ -108,7 +106,6 @@ def _pair_shape(a, b):
     return broadcast_shapes(x, y)
 
 
-@in_python
 def broadcast_tensors(*tensors):
     """All tensors expanded to their common shape.
 
@@ -127,7 +124,6 @@ def broadcast_tensors(*tensors):
     return tuple(t if tuple(t.shape) == tuple(shape) else f["expand"](t, shape) for t in tensors)
 
 
-@in_python
 def meshgrid(*tensors, indexing=None):
     """Coordinate grids of several 1-dim tensors.
 

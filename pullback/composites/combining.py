@@ -16,7 +16,6 @@ from pullback.errors import ShapeError
 from pullback.primitives.registry import methods, public
 from pullback.results import CAST, EXACT
 from pullback.trace.tracer import functions as f
-from pullback.wording import in_python
 
 
 @function(out=CAST.but(apart="all", name="mul"))
@@ -43,7 +42,6 @@ def _vector(x):
     return x
 
 
-@in_python
 def cartesian_prod(*tensors):
     """All combinations of an element of each vector, one a row.
 

@@ -10,7 +10,6 @@ from pullback.arguments import all_tensors
 from pullback.composites.linalg import _product, reshaped
 from pullback.primitives.registry import public
 from pullback.trace.tracer import functions as f
-from pullback.wording import in_python
 
 
 def _parsed(equation, shapes):
@@ -241,7 +240,6 @@ def _in_letters(args):
     return equation, args[: len(args) // 2 * 2 : 2]
 
 
-@in_python
 def einsum(*args):
     """Sums of products, described by letters for the axes, or by lists of numbers behind each operand.
 

@@ -13,7 +13,6 @@ from pullback.primitives.registry import ANY, expose, methods, ops, public
 from pullback.results import CAST, FOUND, Into, with_out
 from pullback.trace.tracer import INT, Tracer
 from pullback.trace.tracer import functions as f
-from pullback.wording import overloaded
 
 inf, nan = math.inf, math.nan
 
@@ -23,7 +22,6 @@ def in_place_form(name, *declarations, function=True):
     pairs = [(d.signature.text, d.handle) for d in declarations]
     g = _core.op_function(name + "_", pairs, True, None, f"In-place form of {name}().")
     g.declarations = declarations
-    g.several = name in f and f[name].several
     f[name + "_"] = g
     if name.startswith("_"):
         return
@@ -102,7 +100,6 @@ in_place_form("zero", ops["zero"])
 f["where"] = f["_where"]  # rules choose with it
 
 
-@overloaded
 def where(condition, input=None, other=None):
     """input where condition holds, other elsewhere; with the condition alone, where that holds (as_tuple).
 
@@ -158,7 +155,6 @@ def scalar_name(dtype):
     return names.get(name, name)
 
 
-@overloaded
 def _method_where(self, condition, other=None):
     """The tensor where condition holds, other elsewhere: torch.where() with the condition first.
 

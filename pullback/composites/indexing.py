@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pullback import _core
-from pullback.arguments import kind_name, number, require_tensors
+from pullback.arguments import all_tensors, kind_name, number, require_tensors
 from pullback.composites.broadcasting import broadcast_shapes
 from pullback.composites.elementwise_more import in_place_form, scalar_name
 from pullback.composites.shape import function, wrap
@@ -13,7 +13,6 @@ from pullback.primitives.registry import ANY, expose, methods, ops, public
 from pullback.results import EXACT, Into, with_out
 from pullback.trace.tracer import Tracer
 from pullback.trace.tracer import functions as f
-from pullback.wording import in_python, overloaded
 
 # ---- scatter: a tensor or a number, set or combined ----
 
@@ -127,7 +126,7 @@ def index_put(input, indices, values, accumulate=False):
     Example   >>> torch.index_put(torch.zeros(3), (torch.tensor([2, 0]),), torch.tensor([1.0, 2.0]))
               tensor([2., 0., 1.])
     """
-    return f["_index_put"](input, _core.index_list(input, indices), values, accumulate)
+    return f["_index_put"](input, _core.index_list(input, all_tensors(indices)), values, accumulate)
 
 
 def index_put_(input, indices, values, accumulate=False):
@@ -139,7 +138,7 @@ def index_put_(input, indices, values, accumulate=False):
     Example   >>> torch.zeros(3).index_put_((torch.tensor([2, 2]),), torch.ones(2), accumulate=True)
               tensor([0., 0., 2.])
     """
-    return f["_index_put_"](input, _core.index_list(input, indices), values, accumulate)
+    return f["_index_put_"](input, _core.index_list(input, all_tensors(indices)), values, accumulate)
 
 
 for _g in (index_put, index_put_):
@@ -224,7 +223,6 @@ def masked_select(input, mask):
 @function(
     out=Into("{name}: Expected out tensor to have scalar type {Result} but got scalar type{Out}", apart="all")
 )
-@overloaded
 def nonzero(input, *, as_tuple=False):
     """The positions of the elements that are not 0: one row each, or a tuple of a tensor for each axis.
 
@@ -277,7 +275,6 @@ def one_hot(input, num_classes=-1):
 public["one_hot"] = f["one_hot"] = one_hot
 
 
-@overloaded
 def repeat_interleave(input, repeats=None, dim=None, *, output_size=None):
     """Each element (or slice along dim) several times in a row; with the repeats alone, the positions.
 
@@ -409,7 +406,6 @@ def _places_into(*args, out_int32=False, **named):
 
 
 @function(out=_places_into)
-@overloaded
 def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=None, sorter=None):
     """Where each value would have to be put in so that the last axis stays sorted.
 
@@ -422,7 +418,6 @@ def searchsorted(sorted_sequence, input, *, out_int32=False, right=False, side=N
     return _search(sorted_sequence, input, out_int32, right, side, sorter)
 
 
-@overloaded
 def bucketize(input, boundaries, *, out_int32=False, right=False):
     """Which of the intervals between the boundaries each value lies in.
 
@@ -452,7 +447,6 @@ def _several(values, inverse, counts, return_inverse, return_counts):
     return out[0] if len(out) == 1 else tuple(out)
 
 
-@in_python
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
     """The different elements (or slices along dim), where each element went, and how often each occurs.
 
@@ -471,7 +465,6 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
     return _several(*_shaped(input, found, dim), return_inverse, return_counts)
 
 
-@in_python
 def unique_consecutive(input, return_inverse=False, return_counts=False, dim=None):
     """Runs of equal neighbours as one element each.
 

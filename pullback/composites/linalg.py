@@ -12,7 +12,6 @@ from pullback.primitives.family import composite
 from pullback.primitives.registry import public
 from pullback.results import CAST, EXACT, Into, answer, castable, with_out
 from pullback.trace.tracer import functions as f
-from pullback.wording import in_python
 
 Tensor = _core.Tensor
 
@@ -408,7 +407,6 @@ def _contracted(a, b, dims):
     return [d % a.dim() for d in first], [d % b.dim() for d in second]
 
 
-@in_python
 def tensordot(a, b, dims=2):
     """Sums of products over several axes of two tensors.
 
@@ -500,7 +498,6 @@ f["linalg_multi_dot"] = multi_dot
 
 
 @function(out=MULTI_DOT)
-@in_python
 def chain_matmul(*matrices):
     """The product of several matrices, in the cheapest order.
 

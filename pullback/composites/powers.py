@@ -12,7 +12,6 @@ from pullback.primitives.registry import ANY, expose, expose_also, methods, ops,
 from pullback.results import CAST, FOUND, Into, with_out
 from pullback.trace.tracer import Tracer
 from pullback.trace.tracer import functions as f
-from pullback.wording import overloaded
 
 NUMBERS = (bool, int, float)
 
@@ -42,7 +41,6 @@ def _raise(x, exponent, suffix):
 
 
 @function(out=CAST)
-@overloaded
 def pow(input, exponent):
     """input to the power of exponent, element by element; one of them may be a number.
 
@@ -56,7 +54,6 @@ def pow(input, exponent):
     return _raise(input, exponent, "") if _is_tensor(input) else f["_rpow"](input, exponent)
 
 
-@overloaded
 def pow_(self, exponent):
     """In-place form of pow().
 
@@ -90,12 +87,11 @@ def positive(input):
 
 
 for _other, _name in (("divide", "div"), ("multiply", "mul"), ("subtract", "sub")):
-    expose_also(_other, _name, several=True)
+    expose_also(_other, _name)
 for _other, _name in (("negative", "neg"), ("absolute", "abs")):
     expose_also(_other, _name)
 
 
-@overloaded
 def true_divide(input, other):
     """input / other.
 
@@ -108,7 +104,6 @@ def true_divide(input, other):
     return f["div"](input, other)
 
 
-@overloaded
 def true_divide_(self, other):
     """In-place form of true_divide().
 
@@ -135,7 +130,7 @@ composite(
     expose_as="-",
     dtypes=ANY,
 )
-expose("rsub", ops["rsub"], ops["rsub_scaled"], several=True)
+expose("rsub", ops["rsub"], ops["rsub_scaled"], method=False)
 
 
 def _round_to(x, decimals):
@@ -167,7 +162,6 @@ expose("round", ops["round"], ops["round_to"], in_place=True)
         name="pow",
     )
 )
-@overloaded
 def float_power(input, exponent):
     """pow() in float64.
 

@@ -13,7 +13,6 @@ from pullback.primitives.reduce import count, listed, typed
 from pullback.primitives.registry import expose, ops
 from pullback.results import CAST, EXACT, FREE, answer
 from pullback.trace.tracer import functions as f
-from pullback.wording import in_python, overloaded
 
 # ---- variance and standard deviation ----
 # `unbiased` is the older name of a correction of 1 or 0.
@@ -83,7 +82,6 @@ def _declare(name, kernel, outputs):
         name,
         *(ops[f"{name}_{kind}"] for kind in ("correction", "dim", "unbiased", "all")),
         method=outputs == 1,
-        several=True,
     )
 
 
@@ -142,7 +140,6 @@ def _frobenius(input, dim, keepdim, dtype):
     return f["_linalg_vector_norm"](input, 2.0, dim, keepdim, dtype=dtype)
 
 
-@in_python
 def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     """The p-norm of all elements, or along axes; 'fro' is p = 2.
 
@@ -286,7 +283,6 @@ def nanmean(input, dim=None, keepdim=False, *, dtype=None):
 function(nanmean, out=ops["nansum"].out.but(name="nansum"))
 
 
-@overloaded
 def trapezoid(y, x=None, *, dx=1, dim=-1):
     """The integral along an axis by the trapezoidal rule, for equal steps or for the places x.
 

@@ -8,9 +8,9 @@ from pullback import _core
 from pullback.arguments import all_tensors, kind_name, tensor_list
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, expose, methods, public
+from pullback.refusal import combination
 from pullback.results import JOINED, answer, with_out
 from pullback.trace.tracer import functions as f
-from pullback.wording import combination, in_python, overloaded
 
 
 def pieces(x, sizes, dim):
@@ -109,7 +109,6 @@ def wrap(dim, ndim):
 
 
 @function
-@in_python
 def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
     """Cuts a tensor into pieces of a size (the last may be shorter), or of the given sizes.
 
@@ -199,7 +198,6 @@ def chunk(input, chunks, dim=0):
 
 
 @function
-@overloaded
 def tensor_split(input, indices_or_sections, dim=0):
     """Cuts at the given places, or into this many nearly equal pieces.
 
@@ -224,7 +222,7 @@ def tensor_split(input, indices_or_sections, dim=0):
     ):
         ends = list(indices_or_sections)
     else:
-        raise TypeError(combination(tensor_split, "tensor_split", (input, indices_or_sections), {}))
+        raise TypeError(combination("tensor_split", (input, indices_or_sections), {}))
     starts = [0, *ends]
     return tuple(f["_slice"](input, dim, a, b, 1) for a, b in zip(starts, [*ends, n], strict=True))
 
@@ -277,7 +275,6 @@ def _joined(shape_of, axis):
 
 
 @function
-@in_python
 def atleast_1d(*tensors):
     """Tensors with at least one axis.
 
@@ -291,7 +288,6 @@ def atleast_1d(*tensors):
 
 
 @function
-@in_python
 def atleast_2d(*tensors):
     """Tensors with at least two axes.
 
@@ -342,7 +338,6 @@ public.update(vstack=vstack, hstack=hstack, row_stack=vstack)
 
 
 @function
-@overloaded
 def narrow(input, dim, start, length):
     """`length` slices from `start` on: a view.
 
@@ -368,7 +363,6 @@ def narrow(input, dim, start, length):
 
 
 @function
-@overloaded
 def squeeze(input, dim=None, *more):
     """Without its axes of size 1 (or without the given ones, where they are).
 
@@ -400,7 +394,6 @@ def flatten(input, start_dim=0, end_dim=-1):
 
 
 @function
-@in_python
 def unflatten(input, dim, sizes):
     """One axis as several.
 
@@ -444,7 +437,6 @@ def ravel(input):
 
 
 @function
-@overloaded
 def movedim(input, source, destination):
     """Axes moved to other places.
 

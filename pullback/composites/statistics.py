@@ -10,7 +10,6 @@ from pullback.composites.reduction import diff
 from pullback.composites.shape import function, wrap
 from pullback.results import EXACT, Into
 from pullback.trace.tracer import functions as f
-from pullback.wording import overloaded
 
 Tensor = _core.Tensor
 
@@ -80,7 +79,6 @@ def corrcoef(input):
 
 
 @function
-@overloaded
 def cumulative_trapezoid(y, x=None, *, dx=1, dim=-1):
     """The integrals up to each place along an axis by the trapezoidal rule, for equal steps or the places x.
 
@@ -180,7 +178,6 @@ QUANTILE = Into("quantile() out tensor must be same dtype as the input tensor", 
 
 
 @function(out=QUANTILE)
-@overloaded
 def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
     """The numbers below which the parts q of the elements lie, of all or along an axis; nan if there is one.
 
@@ -195,7 +192,6 @@ def quantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
 
 
 @function(out=QUANTILE)
-@overloaded
 def nanquantile(input, q, dim=None, keepdim=False, *, interpolation="linear"):
     """quantile() of what is not nan.
 
@@ -246,7 +242,6 @@ def histc(input, bins=100, min=0, max=0):
 
 
 @function(out=EXACT)
-@overloaded
 def isin(elements, test_elements, *, assume_unique=False, invert=False):
     """Whether each element is among others.
 

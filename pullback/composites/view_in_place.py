@@ -6,7 +6,6 @@ from pullback import _core
 from pullback.primitives.family import view
 from pullback.primitives.registry import ANY, methods, ops
 from pullback.trace.tracer import functions as f
-from pullback.wording import overloaded
 
 view(
     "transpose(Tensor input, int dim0, int dim1)",
@@ -100,7 +99,6 @@ def unsqueeze_(self, dim):
 
 
 @_method
-@overloaded
 def squeeze_(self, dim=None, *more):
     """In-place form of squeeze(): the tensor itself loses its axes of size 1.
 

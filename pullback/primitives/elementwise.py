@@ -424,7 +424,6 @@ elementwise(
     number_node="RemainderBackward0",
     divides=True,
     in_place=True,
-    several=True,
     samples=interval(0.3, 3),
 )
 elementwise(
@@ -434,7 +433,6 @@ elementwise(
     number_node="FmodBackward0",
     divides=True,
     in_place=True,
-    several=True,
     samples=interval(0.3, 3),
 )
 elementwise(  # torch has no rule for it and refuses; a step function's derivative is 0
@@ -444,7 +442,6 @@ elementwise(  # torch has no rule for it and refuses; a step function's derivati
     number_node="torch::autograd::NotImplemented",
     divides=True,
     in_place=True,
-    several=True,
     samples=interval(0.3, 3),
     dtypes=ANY,
 )
@@ -457,7 +454,6 @@ for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
         None,
         typing="compare",
         cheap=True,
-        several=True,
         dtypes=ANY,
     )
 elementwise("logical_not(Tensor input)", None, typing="logical", cheap=True, dtypes=ANY)
@@ -472,7 +468,6 @@ for _name in ("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_left_shift", 
         None,
         cheap=True,
         in_place=True,
-        several=True,
         dtypes=ANY,
     )
 

@@ -165,7 +165,6 @@ composite(
     lambda x, dim, descending, stable: f["_sort"](x, dim, descending)[1],
     out=False,
     differentiable=False,
-    several=True,
     dtypes=ANY,
 )
 composite(

@@ -340,7 +340,6 @@ for _name in ("all", "any"):
     composite(
         f"{_name}(Tensor input, int[]? dim=None, bool keepdim=False)",
         lambda x, dim, keepdim, n=_name: _truth("_" + n, x, dim, keepdim),
-        several=True,
         name=f"{_name}_dim",
         differentiable=False,
         dtypes=ANY,
@@ -350,7 +349,6 @@ kernel("count_nonzero(Tensor input, int[] dim)", None, expose_as="_count_nonzero
 composite(
     "count_nonzero(Tensor input, int[]? dim=None)",
     lambda x, dim: f["_count_nonzero"](x, listed(dim)),
-    several=True,
     name="count_nonzero_dim",
     out=False,
     differentiable=False,

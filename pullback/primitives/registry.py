@@ -101,16 +101,12 @@ def camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.strip("_").split("_"))
 
 
-def expose(
-    name, *declarations, method=True, in_place=False, result=None, doc=None, function=True, several=False
-):
-    """A public function of the package (and method of Tensor) for one op or several overloads; `several`:
-    torch has several signatures, where these are enough."""
+def expose(name, *declarations, method=True, in_place=False, result=None, doc=None, function=True):
+    """A public function of the package (and method of Tensor) for one op or several overloads."""
     pairs = [(d.signature.text, d.handle) for d in declarations]
     text = doc or next((d.doc for d in declarations if d.doc), "")
     f = _core.op_function(name, pairs, False, result, text)
     f.declarations = declarations
-    f.several = several
     f.takes_out = any(d.out is not None for d in declarations)
     tracer.functions[name] = f
     private = name.startswith("_")
@@ -121,7 +117,6 @@ def expose(
     if in_place:
         g = _core.op_function(name + "_", pairs, True, None, f"In-place form of {name}().")
         g.declarations = declarations
-        g.several = several
         methods[name + "_"] = g
         tracer.functions[name + "_"] = g
         if function:
@@ -129,14 +124,13 @@ def expose(
     return f
 
 
-def expose_also(new, old, *, several=None):
-    """A second name of a function and of its in-place form; `several` as of expose(), if it differs."""
+def expose_also(new, old):
+    """A second name of a function and of its in-place form."""
     for end in ("", "_"):
         for table in (public, methods):
             g = table.get(old + end)
             if isinstance(g, _core.OpFunction):
                 g = _core.renamed(g, new + end)
-                g.several = g.several if several is None else several
             if g is not None:
                 table[new + end] = g
 

@@ -56,7 +56,7 @@ REFUSED = {
     ),
     "add, all unknown": (
         lambda: X.add(1, 2, 3, bar=1, foo=2),
-        "add() received an invalid combination of arguments - got unrecognized keyword arguments: bar, foo",
+        "add() received an invalid combination of arguments - got unrecognized keyword arguments: foo, bar",
     ),
     "mul twice": (
         lambda: X.mul(1, other=2),
