@@ -62,11 +62,14 @@ def _numbers_as_tensors(known, function, args, named):
     from pullback.from_data import tensor
 
     named = dict(named)
-    if isinstance(named.get("out"), (int, float)):
-        named["out"] = tensor(named["out"])
-    elif args and not signatures.is_tensor(args[0]):
+    numbers = [
+        key for key in ("out", "other") if named.get(key) is not None and not signatures.is_tensor(named[key])
+    ]
+    for key in numbers:
+        named[key] = tensor(named[key])
+    if args and not signatures.is_tensor(args[0]):
         args = (tensor(args[0]), *args[1:])
-    else:
+    elif not numbers:
         return None
     return function(*args, **named)
 

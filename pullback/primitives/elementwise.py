@@ -52,6 +52,7 @@ composite(
     lambda x, y: f["_sub"](y, x),
     number_node="RsubBackward1",
     out=False,
+    method=False,
 )
 elementwise(
     "mul(Operand input, Operand other)",

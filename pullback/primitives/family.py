@@ -159,7 +159,7 @@ class Composite(Op):
 
 def _declare(family):
     def declare(signature, *args, expose_as=None, **options):
-        named = ("method", "in_place", "result", "function", "several")
+        named = ("method", "in_place", "result", "function")
         public = {k: options.pop(k) for k in named if k in options}
         op = family(signature, *args, **options)
         name = expose_as or op.signature.name
