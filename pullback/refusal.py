@@ -1,8 +1,8 @@
 """The errors of calls that fail, in torch's words.
 
 Python and the native half refuse arguments in ways of their own. Once a call of a public function has failed,
-its arguments are judged by the signatures that torch has for it (pullback/signatures.py). Where they do not fit,
-the error says so as torch does; where they do, the error stays what it was.
+its arguments are judged by the signatures that torch has for it (pullback/signatures.py). Where they do not
+fit, the error says so as torch does; where they do, the error stays what it was.
 """
 
 from __future__ import annotations

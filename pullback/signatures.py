@@ -2,8 +2,8 @@
 
 signatures.txt holds the signatures of the functions and methods that are native in torch, a line each, in the
 order in which it tries them; a name alone stands for a method without arguments, `functional.x=y` for what
-torch.nn.functional offers as x. A call that has failed is judged by them (pullback/refusal.py): nothing here runs
-while calls succeed.
+torch.nn.functional offers as x. A call that has failed is judged by them (pullback/refusal.py): nothing here
+runs while calls succeed.
 """
 
 from __future__ import annotations
