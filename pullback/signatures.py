@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import functools
 import re
-from importlib import resources
+from pathlib import Path
 
 import numpy as np
 
@@ -310,7 +310,7 @@ _ABSENT = object()
 
 @functools.cache
 def _lines():
-    text = resources.files(__package__).joinpath("signatures.txt").read_text(encoding="utf-8")
+    text = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8")
     table = {}
     for line in text.splitlines():
         table.setdefault(re.split("[(=]", line, maxsplit=1)[0], []).append(line)

@@ -8,7 +8,6 @@ from pullback import _core
 from pullback.arguments import all_tensors, kind_name, tensor_list
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, expose, methods, public
-from pullback.refusal import combination
 from pullback.results import JOINED, answer, with_out
 from pullback.trace.tracer import functions as f
 
@@ -222,7 +221,7 @@ def tensor_split(input, indices_or_sections, dim=0):
     ):
         ends = list(indices_or_sections)
     else:
-        raise TypeError(combination("tensor_split", (input, indices_or_sections), {}))
+        raise TypeError("tensor_split() received an invalid combination of arguments")
     starts = [0, *ends]
     return tuple(f["_slice"](input, dim, a, b, 1) for a, b in zip(starts, [*ends, n], strict=True))
 
