@@ -15,7 +15,7 @@ import threading
 import types
 import warnings
 
-from pullback import _core, refusal
+from pullback import _core
 from pullback.tensor import Tensor, _disabled_torch_function_impl
 
 __all__ = [
@@ -451,6 +451,8 @@ _PLAIN = frozenset(
 )
 
 
+# How a function is called, for the words of its errors (pullback/refusal.py); the last: torch.nn.functional's.
+FUNCTION, METHOD, FUNCTIONAL = 1, 2, 3
 _FROM_DATA = frozenset({"tensor", "as_tensor", "asarray"})
 
 
@@ -476,7 +478,7 @@ def _wrap_tensor():
         if name in _NEVER or private:
             continue
         if isinstance(value, (types.FunctionType, types.MethodDescriptorType)):
-            setattr(Tensor, name, _core.Overridable(value, name, False, refusal.METHOD))
+            setattr(Tensor, name, _core.Overridable(value, name, False, METHOD))
         elif isinstance(value, property):
             getter = _core.Overridable(value.fget, name)
             wrapped = property(getter, value.fset, value.fdel, value.__doc__)
@@ -490,7 +492,7 @@ def _install():
     import pullback
     from pullback import _operators, autograd, linalg
 
-    ask_first(vars(pullback), vars(linalg), also=(autograd.backward, autograd.grad), called=refusal.FUNCTION)
+    ask_first(vars(pullback), vars(linalg), also=(autograd.backward, autograd.grad), called=FUNCTION)
     _wrap_tensor()
     for name, value in _operators.functions.items():
         if isinstance(value, (types.FunctionType, _core.OpFunction)):

@@ -18,7 +18,6 @@ from pullback.generator import (  # noqa: F401 (all of torch.random is found her
     seed,
     set_rng_state,
 )
-from pullback.refusal import combination
 from pullback.trace.tracer import functions as f
 
 Tensor = _core.Tensor
@@ -479,6 +478,8 @@ def random_(self, *bounds, generator=None, **named):
     if len(bounds) > 2:
         raise TypeError(f"random_() takes 2 positional arguments but {len(bounds)} were given")
     if not named.keys() <= {"from", "to"}:
+        from pullback.refusal import combination
+
         raise TypeError(combination("Tensor.random_", bounds, named))
     if "from" in named or "to" in named:
         bounds = (bounds[0] if bounds else named.get("from", 0), named.get("to"))

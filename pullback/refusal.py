@@ -12,9 +12,8 @@ import inspect
 
 from pullback import signatures
 from pullback.arguments import kind_name
+from pullback.overrides import FUNCTIONAL, METHOD
 from pullback.signatures import Misfit, Signature
-
-FUNCTION, METHOD, FUNCTIONAL = 1, 2, 3  # how a function is called; the last as torch.nn.functional's
 
 
 def explain(function, name, called, error, args, named):

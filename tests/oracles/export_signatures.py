@@ -1,7 +1,7 @@
 """Writes pullback/signatures.txt: the signatures of the functions and methods that are native in torch.
 
-A call that fails is judged by them, so that its error is torch's (pullback/signatures.py). They are in the order
-in which torch tries them. Needs PyTorch 2.13, pyyaml, and pullback for the names that it has:
+A call that fails is judged by them, so that its error is torch's (pullback/signatures.py). They are in the
+order in which torch tries them. Needs PyTorch 2.13, pyyaml, and pullback for the names that it has:
 
     python tests/oracles/export_signatures.py
 """

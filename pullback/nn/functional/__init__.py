@@ -1,7 +1,6 @@
 """pullback.nn.functional: the functions behind the layers, under torch's names."""
 
 from pullback import overrides as _overrides
-from pullback import refusal as _refusal
 from pullback.nn.functional.activation import *  # noqa: F403
 from pullback.nn.functional.activation import __all__ as _activation
 from pullback.nn.functional.attention import *  # noqa: F403
@@ -19,4 +18,4 @@ from pullback.nn.functional.sparse import __all__ as _sparse
 
 __all__ = sorted([*_activation, *_attention, *_dropout, *_linear, *_loss, *_norm, *_sparse])
 
-_overrides.ask_first(globals(), called=_refusal.FUNCTIONAL)
+_overrides.ask_first(globals(), called=_overrides.FUNCTIONAL)
