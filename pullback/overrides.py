@@ -451,7 +451,7 @@ _PLAIN = frozenset(
 )
 
 
-# How a function is called, for the words of its errors (pullback/refusal.py); the last: torch.nn.functional's.
+# How a function is called, for the words of its errors (pullback/refusal.py); the last is of nn.functional.
 FUNCTION, METHOD, FUNCTIONAL = 1, 2, 3
 _FROM_DATA = frozenset({"tensor", "as_tensor", "asarray"})
 
