@@ -39,22 +39,38 @@ class Into:
     {name}. `apart` says what of the arguments' memory `out` may take: None anything, "part" all or nothing of
     a tensor, "all" nothing. `name` is what errors call the operation, where that is not its own name.
     With `early`, this one of several results is looked at before the others. With `recorded`, the result is
-    copied as by copy_(), which gradients flow through.
+    copied as by copy_(), which gradients flow through. Without `derived` no gradient flows at all, and `out`
+    may require one.
     """
 
-    __slots__ = ("apart", "early", "error", "first", "name", "recorded", "takes", "text")
+    __slots__ = ("apart", "derived", "early", "error", "first", "name", "recorded", "takes", "text")
 
     def __init__(
-        self, text, takes=same, error=DtypeError, *, apart=None, name=None, early=False, recorded=False
+        self,
+        text,
+        takes=same,
+        error=DtypeError,
+        *,
+        apart=None,
+        name=None,
+        early=False,
+        recorded=False,
+        derived=True,
     ):
         self.text, self.takes, self.error, self.apart, self.name = text, takes, error, apart, name
-        self.early, self.recorded = early, recorded
+        self.early, self.recorded, self.derived = early, recorded, derived
         self.first = None  # another demand, made before
 
     @property
     def writes_over(self):
         """Whether an operand may be what takes the result."""
         return self.apart == "part"
+
+    @property
+    def flows(self):
+        """Whether the result is copied so that its gradient comes along: also where torch, which writes
+        aten:: before the names of these, has no rule for it, and lets arguments that require one pass."""
+        return self.recorded or (self.name or "").startswith("aten::")
 
     def but(self, *, apart=None, name=None):
         """The same for an operation that reads its arguments otherwise, or that errors name otherwise."""
@@ -96,6 +112,16 @@ class Into:
                 )
 
 
+def require_castable(result, out):
+    """Torch's error where a tensor that is changed by clamp() does not hold the result's type."""
+    if not castable(result, out):
+        raise DtypeError(
+            f"result type {result._legacy.removesuffix('Tensor')} can't be cast to the desired output type "
+            f"{out._c_name}\nAn in-place operation keeps its tensor's type; use the form that returns a new "
+            "tensor."
+        )
+
+
 CAST = Into("result type {Result} can't be cast to the desired output type {Out}", castable, apart="part")
 FREE = Into(CAST.text, castable)  # of reductions, which torch lets write over what they read
 EXACT = Into("Expected out tensor to have dtype {result}, but got {out} instead")
@@ -109,7 +135,7 @@ JOINED = Into(
 )
 
 
-def deliver(result, out, name, into=CAST, given=(), op=None):
+def deliver(result, out, name, into=CAST, given=(), op=None, derived=True):
     """Puts an operation's result into the tensor that the caller gave as `out`, and returns that tensor.
 
     `op` is what errors of what happens then call the operation, if it was called by a second name.
@@ -118,8 +144,8 @@ def deliver(result, out, name, into=CAST, given=(), op=None):
     if not isinstance(result, tuple):
         if isinstance(into, tuple):  # several results, of which the call asks for the first
             raise TypeError(f'{name}() missing 1 required positional arguments: "dim"')
-        _check(result, out, name, into, given, op)
-        return _copied(result, out) if into.recorded and result.requires_grad else put(result, out)
+        _check(result, out, name, into, given, op, derived and into.derived)
+        return _copied(result, out) if into.flows and result.requires_grad else put(result, out)
     if not isinstance(out, (tuple, list)):
         raise TypeError(f"{name}(): argument 'out' must be tuple of Tensors, not {kind_name(out)}")
     if len(out) != len(result):
@@ -132,12 +158,15 @@ def deliver(result, out, name, into=CAST, given=(), op=None):
     return tuple(filled) if type(result) is tuple else type(result)(filled)
 
 
-def _check(result, out, name, into, given, op):
+def _check(result, out, name, into, given, op, derived=True):
     if not isinstance(out, Tensor):
         raise TypeError(f"{name}(): argument 'out' must be Tensor, not {kind_name(out)}")
     name = into.name or op or name
-    if not into.recorded:
-        require_no_gradient(name, result, out)
+    if not into.flows:
+        if derived:
+            require_no_gradient(name, result, out)
+    elif not into.recorded:
+        require_no_gradient(name, result.detach(), out)
     elif out.requires_grad and out.is_leaf and _core.is_grad_enabled():
         raise InplaceError(
             "a leaf Variable that requires grad is being used in an in-place operation.\n"
@@ -212,7 +241,8 @@ def with_out(function, into=CAST):
 
 def of_op(result, out, name, declaration, args):
     """What native functions do with `out`; the declaration is that of the overload that was called."""
-    return deliver(result, out, name, declaration.out, tuple(tensors_of(args)), declaration.signature.name)
+    given, op = tuple(tensors_of(args)), declaration.signature.name
+    return deliver(result, out, name, declaration.out, given, op, declaration.differentiable)
 
 
 _OF_TENSORS = frozenset(

@@ -8,6 +8,7 @@ import numpy as np
 
 from pullback import _core, creation
 from pullback.types import CPU
+from pullback.wording import overloaded
 
 __all__ = ["TypedStorage", "UntypedStorage"]
 
@@ -214,6 +215,113 @@ def _untyped_storage(self):
               True
     """
     return UntypedStorage._of(_bytes_of(self))
+
+
+def require_within(total, itemsize, size, stride, offset):
+    """Refuses elements that would lie outside of a storage of `total` bytes."""
+    if offset < 0:
+        raise RuntimeError(
+            f"Tensor: invalid storage offset {offset}\nIt counts elements from the start of the storage."
+        )
+    last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) + 1 if all(size) else 0
+    if last * itemsize > total:
+        raise RuntimeError(
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "
+            f"{itemsize} requiring a storage size of {last * itemsize} are out of bounds for storage of size "
+            f"{total}"
+        )
+
+
+def _rows(size):
+    """The strides of a contiguous tensor."""
+    strides, step = [], 1
+    for n in reversed(size):
+        strides.append(step)
+        step *= max(n, 1)
+    return tuple(reversed(strides))
+
+
+@overloaded
+def set_(self, source=None, storage_offset=0, size=None, stride=None):
+    """The tensor lies from now on in the memory of another tensor, or of a storage: they share elements.
+
+    Without arguments it becomes empty. Within the memory, it begins at an offset and has a size and strides
+    of its own; the size alone stands for the rows of a contiguous tensor.
+
+    Errors    RuntimeError for another type of elements, and where the memory is too small
+    Example   >>> x, y = torch.zeros(2), torch.tensor([1.0, 2.0, 3.0])
+              >>> x.set_(y).mul_(2)
+              tensor([2., 4., 6.])
+              >>> y
+              tensor([2., 4., 6.])
+    """
+    if source is None:
+        return self._set_to(_core.empty((0,), self.dtype))
+    if isinstance(source, _core.Tensor):
+        if source.dtype != self.dtype:
+            raise RuntimeError(
+                f"Could not set tensor of type {source.dtype._c_name} to a tensor of type "
+                f"{self.dtype._c_name}"
+            )
+        if size is None:
+            return self._set_to(source)
+        first = 0
+    elif isinstance(source, TypedStorage) and source.dtype != self.dtype:
+        raise RuntimeError(
+            f"Expected a Storage of type {self.dtype._c_name} or an UntypedStorage, but got type "
+            f"{source.dtype._legacy.removesuffix('Tensor')} for argument 1 'storage'"
+        )
+    else:
+        source, first = _holder(source.untyped()._array)
+    item, total = self.element_size(), source._storage_bytes()
+    size = ((total - first) // item,) if size is None else tuple(size)
+    if any(n < 0 for n in size):
+        raise RuntimeError(f"numel: integer multiplication overflow\nThe sizes are {list(size)}.")
+    strides = tuple(stride) if stride else _rows(size)
+    if len(strides) != len(size):
+        raise RuntimeError("mismatch in length of strides and shape")
+    if any(s < 0 for s in strides):
+        raise RuntimeError(
+            f"Storage size calculation overflowed with sizes={list(size)} and strides={list(strides)}\n"
+            "Strides are not negative."
+        )
+    require_within(total - first, item, size, strides, storage_offset)
+    return self._set_to(source._placed(self.dtype, first // item + storage_offset, size, strides))
+
+
+def _holder(array):
+    """A tensor in the memory that a storage shows, and the first byte of it that is shown."""
+    memory = array
+    while not isinstance(memory, _Bytes):
+        memory = memory.base
+    start = memory.__array_interface__["data"][0]
+    return memory.tensor, array.__array_interface__["data"][0] - start
+
+
+def viewed_as(tensor, dtype):
+    """view(dtype): the same bytes as elements of another type. As in torch no gradient flows through it."""
+    old, new = tensor.element_size(), dtype.itemsize
+    sizes, strides, offset = list(tensor.shape), list(tensor.stride()), tensor.storage_offset()
+    if old != new:
+        names = [d._legacy.removesuffix("Tensor") for d in (tensor.dtype, dtype)]
+        whole = f"to view {names[0]} as {names[1]} (different element sizes)"
+        if not sizes:
+            raise RuntimeError(f"self.dim() cannot be 0 {whole}")
+        if strides[-1] != 1:
+            raise RuntimeError(f"self.stride(-1) must be 1 {whole}, but got {strides[-1]}")
+        if old > new:
+            ratio = old // new
+            sizes[-1] *= ratio
+            strides, offset = [s * ratio for s in strides[:-1]] + [1], offset * ratio
+        else:
+            ratio = new // old
+            places = [("size(-1)", sizes[-1]), ("storage_offset()", offset)]
+            for name, n in places + [(f"stride({k})", s) for k, s in enumerate(strides[:-1])]:
+                if n % ratio:
+                    raise RuntimeError(f"self.{name} must be divisible by {ratio} {whole}, but got {n}")
+            sizes[-1] //= ratio
+            strides, offset = [s // ratio for s in strides[:-1]] + [1], offset // ratio
+    return tensor._placed(dtype, offset, tuple(sizes), tuple(strides))
 
 
 def _typed_storage(self):

@@ -20,7 +20,7 @@ from pullback.arguments import (
 from pullback.conversion import clone, contiguous, is_contiguous, to_dtype, type_, type_as
 from pullback.copying import __copy__, __deepcopy__, __reduce_ex__
 from pullback.functions import adjoint, allclose, equal, is_nonzero, isclose
-from pullback.storage import _typed_storage, _untyped_storage
+from pullback.storage import _typed_storage, _untyped_storage, require_within, set_
 from pullback.trace.tracer import functions as f
 from pullback.types import CPU, check_device, strided
 from pullback.types import device as device_type
@@ -363,17 +363,7 @@ def as_strided(self, size, stride, storage_offset=None):
     size, stride = tuple(size), tuple(stride)
     if len(size) != len(stride):
         raise RuntimeError("mismatch in length of strides and shape")
-    if offset < 0:
-        raise RuntimeError(
-            f"Tensor: invalid storage offset {offset}\nIt counts elements from the start of the storage."
-        )
-    last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True)) + 1 if all(size) else 0
-    if last * self.element_size() > self._storage_bytes():
-        raise RuntimeError(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and itemsize "
-            f"{self.element_size()} requiring a storage size of {last * self.element_size()} are out of "
-            f"bounds for storage of size {self._storage_bytes()}"
-        )
+    require_within(self._storage_bytes(), self.element_size(), size, stride, offset)
     return f["_as_strided_of_base"](self, size, stride, offset - self.storage_offset(), self.stride())
 
 
@@ -513,6 +503,7 @@ def _install():
         apply_,
         map_,
         map2_,
+        set_,
         is_contiguous,
         is_shared,
         share_memory_,

@@ -9,6 +9,7 @@
 #include "bindings/journal.h"
 #include "bindings/node_object.h"
 #include "bindings/override.h"
+#include "bindings/placed.h"
 #include "bindings/reading.h"
 #include "bindings/view_refusals.h"
 #include "core/shape.h"
@@ -538,7 +539,7 @@ void accumulate_grad(TensorObject* t, Var&& g, bool create_graph) {
 
 void init_tensor_type(PyObject* module) {
   static std::vector<PyMethodDef> methods;
-  for (PyMethodDef* table : {data_methods, reading_methods, conversion_methods, tape_methods})
+  for (PyMethodDef* table : {data_methods, placed_methods, reading_methods, conversion_methods, tape_methods})
     for (PyMethodDef* m = table; m->ml_name; ++m) methods.push_back(*m);
   methods.push_back({nullptr, nullptr, 0, nullptr});
   std::vector<PyType_Slot> slots = {

@@ -54,7 +54,12 @@ void run_index_select(const KernelCall& c) {
     const Ready index = long_index(c.in[1]);
     fault = index_select(c.in[0].view(), dim, index.view(), c.out[0].view());
   }
-  if (fault) fail_out_of_range(fault);
+  if (!fault) return;
+  if (dim == 1) {  // torch has another way through the data for this axis, and other words there
+    fail(ErrorKind::Runtime, "INDICES element is out of DATA bounds, id=", fault.index,
+         " axis_dim=", fault.size, "\nIndex ", fault.index, " for an axis of size ", fault.size, ".");
+  }
+  fail_out_of_range(fault);
 }
 
 // --- index_add, index_copy, index_fill
@@ -76,12 +81,13 @@ void infer_index_add(std::span<const Operand> in, Ints ints, Metas& out) {
          type_name(source.dtype),
          ") must have the same scalar type\nConvert the source with .to(self.dtype).");
   }
-  if (source.ndim != 0 && dim >= source.ndim) {
+  if (dim != 0 && dim >= source.ndim) {
     fail(ErrorKind::Shape, "index_add_(): Indexing dim ", dim,
          " is out of bounds of the source tensor with dim ", int{source.ndim},
          "\nThe source has as many dimensions as the tensor.");
   }
   if (index.numel != size_at(source, dim)) {
+    if (!source.ndim) fail(ErrorKind::Index, "Dimension specified as 0 but tensor has no dimensions");
     fail(ErrorKind::Shape, "index_add_(): Number of indices (", index.numel,
          ") should be equal to source.size(dim): (", size_at(source, dim), "), for dim: ", dim);
   }
@@ -122,7 +128,7 @@ void check_index_copy_shapes(const Meta& self, const Meta& source, int dim) {
   if (to == from) return;
   fail(ErrorKind::Shape, "index_copy_(): Source/destination tensor must have same slice shapes. ",
        "Destination slice shape: ", spaced(to), " at dimension ", dim,
-       " and source slice shape: ", spaced(from), " at dimension ", source.ndim ? dim : 0, ".");
+       " and source slice shape: ", spaced(from), " at dimension 0.");
 }
 
 void infer_index_copy(std::span<const Operand> in, Ints ints, Metas& out) {
@@ -130,6 +136,10 @@ void infer_index_copy(std::span<const Operand> in, Ints ints, Metas& out) {
   const int dim = wrap_axis(ints.next(), self.ndim);
   if (index.ndim > 1) {
     fail(ErrorKind::Index, "index_copy_(): Index should have dimension 1 or 0 (got ", int{index.ndim}, ")");
+  }
+  if (source.ndim == 0 && index.numel != 1) {
+    fail(ErrorKind::Index, "index_copy_(): When source is scalar, index should have one element (got ",
+         index.numel, ")");
   }
   if (source.ndim != self.ndim && source.ndim != 0 && self.ndim != 0) {
     fail(ErrorKind::Index,

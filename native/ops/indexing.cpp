@@ -70,15 +70,18 @@ void check_scatter(const Meta& self, int dim, const Meta& index, const Meta* src
   }
   if (index.numel == 0) return;
   check_same_ndim(self, index, "Index", "self");
-  if (src) check_same_ndim(*src, index, "Index", "src");
-  for (int a = 0; a < at_least_one(self); ++a) {
-    const bool fits = (a == dim || size_at(index, a) <= size_at(self, a)) &&
-                      (!src || size_at(index, a) <= size_at(*src, a));
-    if (fits) continue;
-    fail(ErrorKind::Shape, "Expected index ", shape_text(index.shape()), " to be no larger than self ",
-         shape_text(self.shape()), " apart from dimension ", dim,
-         src ? " and to be no larger size than src " + shape_text(src->shape()) : std::string());
+  bool fits = true;
+  for (int a = 0; a < at_least_one(self) && fits; ++a)
+    fits = a == dim || size_at(index, a) <= size_at(self, a);
+  for (int a = 0; src && a < at_least_one(self) && fits; ++a) {
+    if (src->ndim) wrap_axis(a, src->ndim);  // torch asks src for the size of an axis that it may not have
+    fits = size_at(index, a) <= size_at(*src, a);
   }
+  if (src) check_same_ndim(*src, index, "Index", "src");
+  if (fits) return;
+  fail(ErrorKind::Shape, "Expected index ", shape_text(index.shape()), " to be no larger than self ",
+       shape_text(self.shape()), " apart from dimension ", dim,
+       src ? " and to be no larger size than src " + shape_text(src->shape()) : std::string());
 }
 
 template <bool kNumber> void infer_scatter(std::span<const Operand> in, Ints ints, Metas& out) {

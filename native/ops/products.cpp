@@ -78,6 +78,7 @@ void run_mm(const KernelCall& c) { multiply(matrices(c.in[0], c.in[1], c.out[0])
 
 void infer_mv(std::span<const Operand> in, Ints, Metas& out) {
   const Meta &a = *in[0].meta, &v = *in[1].meta;
+  if (!a.ndim) fail(ErrorKind::Index, "Dimension specified as 0 but tensor has no dimensions");
   if (a.ndim != 2 || v.ndim != 1) {
     fail(ErrorKind::Shape, "vector + matrix @ vector expected, got 1, ", int{a.ndim}, ", ", int{v.ndim},
          "\nmv multiplies a tensor of 2 dimensions with one of 1.");
@@ -180,8 +181,6 @@ void run_bmm(const KernelCall& c) {
 
 void infer_addmm(std::span<const Operand> in, Ints, Metas& out) {
   const Meta &bias = *in[0].meta, &a = *in[1].meta, &b = *in[2].meta;
-  if (a.ndim != 2) fail(ErrorKind::Shape, "mat1 must be a matrix, got ", int{a.ndim}, "-D tensor");
-  if (b.ndim != 2) fail(ErrorKind::Shape, "mat2 must be a matrix, got ", int{b.ndim}, "-D tensor");
   if (bias.dtype != b.dtype) {
     fail(ErrorKind::Dtype, "self and mat2 must have the same dtype, but got ", type_name(bias.dtype), " and ",
          type_name(b.dtype), "\nConvert one of them with .to(other.dtype).");
@@ -190,6 +189,8 @@ void infer_addmm(std::span<const Operand> in, Ints, Metas& out) {
     fail(ErrorKind::Dtype, "mat1 and mat2 must have the same dtype, but got ", type_name(a.dtype), " and ",
          type_name(b.dtype), "\nConvert one of them with .to(other.dtype).");
   }
+  if (a.ndim != 2) fail(ErrorKind::Shape, "mat1 must be a matrix, got ", int{a.ndim}, "-D tensor");
+  if (b.ndim != 2) fail(ErrorKind::Shape, "mat2 must be a matrix, got ", int{b.ndim}, "-D tensor");
   check_inner(a, b);
   const int64_t shape[2] = {a.size(0), b.size(1)};
   expand_window(bias, shape);

@@ -49,11 +49,23 @@ Ref<Meta> result_meta(DType dtype, std::span<const Operand> in, const Dims& shap
          "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert ",
          "a mask, use the `~` or `logical_not()` operator instead.");
   }
-  static const std::map<std::string, std::string> kernels = {
-      {"floor_divide", "div_floor"}, {"bitwise_left_shift", "lshift"}, {"bitwise_right_shift", "rshift"}};
+  if (d == DType::Bool && op.name == "relu") {
+    fail(ErrorKind::Runtime,
+         "Boolean inputs not supported for relu\nConvert the tensor first, for example with .float().");
+  }
+  static const std::map<std::string, std::string> kernels = {{"floor_divide", "div_floor_cpu"},
+                                                             {"bitwise_left_shift", "lshift_cpu"},
+                                                             {"bitwise_right_shift", "rshift_cpu"},
+                                                             {"ceil", "ceil_vml_cpu"},
+                                                             {"floor", "floor_vml_cpu"},
+                                                             {"round", "round_vml_cpu"},
+                                                             {"trunc", "trunc_vml_cpu"},
+                                                             {"pow", "pow"},
+                                                             {"pow_number", "pow"},
+                                                             {"rpow", "pow"}};
   const auto other = kernels.find(op.name);
-  const std::string& kernel = other == kernels.end() ? op.name : other->second;
-  fail(ErrorKind::NotImplemented, "\"", kernel, "_cpu\" not implemented for '", info(d).scalar_name,
+  const std::string kernel = other == kernels.end() ? op.name + "_cpu" : other->second;
+  fail(ErrorKind::NotImplemented, "\"", kernel, "\" not implemented for '", info(d).scalar_name,
        "'\nConvert the tensor first, for example with .float().");
 }
 
@@ -70,6 +82,25 @@ void refuse_bools(std::span<const Operand> in) {
          "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert ",
          "a mask, use the `~` or `logical_not()` operator instead.");
   }
+}
+
+// Of all operands together. An error names the sizes in the operands' order.
+Dims broadcast_shape(const Op& op, std::span<const Operand> in) {
+  Dims shape;
+  for (size_t k = 0; k < in.size(); ++k) {
+    if (!in[k].meta) continue;
+    int axis = 0;
+    const Dims before = shape;
+    if (!broadcast_into(shape, in[k].meta->shape(), &axis)) {
+      const int shift = shape.n - in[k].meta->ndim;
+      fail(ErrorKind::Shape, "The size of tensor a (", shape[axis], ") must match the size of tensor b (",
+           in[k].meta->size(axis - shift), ") at non-singleton dimension ", axis, "\n", op.name,
+           ": the shapes ", shape_text(before), " and ", shape_text(in[k].meta->shape()),
+           " do not broadcast: counted from the right, sizes must be equal or one of them 1. ",
+           "Use reshape, unsqueeze or transpose on one of them.");
+    }
+  }
+  return shape;
 }
 
 }  // namespace
@@ -119,6 +150,10 @@ ElementwiseTypes elementwise_types(const Op& op, std::span<const Operand> in, st
   return {DType::Float32, DType::Float32};
 }
 
+Ref<Meta> elementwise_result(const Op& op, std::span<const Operand> in, std::span<const int64_t> ints) {
+  return result_meta(elementwise_types(op, in, ints).out, in, broadcast_shape(op, in));
+}
+
 void infer(const Op& op, std::span<const Operand> in, std::span<const int64_t> ints, Metas& out) {
   if (op.family == Family::View) {
     Ref<Meta> meta;
@@ -134,26 +169,11 @@ void infer(const Op& op, std::span<const Operand> in, std::span<const int64_t> i
     op.kernel->infer(in, Ints(ints), out);
     return;
   }
-  Dims shape;
-  for (size_t k = 0; k < in.size(); ++k) {
-    if (!in[k].meta) continue;
-    int axis = 0;
-    const Dims before = shape;
-    if (!broadcast_into(shape, in[k].meta->shape(), &axis)) {
-      const int shift = shape.n - in[k].meta->ndim;
-      fail(ErrorKind::Shape, "The size of tensor a (", shape[axis], ") must match the size of tensor b (",
-           in[k].meta->size(axis - shift), ") at non-singleton dimension ", axis, "\n", op.name,
-           ": the shapes ", shape_text(before), " and ", shape_text(in[k].meta->shape()),
-           " do not broadcast: counted from the right, sizes must be equal or one of them 1. ",
-           "Use reshape, unsqueeze or transpose on one of them.");
-    }
-  }
   if (op.name == "sub") refuse_bools(in);
-  const ElementwiseTypes types = elementwise_types(op, in, ints);
-  if (op.block && op.typing != Typing::Cast && !op.block->fn[static_cast<int>(types.compute)]) {
-    refuse_dtype(op, types.compute);
-  }
-  out.push_back(result_meta(types.out, in, shape));
+  out.push_back(elementwise_result(op, in, ints));
+  const DType compute = elementwise_types(op, in, ints).compute;
+  if (op.block && op.typing != Typing::Cast && !op.block->fn[static_cast<int>(compute)])
+    refuse_dtype(op, compute);
 }
 
 }  // namespace pb

@@ -135,6 +135,9 @@ struct Op {
 // Output metas of one application (not for composites).
 void infer(const Op& op, std::span<const Operand> in, std::span<const int64_t> ints, Metas& out);
 
+// That of an elementwise op, whether or not there is a kernel for the types.
+Ref<Meta> elementwise_result(const Op& op, std::span<const Operand> in, std::span<const int64_t> ints);
+
 DType default_dtype();
 void set_default_dtype(DType d);
 

@@ -288,22 +288,55 @@ bool writes_over(const Plan& p, const Application& a) {
                               [&](const Argument& x) { return x.var && same_memory(x.var->array, self); });
 }
 
+void check_memory(const Application& a) {
+  const Array& self = a.args[0].var->array;
+  if (!a.op->uniform) check_no_internal_overlap(self);
+  for (size_t i = 1; i < a.args.size() && a.op->apart != Apart::No; ++i)
+    if (a.args[i].var) check_no_overlap(self, a.args[i].var->array, a.op->apart == Apart::All);
+}
+
+// Torch refuses what an op does not do at all first, then memory that is shared, then sizes, then a type that
+// self does not hold, and then types that there is no kernel for.
+void refuse_in_order(const Application& a) {
+  if (a.op->family == Family::Composite) return;
+  std::vector<Operand> in;
+  for (const Argument& x : a.args) in.push_back({x.var ? x.var->array.meta.get() : nullptr, x.scalar.kind});
+  try {
+    Metas out;
+    infer(*a.op, in, a.ints, out);
+  } catch (const Error& e) {
+    const bool no_kernel = e.kind() == ErrorKind::NotImplemented;
+    if (no_kernel || e.kind() == ErrorKind::Shape) check_memory(a);
+    if (no_kernel && a.op->family == Family::Elementwise)
+      check_fits(*elementwise_result(*a.op, in, a.ints), *a.args[0].var->array.meta);
+    throw;
+  }
+}
+
+Plan& plan_in_place(const Application& a) {
+  Plan* p = nullptr;
+  try {
+    p = &find_plan(a, needed(a));
+  } catch (...) {
+    refuse_in_order(a);
+    throw;
+  }
+  check_memory(a);
+  return *p;
+}
+
 }  // namespace
 
 Ref<Node> apply_in_place(const Application& a) {
   if (has_layers(a)) [[unlikely]]
     return change_transformed(a), nullptr;
   const Var& self = *a.args[0].var;
-  if (!a.op->uniform) check_no_internal_overlap(self.array);
-  for (size_t i = 1; i < a.args.size() && a.op->apart != Apart::No; ++i) {
-    if (!a.args[i].var) continue;
-    check_no_overlap(self.array, a.args[i].var->array, a.op->apart == Apart::All);
-  }
-  Ref<Plan> p(&plan_of(a));
+  Ref<Plan> p(&plan_in_place(a));
   const uint64_t need = p->need;
   for (size_t i = 0; need && i < a.args.size(); ++i)
     if (a.args[i].var) check_not_lost(a.args[i].var->node.get());
   check_fits(*p->out[0], *self.array.meta);
+  if (a.op->divides) check_divisor(a);
   Small<Array, 4> results(p->out.size());
   Ref<OperationNode> node;
   if (g_before_change) [[unlikely]]

@@ -530,8 +530,9 @@ def _unary(op):
 
 def cases_of(op, lists):
     """The cases of an op: its list, or what its declaration gives. None if there is neither."""
-    if op.name in lists:
-        return lists[op.name]
+    name = op.name if op.name in lists else op.name.removesuffix("_in_place")
+    if name in lists:
+        return lists[name]
     if op.family == "elementwise":
         return elementwise(op)
     rest = op.signature.parameters[1:]

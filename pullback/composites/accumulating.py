@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pullback import _core
-from pullback.composites.elementwise_more import in_place_form, scalar_name
+from pullback.composites.elementwise_more import scalar_name
 from pullback.composites.linalg import _check_addmv, _check_addr
-from pullback.primitives.registry import methods, public
+from pullback.primitives.registry import in_place_form, methods, public
 from pullback.trace.tracer import functions as f
 
 
@@ -43,7 +43,8 @@ def addmm_(self, mat1, mat2, *, beta=1, alpha=1):
     Example   >>> torch.ones(1, 1).addmm_(torch.ones(1, 2), torch.ones(2, 1))
               tensor([[3.]])
     """
-    if mat1.dim() == mat2.dim() == 2:
+    fit = mat1.dim() == mat2.dim() == 2 and mat1.size(1) == mat2.size(0)
+    if fit and self.dtype == mat1.dtype == mat2.dtype and (self.grad_fn or not self.requires_grad):
         _check_size(self, mat1.size(0), mat2.size(1))
     return _add("addmm", self, mat1, mat2, beta, alpha)
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 
 from pullback import _core
-from pullback.composites.elementwise_more import in_place_form, scalar_name
+from pullback.composites.elementwise_more import scalar_name
 from pullback.composites.shape import function, wrap
 from pullback.primitives.family import composite
-from pullback.primitives.registry import expose, ops, public
+from pullback.primitives.registry import expose, in_place_form, ops, public
 from pullback.results import FOUND, FREE
 from pullback.trace.tracer import functions as f
 

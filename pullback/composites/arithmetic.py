@@ -6,7 +6,7 @@ from pullback import _core
 from pullback.primitives.elementwise import interval, where
 from pullback.primitives.family import composite, elementwise, linear
 from pullback.primitives.registry import ANY, expose, ops
-from pullback.results import CAST, FOUND
+from pullback.results import CAST, FOUND, require_castable
 from pullback.trace.tracer import BOOL, FLOAT, INT, Tracer
 from pullback.trace.tracer import functions as f
 
@@ -19,22 +19,26 @@ def _is_bool(x):
     return x.dtype is _core.bool if isinstance(x, Tracer) else x.kind == BOOL
 
 
-def _scaled_sum(x, y, a):
+def _check_alpha(x, y, a):
     if _is_float(a) and not _is_float(x) and not _is_float(y):
         raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
-    bools = _is_bool(x) and _is_bool(y)
-    if _is_bool(a) and not bools:
+    if _is_bool(a) and not (_is_bool(x) and _is_bool(y)):
         raise RuntimeError("Boolean alpha only supported for Boolean results.\nGive a number, such as 1.")
-    if bools:  # an "or"
+
+
+def _scaled_sum(x, y, a):
+    f["add"](x, y)  # refuses sizes with torch's words, which name x first
+    _check_alpha(x, y, a)
+    if _is_bool(x) and _is_bool(y):  # an "or"
         x, y = (f["_cast"](t, _core.int64) if isinstance(t, Tracer) else t for t in (x, y))
         return f["ne"](f["fma"](y, a * a, x), 0)
     return f["fma"](y, a, x)
 
 
 def _scaled_difference(x, y, a):
-    if _is_bool(x) or _is_bool(y):
-        f["_sub"](x, y)  # refuses with torch's words
-    return _scaled_sum(x, y, -a)
+    f["_sub"](x, y)  # refuses truth values before all else
+    _check_alpha(x, y, a)
+    return f["fma"](y, -a, x)
 
 
 composite(
@@ -214,6 +218,12 @@ def _clamp(x, low, high):
     return x if high is None else f["minimum"](x, held(high, x, INT))
 
 
+def _clamp_in_place(x, low, high):
+    out = _clamp(x, low, high)
+    require_castable(out.dtype, x.dtype)
+    return out
+
+
 def _clamp_vjp(g, values, out):
     x, low, high = values
     if low is not None:
@@ -221,14 +231,16 @@ def _clamp_vjp(g, values, out):
     return g if high is None else f["where"](x <= high, g, 0.0)
 
 
-composite(
-    "clamp(Tensor input, Scalar? min=None, Scalar? max=None)",
-    _clamp,
-    _clamp_vjp,
-    node="ClampBackward1!",
-    in_place=True,
-    out=FOUND.but(name="clamp"),
-)
+for _name, _rule in (("clamp", _clamp), ("clamp_in_place", _clamp_in_place)):
+    composite(
+        "clamp(Tensor input, Scalar? min=None, Scalar? max=None)",
+        _rule,
+        _clamp_vjp,
+        name=_name,
+        node="ClampBackward1!",
+        expose_as="-",
+        out=FOUND.but(name="clamp"),
+    )
 
 # Where torch's own C++ combines a tensor and a number the number is no operand: other names, one edge.
 for _name in ("add", "mul", "div"):

@@ -94,9 +94,9 @@ def broadcast_shapes(*shapes):
     return Size(out)
 
 
-def _pair_shape(a, b):
-    """The common shape of two tensors, or the error that their sum would give."""
-    x, y = tuple(a.shape), tuple(b.shape)
+def pair_shape(a, b):
+    """The common shape of two shapes, or the error that the sum of such tensors would give."""
+    x, y = tuple(a), tuple(b)
     for k in range(1, min(len(x), len(y)) + 1):
         if x[-k] != y[-k] and 1 not in (x[-k], y[-k]):
             raise ShapeError(
@@ -119,7 +119,9 @@ def broadcast_tensors(*tensors):
         return ()
     all_tensors(tensors)
     shape = (
-        broadcast_shapes(*(tuple(t.shape) for t in tensors)) if len(tensors) != 2 else _pair_shape(*tensors)
+        pair_shape(*(t.shape for t in tensors))
+        if len(tensors) == 2
+        else broadcast_shapes(*(tuple(t.shape) for t in tensors))
     )
     return tuple(t if tuple(t.shape) == tuple(shape) else f["expand"](t, shape) for t in tensors)
 

@@ -7,27 +7,15 @@ import math
 from pullback import _core
 from pullback.arguments import kind_name, require_tensors
 from pullback.composites.arithmetic import _clamp, held
+from pullback.composites.broadcasting import pair_shape
 from pullback.numeric_limits import check_number
 from pullback.primitives.family import composite, fit
-from pullback.primitives.registry import ANY, expose, methods, ops, public
-from pullback.results import CAST, FOUND, Into, with_out
+from pullback.primitives.registry import ANY, expose, in_place_form, methods, ops, public
+from pullback.results import CAST, FOUND, Into, require_castable, with_out
 from pullback.trace.tracer import INT, Tracer
 from pullback.trace.tracer import functions as f
 
 inf, nan = math.inf, math.nan
-
-
-def in_place_form(name, *declarations, function=True):
-    """Exposes only name_(): where an op changed in place goes back by another way than the op itself."""
-    pairs = [(d.signature.text, d.handle) for d in declarations]
-    g = _core.op_function(name + "_", pairs, True, None, f"In-place form of {name}().")
-    g.declarations = declarations
-    f[name + "_"] = g
-    if name.startswith("_"):
-        return
-    methods[name + "_"] = g
-    if function:
-        public[name + "_"] = g
 
 
 # ---- writing over a tensor ----
@@ -172,18 +160,26 @@ methods["where"] = _method_where
 
 def _masked_fill(x, mask, value):
     if mask.dtype is not _core.bool:
-        kind = str(mask.dtype).rpartition(".")[2]
-        short = {
-            "float32": "float",
-            "float64": "double",
-            "int64": "long int",
-            "int32": "int",
-            "uint8": "unsigned char",
-        }
+        f["_where"](f["_cast"](mask, _core.bool), x, x)  # sizes that do not fit are refused first
+    return _masked(x, mask, value)
+
+
+def _masked_in_place(x, mask, value):
+    _require_mask(mask)  # before the sizes, of which torch names x first
+    pair_shape(x.shape, mask.shape)
+    return _masked(x, mask, value)
+
+
+def _require_mask(mask):
+    if mask.dtype is not _core.bool:
         raise RuntimeError(
-            f"masked_fill_ only supports boolean masks, but got mask with dtype {short.get(kind, kind)}\n"
+            f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype._c_name}\n"
             "Convert it with .bool()."
         )
+
+
+def _masked(x, mask, value):
+    _require_mask(mask)
     if isinstance(value, Tracer) and value.ndim:
         raise RuntimeError(
             "masked_fill_ only supports a 0-dimensional value tensor, but got tensor with "
@@ -201,28 +197,30 @@ def _masked_fill_vjp(g, values, out):
     return (g_x, None, fit(f["where"](mask, g, 0.0), value)) if isinstance(value, Tracer) else (g_x, None)
 
 
-composite(
-    "masked_fill(Tensor input, Tensor mask, Tensor value)",
-    _masked_fill,
-    _masked_fill_vjp,
-    name="masked_fill_tensor",
-    node="MaskedFillBackward1!",
-    expose_as="-",
-    dtypes=ANY,
-    out=False,
-    apart=None,
-)
-composite(
-    "masked_fill(Tensor input, Tensor mask, Scalar value)",
-    _masked_fill,
-    _masked_fill_vjp,
-    name="masked_fill_number",
-    node="MaskedFillBackward0!",
-    expose_as="-",
-    dtypes=ANY,
-    out=False,
-)
-expose("masked_fill", ops["masked_fill_tensor"], ops["masked_fill_number"], in_place=True)
+for _suffix, _rule in (("", _masked_fill), ("_in_place", _masked_in_place)):
+    composite(
+        "masked_fill(Tensor input, Tensor mask, Tensor value)",
+        _rule,
+        _masked_fill_vjp,
+        name=f"masked_fill_tensor{_suffix}",
+        node="MaskedFillBackward1!",
+        expose_as="-",
+        dtypes=ANY,
+        out=False,
+        apart=None,
+    )
+    composite(
+        "masked_fill(Tensor input, Tensor mask, Scalar value)",
+        _rule,
+        _masked_fill_vjp,
+        name=f"masked_fill_number{_suffix}",
+        node="MaskedFillBackward0!",
+        expose_as="-",
+        dtypes=ANY,
+        out=False,
+    )
+expose("masked_fill", ops["masked_fill_tensor"], ops["masked_fill_number"])
+in_place_form("masked_fill", ops["masked_fill_tensor_in_place"], ops["masked_fill_number_in_place"])
 
 # ---- bounds ----
 
@@ -265,8 +263,10 @@ composite(
     expose_as="-",
     dtypes=ANY,
 )
-expose("clamp", ops["clamp_tensors"], ops["clamp"], in_place=True)
-expose("clip", ops["clamp_tensors"], ops["clamp"], in_place=True)
+expose("clamp", ops["clamp_tensors"], ops["clamp"])
+expose("clip", ops["clamp_tensors"], ops["clamp"])
+for _name in ("clamp", "clip"):
+    in_place_form(_name, ops["clamp_tensors"], ops["clamp_in_place"])
 
 for _name, _bound, _inside, _outside in (
     ("clamp_min", "maximum", "ge", "lt"),
@@ -275,6 +275,11 @@ for _name, _bound, _inside, _outside in (
 
     def _bounded(x, bound, _apply=_bound):
         return f[_apply](x, held(bound, x, INT))
+
+    def _bounded_in_place(x, bound, _bounded=_bounded):
+        out = _bounded(x, bound)
+        require_castable(out.dtype, x.dtype)
+        return out
 
     def _bounded_vjp(g, values, out, _inside=_inside, _outside=_outside):
         x, bound = values
@@ -294,17 +299,19 @@ for _name, _bound, _inside, _outside in (
         expose_as="-",
         dtypes=ANY,
     )
-    composite(
-        f"{_name}(Tensor input, Scalar {_side})",
-        _bounded,
-        _bounded_vjp,
-        name=f"{_name}_number",
-        node=f"{_node}0!",
-        expose_as="-",
-        dtypes=ANY,
-        out=FOUND,
-    )
-    expose(_name, ops[f"{_name}_tensor"], ops[f"{_name}_number"], in_place=True)
+    for _suffix, _rule in (("", _bounded), ("_in_place", _bounded_in_place)):
+        composite(
+            f"{_name}(Tensor input, Scalar {_side})",
+            _rule,
+            _bounded_vjp,
+            name=f"{_name}_number{_suffix}",
+            node=f"{_node}0!",
+            expose_as="-",
+            dtypes=ANY,
+            out=FOUND,
+        )
+    expose(_name, ops[f"{_name}_tensor"], ops[f"{_name}_number"])
+    in_place_form(_name, ops[f"{_name}_tensor"], ops[f"{_name}_number_in_place"])
 
 # ---- three operands, with torch's roundings ----
 
@@ -583,5 +590,9 @@ composite(  # torch has no rule for it and refuses
     node="torch::autograd::NotImplemented!",
     in_place=True,
     dtypes=ANY,
-    out=Into("heaviside is not yet implemented for tensors with different dtypes.", apart="part"),
+    out=Into(
+        "heaviside is not yet implemented for tensors with different dtypes.",
+        apart="part",
+        name="aten::heaviside",
+    ),
 )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pullback import _core
 from pullback.arguments import all_tensors, kind_name, number, require_tensors
-from pullback.composites.broadcasting import broadcast_shapes
-from pullback.composites.elementwise_more import in_place_form, scalar_name
+from pullback.composites.broadcasting import pair_shape
+from pullback.composites.elementwise_more import scalar_name
 from pullback.composites.shape import function, wrap
 from pullback.creation import arange
 from pullback.primitives.family import composite
-from pullback.primitives.registry import ANY, expose, methods, ops, public
+from pullback.primitives.registry import ANY, expose, in_place_form, methods, ops, public
 from pullback.results import EXACT, Into, with_out
 from pullback.trace.tracer import Tracer
 from pullback.trace.tracer import functions as f
@@ -174,22 +174,22 @@ def take_along_dim(input, indices, dim=None):
               tensor([[3],
                       [4]])
     """
+    if dim is not None and input.dim() != indices.dim():
+        raise RuntimeError(
+            "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
+            f"{input.dim()} dimensions for input, and {indices.dim()} dimensions for indices"
+        )
     if indices.dtype is not _core.int64:
         raise RuntimeError(
             "torch.take_along_dim(): dtype of indices should be Long but got " + scalar_name(indices.dtype)
         )
     if dim is None:
         return f["gather"](input.reshape(-1), 0, indices.reshape(-1))
-    if input.dim() != indices.dim():
-        raise RuntimeError(
-            "torch.take_along_dim(): input and indices should have the same number of dimensions, but got "
-            f"{input.dim()} dimensions for input, and {indices.dim()} dimensions for indices"
-        )
     dim = wrap(dim, input.dim())
-    sizes = list(broadcast_shapes(_without(input, dim), _without(indices, dim)))
+    sizes = list(pair_shape(_without(input, dim), _without(indices, dim)))
     x_sizes, i_sizes = list(sizes), list(sizes)
     x_sizes[dim], i_sizes[dim] = input.size(dim), indices.size(dim)
-    indices = f["where"](indices < 0, indices + input.size(dim), indices)
+    indices = f["remainder"](indices, input.size(dim))  # wraps around, as often as need be
     return f["gather"](input.expand(x_sizes), dim, indices.expand(i_sizes))
 
 
@@ -215,13 +215,17 @@ def masked_select(input, mask):
     """
     if mask.dtype is not _core.bool:
         raise RuntimeError("masked_select: expected BoolTensor for mask\nConvert it with .bool().")
-    sizes = broadcast_shapes(input.shape, mask.shape)
+    sizes = pair_shape(mask.shape, input.shape)
     positions = _core.nonzero(_broadcast(mask, sizes).reshape(-1))
     return f["_take_selected"](_broadcast(input, sizes), f["select"](positions, 1, 0))
 
 
 @function(
-    out=Into("{name}: Expected out tensor to have scalar type {Result} but got scalar type{Out}", apart="all")
+    out=Into(
+        "{name}: Expected out tensor to have scalar type {Result} but got scalar type{Out}",
+        apart="all",
+        derived=False,
+    )
 )
 def nonzero(input, *, as_tuple=False):
     """The positions of the elements that are not 0: one row each, or a tuple of a tensor for each axis.

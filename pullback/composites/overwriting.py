@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pullback import _core
-from pullback.composites.elementwise_more import _copy, in_place_form
+from pullback.composites.elementwise_more import _copy
 from pullback.primitives.family import composite
-from pullback.primitives.registry import ANY, camel, methods, ops
+from pullback.primitives.registry import ANY, camel, in_place_form, methods, ops
 from pullback.trace.tracer import functions as f
 
 # ---- random numbers: the old value's gradient is zero ----

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import sys
+
 from pullback import _core
 from pullback.arguments import require_tensors
 from pullback.composites.arithmetic import STATIC_EXPONENTS, _scaled_difference
+from pullback.composites.elementwise_more import scalar_name
 from pullback.composites.shape import function
 from pullback.primitives.elementwise import flat
 from pullback.primitives.family import composite
@@ -135,10 +139,13 @@ expose("rsub", ops["rsub"], ops["rsub_scaled"], method=False)
 
 def _round_to(x, decimals):
     if not x.dtype.is_floating_point:
-        return f["_clone"](x)
+        raise NotImplementedError(
+            f"\"round_{'cpu' if decimals else 'vml_cpu'}\" not implemented for '{scalar_name(x.dtype)}'\n"
+            "Whole numbers have no decimals."
+        )
     if decimals == 0:
         return f["_round"](x)
-    scale = 10.0 ** abs(decimals)
+    scale = 10.0 ** abs(decimals) if abs(decimals) <= sys.float_info.max_10_exp else math.inf
     return f["_round"](x * scale) / scale if decimals > 0 else f["_round"](x / scale) * scale
 
 

@@ -6,7 +6,7 @@ import math
 import warnings
 
 from pullback import _core
-from pullback.composites.shape import function
+from pullback.composites.shape import function, wrap
 from pullback.primitives.family import composite
 from pullback.primitives.order import MEDIAN_INTO
 from pullback.primitives.reduce import count, listed, typed
@@ -20,9 +20,14 @@ from pullback.trace.tracer import functions as f
 
 def _warn_of_freedom(name, x, dim, correction):
     """Said at every call, not only when a program is made."""
+    if not x.dtype.is_floating_point:
+        return  # refused
     correction = 1 if correction is None else correction
-    n = x.size(dim) if type(dim) is int and x.ndim else count(x, dim)
-    if n <= math.floor(correction) and x.dtype.is_floating_point:
+    if type(dim) is int:
+        n = x.size(dim) if x.ndim else wrap(dim, 0) + 1
+    else:
+        n = count(x, dim)
+    if n <= correction or not x.numel():
         warnings.warn(
             f"{name}(): degrees of freedom is <= 0. Correction should be strictly less than the reduction "
             "factor (input numel divided by output numel).",

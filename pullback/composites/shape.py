@@ -118,6 +118,10 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
               (tensor([0, 1]), tensor([2, 3]), tensor([4]))
     """
     asked = split_size_or_sections if split_size is None else split_size
+    if not isinstance(tensor, _core.Tensor):
+        return tensor.split(asked, dim)  # what has pieces of its own may cut itself up
+    if isinstance(asked, _core.Tensor) and asked.numel() == 1:
+        asked = int(asked)
     several = isinstance(asked, (list, tuple))
     if not several and not hasattr(asked, "__index__"):
         raise TypeError(
@@ -135,7 +139,12 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
 def _of_sizes(tensor, sizes, dim):
     dim = wrap(dim, tensor.dim())
     n = tensor.size(dim)
-    if sum(sizes) != n or any(s < 0 for s in sizes):
+    if any(s < 0 for s in sizes):
+        raise RuntimeError(
+            "split_with_sizes expects split_sizes have only non-negative entries, but got split_sizes="
+            f"{list(sizes)}"
+        )
+    if sum(sizes) != n:
         raise RuntimeError(
             f"split_with_sizes expects split_sizes to sum exactly to {n} (input tensor's size at "
             f"dimension {dim}), but got split_sizes={list(sizes)}"
@@ -236,9 +245,9 @@ def unbind(input, dim=0):
     Example   >>> torch.unbind(torch.tensor([[1, 2], [3, 4]]))
               (tensor([1, 2]), tensor([3, 4]))
     """
+    dim = wrap(dim, input.dim())
     if input.dim() == 0:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
-    dim = wrap(dim, input.dim())
     n = input.size(dim)
     return as_tuple(f["_unbind"](input, n, dim)) if n else ()
 
@@ -349,6 +358,8 @@ def narrow(input, dim, start, length):
     if input.dim() == 0:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     if isinstance(start, _core.Tensor):
+        if start.dim() or start.dtype.is_floating_point or start.dtype is _core.bool:
+            raise RuntimeError("start must be an 0-dim integral Tensor.")
         start = int(start)
     n = input.size(dim)
     if not -n <= start <= n:
@@ -520,7 +531,7 @@ def roll(input, shifts, dims=()):
 
 @function
 def view(input, *shape, dtype=None, size=None):
-    """The same elements under another shape.
+    """The same elements under another shape; with a dtype the same bytes as elements of that type.
 
     Shapes    (*) -> shape, with as many elements; -1 stands for what is left
     Gradient  g in the shape of the input
@@ -531,7 +542,9 @@ def view(input, *shape, dtype=None, size=None):
                       [3, 4, 5]])
     """
     if dtype is not None or (len(shape) == 1 and isinstance(shape[0], _core.dtype)):
-        raise NotImplementedError("view(dtype) is not supported; use .to(dtype)")
+        from pullback.storage import viewed_as  # storages are made of tensors
+
+        return viewed_as(input, dtype or shape[0])
     return f["_view"](input, *shape) if size is None else f["_view"](input, size)
 
 

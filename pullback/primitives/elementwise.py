@@ -9,7 +9,7 @@ import math
 
 from pullback.primitives.family import composite, elementwise
 from pullback.primitives.registry import ANY
-from pullback.results import FOUND
+from pullback.results import CAST, FOUND
 from pullback.trace.tracer import functions as f
 
 inf, nan, pi = math.inf, math.nan, math.pi
@@ -445,6 +445,7 @@ elementwise(  # torch has no rule for it and refuses; a step function's derivati
     in_place=True,
     samples=interval(0.3, 3),
     dtypes=ANY,
+    out=CAST.but(name="aten::floor_divide"),
 )
 
 # ---- no derivative ----

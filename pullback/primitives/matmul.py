@@ -98,10 +98,12 @@ def combined(x, product, beta, alpha, ignore):
     return product if ignore else f["fma"](x, beta, product)
 
 
-def _declare(name, operands, product, apart=None):
+def _declare(name, operands, product, apart=None, check=None):
     """beta input + alpha product(...): with plain ones, and with factors."""
 
     def scaled(x, a, b, beta, alpha, ignore):
+        if check:
+            check(x, a, b)
         p = product(a, b)
         return combined(f["expand"](x, p.shape), p, beta, alpha, ignore)
 
@@ -135,7 +137,12 @@ def outer(a, b):
     return f["unsqueeze"](a, 1) * f["unsqueeze"](b, 0)
 
 
-_declare("addmm", "Tensor mat1, Tensor mat2", lambda a, b: f["mm"](a, b))
+_declare(
+    "addmm",
+    "Tensor mat1, Tensor mat2",
+    lambda a, b: f["mm"](a, b),
+    check=lambda *operands: f["_addmm_bias"](*operands),  # refuses with torch's words
+)
 _declare("addmv", "Tensor mat, Tensor vec", lambda a, b: f["mv"](a, b))
 _declare("addbmm", "Tensor batch1, Tensor batch2", lambda a, b: f["sum"](f["bmm"](a, b), 0))
 _declare("baddbmm", "Tensor batch1, Tensor batch2", lambda a, b: f["bmm"](a, b))

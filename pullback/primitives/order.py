@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 from pullback import _core
 from pullback._return_types import make_return_type
 from pullback.primitives.family import composite, kernel, linear
 from pullback.primitives.reduce import chosen, chosen_vjp, moved, shared_by_all, typed, whole_results_refused
-from pullback.primitives.registry import ANY, expose, ops
+from pullback.primitives.registry import ANY, expose, in_place_form, ops
 from pullback.results import EXACT, Into
 from pullback.trace.tracer import functions as f
 
@@ -24,6 +25,16 @@ def _running(name, x, dim, dtype):
     return typed(f["_" + name](typed(x, dtype), dim), dtype)
 
 
+def _running_in_place(name, x, dim, dtype):
+    f["_" + name](x, dim)  # refuses the axis first
+    if dtype not in (None, x.dtype):
+        raise RuntimeError(
+            f"Bad in-place call: input tensor dtype {x.dtype._c_name} and output tensor dtype "
+            f"{dtype._c_name} should match\nThe form without the underscore gives a tensor of another type."
+        )
+    return _running(name, x, dim, x.dtype)
+
+
 # ---- running sums and products ----
 
 linear(
@@ -32,13 +43,6 @@ linear(
     name="cumsum_kernel",
     expose_as="_cumsum",
     dtypes=ANY,
-)
-composite(
-    "cumsum(Tensor input, int dim, *, dtype? dtype=None)",
-    lambda x, dim, dtype: _running("cumsum", x, dim, dtype),
-    in_place=True,
-    dtypes=ANY,
-    doc="The sums of the elements up to each.",
 )
 
 
@@ -72,15 +76,21 @@ def _cumprod_vjp(g, values, out):
 kernel(
     "cumprod(Tensor input, int dim)", _cumprod_vjp, name="cumprod_kernel", expose_as="_cumprod", dtypes=ANY
 )
-composite(
-    "cumprod(Tensor input, int dim, *, dtype? dtype=None)",
-    lambda x, dim, dtype: _running("cumprod", x, dim, dtype),
-    in_place=True,
-    dtypes=ANY,
-    doc="The products of the elements up to each.",
-)
 
 
+for _name, _parts in (("cumsum", "sums"), ("cumprod", "products")):
+    for _suffix, _rule in (("", _running), ("_in_place", _running_in_place)):
+        composite(
+            f"{_name}(Tensor input, int dim, *, dtype? dtype=None)",
+            functools.partial(_rule, _name),
+            name=_name + _suffix,
+            node=f"{_name.capitalize()}Backward0!",
+            expose_as="-",
+            dtypes=ANY,
+            doc=f"The {_parts} of the elements up to each.",
+        )
+    expose(_name, ops[_name])
+    in_place_form(_name, ops[f"{_name}_in_place"])
 whole_results_refused("cumsum", "cumprod")
 
 

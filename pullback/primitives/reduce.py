@@ -366,7 +366,7 @@ def _spread_of_squares(g, x, dim, correction, keepdim, mean=None):
     else:
         mean = f["mean"](x, dim or None, True) if x.ndim else x
     g = restore(g, x, dim, keepdim)
-    if n <= math.floor(correction):
+    if correction == math.inf or (math.isfinite(correction) and n <= math.floor(correction)):
         return g * f["where"](x == mean, math.nan, math.inf)
     return ((2.0 / (x.graph.number_of(n) - correction)) * g) * (x - mean)
 

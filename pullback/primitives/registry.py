@@ -124,6 +124,19 @@ def expose(name, *declarations, method=True, in_place=False, result=None, doc=No
     return f
 
 
+def in_place_form(name, *declarations, function=True):
+    """Exposes only name_(): where an op changed in place goes back by another way than the op itself."""
+    pairs = [(d.signature.text, d.handle) for d in declarations]
+    g = _core.op_function(name + "_", pairs, True, None, f"In-place form of {name}().")
+    g.declarations = declarations
+    tracer.functions[name + "_"] = g
+    if name.startswith("_"):
+        return
+    methods[name + "_"] = g
+    if function:
+        public[name + "_"] = g
+
+
 def expose_also(new, old):
     """A second name of a function and of its in-place form."""
     for end in ("", "_"):
