@@ -8,7 +8,6 @@ import numpy as np
 
 from pullback import _core, creation
 from pullback.types import CPU
-from pullback.wording import overloaded
 
 __all__ = ["TypedStorage", "UntypedStorage"]
 
@@ -241,7 +240,6 @@ def _rows(size):
     return tuple(reversed(strides))
 
 
-@overloaded
 def set_(self, source=None, storage_offset=0, size=None, stride=None):
     """The tensor lies from now on in the memory of another tensor, or of a storage: they share elements.
 
@@ -265,16 +263,16 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
             )
         if size is None:
             return self._set_to(source)
-        first = 0
+        first, total = 0, source._storage_bytes()
     elif isinstance(source, TypedStorage) and source.dtype != self.dtype:
         raise RuntimeError(
             f"Expected a Storage of type {self.dtype._c_name} or an UntypedStorage, but got type "
             f"{source.dtype._legacy.removesuffix('Tensor')} for argument 1 'storage'"
         )
     else:
-        source, first = _holder(source.untyped()._array)
-    item, total = self.element_size(), source._storage_bytes()
-    size = ((total - first) // item,) if size is None else tuple(size)
+        source, first, total = _holder(source.untyped()._array)
+    item = self.element_size()
+    size = (total // item,) if size is None else tuple(size)
     if any(n < 0 for n in size):
         raise RuntimeError(f"numel: integer multiplication overflow\nThe sizes are {list(size)}.")
     strides = tuple(stride) if stride else _rows(size)
@@ -285,17 +283,22 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
             f"Storage size calculation overflowed with sizes={list(size)} and strides={list(strides)}\n"
             "Strides are not negative."
         )
-    require_within(total - first, item, size, strides, storage_offset)
+    require_within(total, item, size, strides, storage_offset)
     return self._set_to(source._placed(self.dtype, first // item + storage_offset, size, strides))
 
 
 def _holder(array):
-    """A tensor in the memory that a storage shows, and the first byte of it that is shown."""
+    """A tensor in the memory that a storage shows, the first byte of it that is shown, and how many are."""
     memory = array
     while not isinstance(memory, _Bytes):
         memory = memory.base
     start = memory.__array_interface__["data"][0]
-    return memory.tensor, array.__array_interface__["data"][0] - start
+    return memory.tensor, array.__array_interface__["data"][0] - start, array.nbytes
+
+
+def _require_whole(name, n, ratio, whole):
+    if n % ratio:
+        raise RuntimeError(f"self.{name} must be divisible by {ratio} {whole}, but got {n}")
 
 
 def viewed_as(tensor, dtype):
@@ -307,18 +310,17 @@ def viewed_as(tensor, dtype):
         whole = f"to view {names[0]} as {names[1]} (different element sizes)"
         if not sizes:
             raise RuntimeError(f"self.dim() cannot be 0 {whole}")
+        ratio = max(old, new) // min(old, new)
+        for name, n in (("size(-1)", sizes[-1]), ("storage_offset()", offset)) if new > old else ():
+            _require_whole(name, n, ratio, whole)
         if strides[-1] != 1:
             raise RuntimeError(f"self.stride(-1) must be 1 {whole}, but got {strides[-1]}")
         if old > new:
-            ratio = old // new
             sizes[-1] *= ratio
             strides, offset = [s * ratio for s in strides[:-1]] + [1], offset * ratio
         else:
-            ratio = new // old
-            places = [("size(-1)", sizes[-1]), ("storage_offset()", offset)]
-            for name, n in places + [(f"stride({k})", s) for k, s in enumerate(strides[:-1])]:
-                if n % ratio:
-                    raise RuntimeError(f"self.{name} must be divisible by {ratio} {whole}, but got {n}")
+            for k, s in enumerate(strides[:-1]):
+                _require_whole(f"stride({k})", s, ratio, whole)
             sizes[-1] //= ratio
             strides, offset = [s // ratio for s in strides[:-1]] + [1], offset // ratio
     return tensor._placed(dtype, offset, tuple(sizes), tuple(strides))

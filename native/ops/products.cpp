@@ -159,6 +159,7 @@ void infer_bmm(std::span<const Operand> in, Ints, Metas& out) {
          ", ", a.size(2), "] but got: [", b.size(0), ", ", b.size(1), "].\nThe shapes are ",
          shape_text(a.shape()), " and ", shape_text(b.shape()), "; matmul broadcasts batches.");
   }
+  if (a.dtype == DType::Bool) require_product("bmm", a.dtype);
   if (a.dtype != b.dtype) {
     fail(ErrorKind::Dtype, "expected scalar type ", type_name(a.dtype), " but found ", type_name(b.dtype),
          "\nConvert one of them with .to(other.dtype).");

@@ -100,8 +100,8 @@ def pair_shape(a, b):
     for k in range(1, min(len(x), len(y)) + 1):
         if x[-k] != y[-k] and 1 not in (x[-k], y[-k]):
             raise ShapeError(
-                f"The size of tensor a ({x[-k]}) must match the size of tensor b ({y[-k]}) at non-singleton "
-                f"dimension {max(len(x), len(y)) - k}"
+                f"The size of tensor a ({int(x[-k])}) must match the size of tensor b ({int(y[-k])}) at "
+                f"non-singleton dimension {max(len(x), len(y)) - k}"
             )
     return broadcast_shapes(x, y)
 

@@ -13,6 +13,7 @@ from pullback.primitives.reduce import count, listed, typed
 from pullback.primitives.registry import expose, ops
 from pullback.results import CAST, EXACT, FREE, answer
 from pullback.trace.tracer import functions as f
+from pullback.types import strided
 
 # ---- variance and standard deviation ----
 # `unbiased` is the older name of a correction of 1 or 0.
@@ -158,6 +159,8 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     Example   >>> torch.norm(torch.tensor([3.0, 4.0]))
               tensor(5.)
     """
+    if input.layout is not strided:  # what is no tensor is refused here, as in torch
+        raise NotImplementedError("norm: there are only dense tensors")
     if isinstance(p, _core.Tensor):
         p = p.item()
     if p is None or p == "fro":

@@ -97,6 +97,25 @@ def test_running_sums_are_no_bools(name):
         getattr(ROW, name)(0, dtype=torch.bool)
 
 
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_where_torch_has_no_rule_of_out_the_gradient_comes_along(name):
+    function, x = getattr(torch, name), ROW.clone().requires_grad_()
+    out = torch.empty(2)
+    assert function(x, 0, out=out) is out and out.requires_grad
+    out[0].backward()
+    found = x.grad.clone()
+    x.grad = None
+    function(x, 0)[0].backward()
+    assert x.grad.equal(found)
+
+
+def test_questions_are_answered_into_tensors_that_require_a_gradient():
+    out = torch.empty(2, requires_grad=True)
+    assert torch.lt(OTHER, 1.5, out=out) is out and out.tolist() == [1, 0] and out.is_leaf
+    torch.logical_and(ROW, OTHER, out=out)
+    assert out.tolist() == [1, 1]
+
+
 def test_extremes_of_all_axes():
     for dim in (None, ()):
         assert SQUARE.amax(dim) == 4 and torch.amin(SQUARE, dim=dim) == 1

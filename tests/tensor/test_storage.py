@@ -72,3 +72,62 @@ def test_bad_index(kind, text, call):
     with pytest.raises(kind) as error:
         call(x.untyped_storage(), typed(x))
     assert str(error.value).startswith(text)
+
+
+# ---- other types and places over the same bytes ----
+
+
+def test_view_as_another_type_shares_the_bytes():
+    x = torch.tensor([[1.0, -2.0, 0.5, 0.0]])
+    whole = x.view(torch.int32)
+    assert whole.tolist() == [[1065353216, -1073741824, 1056964608, 0]] and whole.dtype == torch.int32
+    whole[0, 3] = 1065353216
+    assert x[0, 3] == 1 and x._version == 1
+    assert x.view(dtype=torch.uint8).shape == (1, 16) and x.view(torch.uint8)[0, 3] == 63
+    assert x.view(torch.int64).tolist() == [
+        [1065353216 - (1073741824 << 32), 1056964608 + (1065353216 << 32)]
+    ]
+    assert x[:, 2:].view(torch.float64).storage_offset() == 1
+    assert x.t().view(torch.int32).stride() == (1, 4)
+    assert torch.ones(0, 4).view(torch.float64).shape == (0, 2)
+    assert torch.tensor([True, False]).view(torch.uint8).tolist() == [1, 0]
+
+
+def test_no_gradient_flows_through_another_type():
+    x = torch.ones(2, requires_grad=True)
+    for y in (x.view(torch.float32), x.view(torch.int32)):
+        assert not y.requires_grad and y._base is None
+    x.view(torch.float32).add_(1)
+    assert x.tolist() == [2, 2]
+    with pytest.raises(NotImplementedError, match=r"^.view. not implemented for 'Short'"):
+        x.view(torch.int16)
+
+
+def test_set():
+    x, y = torch.zeros(2, 3), torch.arange(6.0)
+    assert x.set_(y) is x and x.shape == (6,) and x.data_ptr() == y.data_ptr() and x._version == 1
+    x[0] = 7
+    assert y[0] == 7
+    assert x.set_(y, 1, (2, 2)).tolist() == [[1, 2], [3, 4]]
+    assert x.set_(y, 1, (2, 2), (1, 1)).tolist() == [[1, 2], [2, 3]]
+    assert x.set_(source=y[2:]).tolist() == [2, 3, 4, 5]
+    assert x.set_(y.untyped_storage()).tolist() == [7, 1, 2, 3, 4, 5]
+    assert x.set_(typed(y), 4, torch.Size([2])).tolist() == [4, 5]
+    assert x.set_(y.untyped_storage()[8:16]).tolist() == [2, 3]
+    assert torch.zeros(1, dtype=torch.int64).set_(y.untyped_storage()).shape == (3,)
+    assert x.set_().shape == (0,) and x.dtype == torch.float32 and y.shape == (6,)
+    view = y[:2]
+    assert view.set_(torch.ones(3)).tolist() == [1, 1, 1] and view._base is None and y[0] == 7
+
+
+def test_set_refuses_what_it_cannot_hold():
+    x, y = torch.zeros(2), torch.arange(3.0)
+    with pytest.raises(
+        RuntimeError, match=r"^setStorage: sizes \[4\], strides \[1\], storage offset 0, and "
+    ):
+        x.set_(y, 0, (4,))
+    with pytest.raises(RuntimeError, match=r"^mismatch in length of strides and shape"):
+        x.set_(y, 0, (2,), (1, 1))
+    with pytest.raises(NotImplementedError, match=r"^set_\(\): of the result of a recorded operation"):
+        (torch.ones(2, requires_grad=True) * 2).set_(y)
+    assert x.tolist() == [0, 0] and x._version == 0
