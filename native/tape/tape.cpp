@@ -25,6 +25,8 @@ uint64_t needed(const Application& a) {
   uint64_t mask = 0;
   for (size_t i = 0; i < a.args.size(); ++i)
     if (a.args[i].var && a.args[i].var->node) mask |= shared_bit(i);
+  // Whole numbers have no gradient, so that nobody asks for the place of what is converted to them.
+  if (mask && a.op->typing == Typing::Cast && !is_float(static_cast<DType>(a.ints.back()))) return 0;
   return mask;
 }
 

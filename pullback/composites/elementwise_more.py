@@ -127,20 +127,7 @@ def where(condition, input=None, other=None):
 
 def scalar_name(dtype):
     """The name of an element type that torch's messages use."""
-    name = str(dtype).rpartition(".")[2]
-    names = {
-        "int64": "Long",
-        "int32": "Int",
-        "int16": "Short",
-        "int8": "Char",
-        "uint8": "Byte",
-        "bool": "Bool",
-        "float32": "Float",
-        "float64": "Double",
-        "float16": "Half",
-        "bfloat16": "BFloat16",
-    }
-    return names.get(name, name)
+    return dtype._legacy.removesuffix("Tensor")
 
 
 def _method_where(self, condition, other=None):
@@ -318,9 +305,7 @@ for _name, _bound, _inside, _outside in (
 
 def _require_same(name, x, y):
     if x.dtype != y.dtype:
-        short = {"float32": "float", "float64": "double", "int64": "long int", "int32": "int"}
-        names = [short.get(n, n) for n in (str(t.dtype).rpartition(".")[2] for t in (x, y))]
-        raise RuntimeError(f"expected dtype {names[0]} for `{name}` but got dtype {names[1]}")
+        raise RuntimeError(f"expected dtype {x.dtype._c_name} for `{name}` but got dtype {y.dtype._c_name}")
 
 
 def _require_float(kernel, x):
