@@ -87,6 +87,12 @@ def _is_generator(x):
     return isinstance(x, Generator)
 
 
+def _is_storage(x):
+    from pullback.storage import is_storage
+
+    return is_storage(x)
+
+
 def _is_list(of):
     return lambda x: isinstance(x, (tuple, list)) and (not x or of(x[0]))
 
@@ -105,6 +111,7 @@ _TYPES = {
     "Device": ("torch.device", _is_device),
     "MemoryFormat": ("torch.memory_format", lambda x: isinstance(x, memory_format)),
     "Generator": ("torch.Generator", _is_generator),
+    "Storage": ("torch.Storage", _is_storage),
     "std::string_view": ("str", lambda x: isinstance(x, str)),
     "c10::string_view": ("str", lambda x: isinstance(x, str)),
     "IntArrayRef": ("tuple of ints", _is_list(is_index)),

@@ -240,7 +240,7 @@ def _rows(size):
     return tuple(reversed(strides))
 
 
-def set_(self, source=None, storage_offset=0, size=None, stride=None):
+def set_(self, source=None, storage_offset=None, size=None, stride=None):
     """The tensor lies from now on in the memory of another tensor, or of a storage: they share elements.
 
     Without arguments it becomes empty. Within the memory, it begins at an offset and has a size and strides
@@ -253,6 +253,8 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
               >>> y
               tensor([2., 4., 6.])
     """
+    if (size is None) != (storage_offset is None) or (stride is not None and size is None):
+        raise TypeError("set_() received an invalid combination of arguments: an offset needs a size")
     if source is None:
         return self._set_to(_core.empty((0,), self.dtype))
     if isinstance(source, _core.Tensor):
@@ -272,7 +274,7 @@ def set_(self, source=None, storage_offset=0, size=None, stride=None):
     else:
         source, first, total = _holder(source.untyped()._array)
     item = self.element_size()
-    size = (total // item,) if size is None else tuple(size)
+    size, storage_offset = ((total // item,), 0) if size is None else (tuple(size), storage_offset)
     if any(n < 0 for n in size):
         raise RuntimeError(f"numel: integer multiplication overflow\nThe sizes are {list(size)}.")
     strides = tuple(stride) if stride else _rows(size)

@@ -153,3 +153,10 @@ def test_detach_in_inference_mode_changes_nothing():
     with torch.inference_mode():
         assert y.detach_() is y and y[:1].detach_().tolist() == [2]
     assert y.grad_fn is not None
+
+
+def test_what_is_converted_to_whole_numbers_asks_for_no_place():
+    lost = piece(lambda y, a: y.add_(1))
+    assert lost.long().tolist() == [3, 3] and lost.to(torch.int32).dtype == torch.int32
+    assert lost.bool().all() and not lost.long().requires_grad
+    refuses(PIECE, lost.double)

@@ -65,6 +65,14 @@ BY_HAND = {
     "Tensor.numpy": ["numpy(*, bool force=False)"],
     "Tensor.requires_grad_": ["requires_grad_(bool requires_grad=True)"],
     "Tensor.resize_": ["resize_(SymIntArrayRef size, *, MemoryFormat? memory_format=None)"],
+    "Tensor.set_": [
+        "set_()",
+        *(
+            f"set_({kind} source{place})"
+            for kind in ("Storage", "Tensor")
+            for place in ("", ", SymInt storage_offset, SymIntArrayRef size, SymIntArrayRef stride=None")
+        ),
+    ],
     "Tensor.size": ["size(int64_t? dim=None)"],
     "Tensor.stride": ["stride(int64_t? dim=None)"],
     "Tensor.to": [
