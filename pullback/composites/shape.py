@@ -118,7 +118,7 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
               (tensor([0, 1]), tensor([2, 3]), tensor([4]))
     """
     asked = split_size_or_sections if split_size is None else split_size
-    if not isinstance(tensor, _core.Tensor):
+    if not hasattr(tensor, "dim"):
         return tensor.split(asked, dim)  # what has pieces of its own may cut itself up
     if isinstance(asked, _core.Tensor) and asked.numel() == 1:
         asked = int(asked)

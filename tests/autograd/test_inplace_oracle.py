@@ -129,6 +129,7 @@ def test_every_method_has_a_case():
         "fill_diagonal_",
         "requires_grad_",
         "resize_",
+        "set_",
         "share_memory_",
         "swapdims_",
     }
