@@ -43,9 +43,11 @@ def addmm_(self, mat1, mat2, *, beta=1, alpha=1):
     Example   >>> torch.ones(1, 1).addmm_(torch.ones(1, 2), torch.ones(2, 1))
               tensor([[3.]])
     """
-    fit = mat1.dim() == mat2.dim() == 2 and mat1.size(1) == mat2.size(0)
-    if fit and self.dtype == mat1.dtype == mat2.dtype and (self.grad_fn or not self.requires_grad):
-        _check_size(self, mat1.size(0), mat2.size(1))
+    if mat1.dim() == mat2.dim() == 2 and tuple(self.shape) != (mat1.size(0), mat2.size(1)):
+        # The op refuses a leaf, types and sizes that do not fit each other before that of self.
+        fit = mat1.size(1) == mat2.size(0) and self.dtype == mat1.dtype == mat2.dtype
+        if fit and (self.grad_fn or not self.requires_grad):
+            _check_size(self, mat1.size(0), mat2.size(1))
     return _add("addmm", self, mat1, mat2, beta, alpha)
 
 
