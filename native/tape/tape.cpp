@@ -290,7 +290,7 @@ bool writes_over(const Plan& p, const Application& a) {
                               [&](const Argument& x) { return x.var && same_memory(x.var->array, self); });
 }
 
-void check_memory(const Application& a) {
+inline void check_memory(const Application& a) {
   const Array& self = a.args[0].var->array;
   if (!a.op->uniform) check_no_internal_overlap(self);
   for (size_t i = 1; i < a.args.size() && a.op->apart != Apart::No; ++i)
@@ -299,7 +299,7 @@ void check_memory(const Application& a) {
 
 // Torch refuses what an op does not do at all first, then memory that is shared, then sizes, then a type that
 // self does not hold, and then types that there is no kernel for.
-void refuse_in_order(const Application& a) {
+[[gnu::cold, gnu::noinline]] void refuse_in_order(const Application& a) {
   if (a.op->family == Family::Composite) return;
   std::vector<Operand> in;
   for (const Argument& x : a.args) in.push_back({x.var ? x.var->array.meta.get() : nullptr, x.scalar.kind});
@@ -315,7 +315,7 @@ void refuse_in_order(const Application& a) {
   }
 }
 
-Plan& plan_in_place(const Application& a) {
+inline Plan& plan_in_place(const Application& a) {
   Plan* p = nullptr;
   try {
     p = &find_plan(a, needed(a));

@@ -128,6 +128,8 @@ def test_set_refuses_what_it_cannot_hold():
         x.set_(y, 0, (4,))
     with pytest.raises(RuntimeError, match=r"^mismatch in length of strides and shape"):
         x.set_(y, 0, (2,), (1, 1))
+    with pytest.raises(TypeError, match=r"^set_\(\) received an invalid combination of arguments"):
+        x.set_(y, 1)
     with pytest.raises(NotImplementedError, match=r"^set_\(\): of the result of a recorded operation"):
         (torch.ones(2, requires_grad=True) * 2).set_(y)
     assert x.tolist() == [0, 0] and x._version == 0
