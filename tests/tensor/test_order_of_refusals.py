@@ -367,13 +367,6 @@ CASES = {
             "differentiation, but one of the arguments requires grad."
         ),
     ),
-    "torch.masked_select(x, xb, out=ex)": (
-        RuntimeError,
-        (
-            "unsupported operation: more than one element of the written-to tensor refers to a "
-            "single memory location. Please clone() the tensor before performing the operation."
-        ),
-    ),
     "s.view(torch.uint8)": (
         RuntimeError,
         "self.dim() cannot be 0 to view Float as Byte (different element sizes)",
