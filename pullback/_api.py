@@ -11,7 +11,7 @@ from importlib import import_module as _import_module, util as _import_util
 from pullback import _core, errors, types
 from pullback.trace import rules as _rules
 from pullback import composites, conversion, creation, from_data, functions, generator as _generator
-from pullback import primitives, random
+from pullback import primitives, random, random_integers as _random_integers
 from pullback import tensor as _tensor_module
 from pullback.numeric_limits import finfo, iinfo
 from pullback.primitives.registry import public as _public
@@ -70,7 +70,7 @@ bool, uint8, int8, int16, int32, int64 = (
 float16, bfloat16, float32, float64 = _core.float16, _core.bfloat16, _core.float32, _core.float64
 float, double, half, int, long, short = float32, float64, float16, int32, int64, int16
 
-for _module in (creation, from_data, functions, _generator, random):
+for _module in (creation, from_data, functions, _generator, random, _random_integers):
     for _name, _value in vars(_module).items():
         if (
             callable(_value)

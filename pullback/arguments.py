@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numbers
+import operator
+
 from pullback import _core
 from pullback.errors import GradError, ShapeError
-from pullback.types import check_device, strided
+from pullback.types import check_device, is_index, strided
 from pullback.types import device as device_type
 from pullback.types import layout as layout_type
 
@@ -20,10 +23,13 @@ def kind_name(x) -> str:
         return "Parameter" if kind.__name__ == "Parameter" else "Tensor"
     if isinstance(x, type) and issubclass(x, Tensor):
         return "torch._C._TensorMeta"
+    return type_name(kind)
+
+
+def type_name(kind) -> str:
+    """The name of a type itself; those that are written in C there are named in full."""
     home = kind.__module__.partition(".")[0]
-    named_in_full = (
-        home in ("torch", "numpy") or kind.__module__ == "collections"
-    )  # classes written in C there
+    named_in_full = home in ("torch", "numpy") or kind.__module__ == "collections"
     return f"{kind.__module__}.{kind.__name__}" if named_in_full else kind.__name__
 
 
@@ -81,18 +87,54 @@ def device_of(name: str, device, layout=strided, pin_memory=False) -> None:
             "pin_memory=True requires a CUDA or other accelerator backend; no pinned memory allocator is "
             "available on this system.\nLeave it out: there is no other device."
         )
-    if device is not None and not isinstance(device, (str, int, device_type)):
+    if device is not None and not (isinstance(device, (str, device_type)) or is_index(device)):
         raise TypeError(f"{name}(): argument 'device' must be torch.device, not {kind_name(device)}")
     check_device(device)
 
 
 def integer(name: str, argument: str, position: int, x) -> int:
     """A whole number, or torch's TypeError."""
-    if isinstance(x, (bool, float)) or not hasattr(x, "__index__"):
-        raise TypeError(
-            f"{name}(): argument '{argument}' (position {position}) must be int, not {kind_name(x)}"
+    try:
+        if not isinstance(x, bool):
+            return operator.index(x)
+    except TypeError:  # also from tensors and arrays that are no single number
+        pass
+    raise TypeError(f"{name}(): argument '{argument}' (position {position}) must be int, not {kind_name(x)}")
+
+
+def real(name: str, argument: str, position: int, x) -> float:
+    """A number as a float, also out of a tensor without axes, of which no gradient is asked."""
+    if isinstance(x, numbers.Real) or (isinstance(x, Tensor) and x.ndim == 0 and not x.requires_grad):
+        return float(x)
+    raise TypeError(
+        f"{name}(): argument '{argument}' (position {position}) must be float, not {kind_name(x)}"
+    )
+
+
+def within_64_bits(x):
+    """A number; Python's OverflowError, which is torch's, for an int that no type holds."""
+    if isinstance(x, int) and not -(2**63) <= x < 2**64:
+        x.to_bytes(8, "little")
+    return x
+
+
+def refuse_64_bits():
+    """Torch's ValueError for an int that does not fit into 64 bits."""
+    raise ValueError("Overflow when unpacking long long\nGive a number that fits into 64 bits.")
+
+
+def ends(name: str, start, end) -> tuple[float, float]:
+    """The two numbers between which others are to lie, from tensors too."""
+    if not (isinstance(start, Tensor) or isinstance(end, Tensor)):
+        return float(within_64_bits(start)), float(within_64_bits(end))
+    axes = [f"{k} with {x.dim()}" for k, x in (("start", start), ("end", end)) if isinstance(x, Tensor)]
+    if any(isinstance(x, Tensor) and x.dim() for x in (start, end)):
+        raise RuntimeError(
+            f"{name} only supports 0-dimensional start and end tensors, but got "
+            f"{' dimension(s) and '.join(axes)} dimension(s)."
         )
-    return x.__index__()
+    start, end = (x.item() if isinstance(x, Tensor) else within_64_bits(x) for x in (start, end))
+    return float(start), float(end)
 
 
 def number(name: str, argument: str, position: int, x):
@@ -103,7 +145,27 @@ def number(name: str, argument: str, position: int, x):
         raise TypeError(
             f"{name}(): argument '{argument}' (position {position}) must be Number, not {kind_name(x)}"
         )
-    return x
+    return within_64_bits(x)
+
+
+def randint_bounds(args, low, high, size):
+    """low, high, size, and at which place the size was given."""
+    bounds = args
+    if size is None and args and isinstance(args[-1], (tuple, list)):
+        *bounds, size = args
+    if len(bounds) == 1 and high is None and low is None:
+        high = integer("randint", "high", 1, bounds[0])
+    elif len(bounds) <= 2:
+        for k, x in enumerate(bounds, 1):
+            value = integer("randint", "low" if k == 1 else "high", k, x)
+            low, high = (value, high) if k == 1 else (low, value)
+    if high is None or size is None or len(bounds) > 2:
+        found = ", ".join(map(kind_name, args))
+        raise TypeError(
+            f"randint() received an invalid combination of arguments - got ({found}), but expected one of:\n"
+            " * (int high, tuple of ints size)\n * (int low, int high, tuple of ints size)"
+        )
+    return low or 0, high, size, len(bounds) + 1
 
 
 def sizes_of(size, name="empty", argument="size", position=1) -> list[int]:
@@ -188,6 +250,7 @@ def finish(t, out=None, requires_grad=False, name="tensor", whose="aten::"):
     if requires_grad is False and out is None:  # nearly always
         t._count_from_zero()
         return t
+    requires_grad = False if requires_grad is None else requires_grad
     if requires_grad is not False:
         if not isinstance(requires_grad, bool):
             raise TypeError(
@@ -214,6 +277,15 @@ def require_no_gradient(name, result, out):
             "the arguments requires grad.\n"
             "Leave out=... away, or call it under torch.no_grad()."
         )
+
+
+def resizable(out):
+    """What torch gives another size before it fills it, which a tensor that requires a gradient refuses."""
+    if out is not None and getattr(out, "requires_grad", False):
+        raise GradError(
+            "cannot resize variables that require grad\nGive out.detach(), or leave out=... away."
+        )
+    return out
 
 
 def put(result, out):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pullback import _core, creation, from_data
-from pullback.arguments import dtype_of, kind_name, sizes_of
+from pullback.arguments import kind_name, sizes_of, type_name
 from pullback.trace.tracer import functions as f
 from pullback.types import check_device
 from pullback.types import memory_format as format_type
@@ -68,11 +68,7 @@ def to_dtype(dtype, name):
     return method
 
 
-def _is_dtype(x):
-    return isinstance(x, _core.dtype) or (isinstance(x, type) and x in (float, int, bool))
-
-
-def type_(self, dtype=None, non_blocking=False):
+def type_(self, dtype=None, non_blocking=False, *, memory_format=None):
     """The tensor's type as text, or the tensor converted to a type.
 
     Example   >>> torch.ones(2).type(), torch.ones(2).type(torch.int64).type()
@@ -87,9 +83,13 @@ def type_(self, dtype=None, non_blocking=False):
         dtype = _BY_LEGACY[legacy]
     elif isinstance(dtype, LegacyType):
         dtype = dtype.dtype
-    elif not _is_dtype(dtype):
+    elif dtype is Tensor:
+        dtype = _core.get_default_dtype()
+    elif isinstance(dtype, type):
+        raise ValueError(f"invalid type: '{type_name(dtype)}'\nGive a dtype, as torch.float64.")
+    elif not isinstance(dtype, _core.dtype):
         raise TypeError("dtype must be a type, str, or dtype object")
-    return convert(self, dtype_of("type", dtype))
+    return convert(self, dtype, memory_format=memory_format)
 
 
 def type_as(self, other):

@@ -13,12 +13,14 @@ from pullback.arguments import (
     NOWHERE,
     device_of,
     dtype_of,
+    ends,
     filled,
     finish,
     integer,
     kind_name,
     number,
     out_dtype,
+    resizable,
     sized,
     sizes_of,
 )
@@ -70,7 +72,7 @@ def empty(
               >>> torch.empty(2, 3).shape
               torch.Size([2, 3])
     """
-    t = sized("empty", size, named, dtype, (device, layout, pin_memory), out)
+    t = sized("empty", size, named, dtype, (device, layout, pin_memory), resizable(out))
     return finish(_in_format(t, memory_format), out, requires_grad, "empty")
 
 
@@ -291,8 +293,7 @@ def from_numpy(ndarray):
     tensor([5., 2.], dtype=torch.float64)
     """
     if not isinstance(ndarray, np.ndarray):
-        found = "Tensor" if isinstance(ndarray, Tensor) else _qualified(ndarray)
-        raise TypeError(f"expected np.ndarray (got {found})")
+        raise TypeError(f"expected np.ndarray (got {kind_name(ndarray)})")
     return _from_array(ndarray)
 
 
@@ -339,11 +340,6 @@ def _from_array(a, to_read=False):
     return _core.borrow(address, dtype, list(a.shape), [s // a.itemsize for s in a.strides], a)
 
 
-def _qualified(x):
-    kind = type(x)
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
-
-
 def arange(
     *bounds,
     start=None,
@@ -380,7 +376,7 @@ def arange(
     start, end, step = (x.item() if isinstance(x, Tensor) else x for x in given.values())
     start, step = 0 if start is None else start, 1 if step is None else step
     t = _arange(start, end, step, dtype if dtype is None and out is None else out_dtype("arange", dtype, out))
-    if out is not None and out.numel() not in (0, t.numel()):
+    if out is not None and not out.requires_grad and out.numel() not in (0, t.numel()):
         warnings.warn(
             f"The number of elements in the out tensor of shape {list(out.shape)} is {out.numel()} which "
             f"does not match the computed number of elements {t.numel()}. Note that this may occur as a "
@@ -403,15 +399,19 @@ def _arange(start, end, step, dtype):
     if dtype is None:
         dtype = _core.get_default_dtype() if fractional else _core.int64
     _refuse_truth("arange", dtype)
-    if step == 0:
+    if step == 0 or step != step:
         raise RuntimeError("step must be nonzero")
     if not all(math.isfinite(x) for x in (start, end)):
-        raise RuntimeError(f"unsupported range: {start} -> {end}")
+        raise RuntimeError(f"unsupported range: {start:g} -> {end:g}")
     if (end - start) * step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     if dtype.is_floating_point or (fractional and dtype == _core.get_default_dtype()):
+        if (end - start) / step >= 2**63:
+            raise RuntimeError("invalid size, possible overflow?")
         return _core.arange_float(dtype, float(start), float(end), float(step))
     start, end, step = int(start), int(end), int(step)
+    if not all(-(2**63) <= x < 2**63 for x in (start, end, step)):
+        raise RuntimeError("value cannot be converted to type int64_t without overflow")
     if step == 0:
         raise ValueError("step must be nonzero\nA step below 1 needs a float dtype.")
     return _core.arange_int(dtype, start, end, step)
@@ -450,7 +450,7 @@ def _spaced(name, start, end, steps, dtype, place, out):
         )
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
-    start, end = (float(x.item() if isinstance(x, Tensor) else x) for x in (start, end))
+    start, end = ends(name, start, end)
     dtype, steps = out_dtype(name, dtype, out), steps.__index__()
     if steps > 1:
         _refuse_truth(name, dtype)

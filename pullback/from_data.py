@@ -157,6 +157,13 @@ def _array(values, kind):
     return np.array([int(v) for v in values], dtype=np.int64)
 
 
+def _as_asked(requires_grad):
+    """tensor() takes no None here, as other functions do."""
+    if isinstance(requires_grad, bool):
+        return requires_grad
+    raise TypeError(f"tensor(): argument 'requires_grad' must be bool, not {kind_name(requires_grad)}")
+
+
 def tensor(data=MISSING, *, dtype=None, device=None, requires_grad=False, pin_memory=False):
     """A new tensor with a copy of the data.
 
@@ -171,18 +178,17 @@ def tensor(data=MISSING, *, dtype=None, device=None, requires_grad=False, pin_me
     if device is None and pin_memory is False:
         t = _core.from_numbers(data, dtype)
         if t is not None:
-            return t if requires_grad is False else finish(t, None, requires_grad)
+            return t if requires_grad is False else finish(t, None, _as_asked(requires_grad))
         if isinstance(data, np.ndarray):
             t = _core.from_array(data, True)
             if t is not None and (dtype is None or t.dtype == dtype):
                 t = _core.new_tensor((t.shape,), t.dtype, None)._take_elements(t)
-                return finish(t, None, requires_grad)
+                return finish(t, None, _as_asked(requires_grad))
     if data is MISSING:
         raise TypeError('tensor() missing 1 required positional arguments: "data"')
     device_of("tensor", device, pin_memory=pin_memory)
     dtype = dtype_of("tensor", dtype) if dtype is not None else None
-    if requires_grad is not False and not isinstance(requires_grad, bool):
-        raise TypeError(f"tensor(): argument 'requires_grad' must be bool, not {kind_name(requires_grad)}")
+    _as_asked(requires_grad)
     if isinstance(data, Tensor):
         warnings.warn(
             "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone() or "

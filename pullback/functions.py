@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numbers
+
 from pullback import _core
 from pullback.arguments import kind_name, require_tensors
 from pullback.errors import DtypeError
@@ -246,11 +248,11 @@ def set_num_threads(n):
               1
               >>> torch.set_num_threads(before)
     """
-    if not isinstance(n, int) or isinstance(n, bool):
-        raise RuntimeError(f"set_num_threads expects an int, but got {type(n).__name__}")
+    if not isinstance(n, numbers.Integral) or isinstance(n, bool):
+        raise RuntimeError(f"set_num_threads expects an int, but got {kind_name(n)}")
     if n <= 0:
         raise RuntimeError("set_num_threads expects a positive integer")
-    _core.set_num_threads(n)
+    _core.set_num_threads(int(n))
 
 
 def get_num_interop_threads():
@@ -426,8 +428,6 @@ def dropout_(input, p, train):
 
 
 def _dropped(input, p, train, inplace):
-    from pullback.nn.functional.dropout import _dropout  # made of functions of the package
+    from pullback.nn.functional.dropout import zero_some  # made of functions of the package
 
-    if not 0 <= p <= 1:
-        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {p}\nIt is a share.")
-    return _dropout(input, p, train, inplace)
+    return zero_some(input, p, train, inplace)

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 
 import numpy as np
 
 from pullback import _core
+from pullback.arguments import kind_name
 from pullback.creation import from_numpy
 from pullback.types import CPU, check_device
+from pullback.types import device as device_type
 
 Tensor = _core.Tensor
+
+
+def _only_argument(method):
+    """A method of one argument that has no name, as torch's are that are written in C."""
+
+    @functools.wraps(method)
+    def called(self, *args, **named):
+        name = f"Generator.{method.__name__}()"
+        if named:
+            raise TypeError(f"{name} takes no keyword arguments")
+        if len(args) != 1:
+            raise TypeError(f"{name} takes exactly one argument ({len(args)} given)")
+        return method(self, *args)
+
+    return called
 
 
 class Generator:
@@ -22,7 +40,19 @@ class Generator:
     tensor([0.4963, 0.7682])
     """
 
-    def __init__(self, device="cpu", *, _native=None):
+    __module__ = "torch._C"
+
+    def __init__(self, *args, _native=None, **named):
+        if args or named:
+            from pullback.refusal import checked
+
+            checked("Generator", args, named)
+        device = args[0] if args else named.get("device")
+        device = CPU if device is None else device
+        if device_type(device).type == "cuda":
+            raise RuntimeError(
+                "Cannot get CUDA generator without ATen_cuda library.\npullback runs on CPUs only."
+            )
         check_device(device)
         self._native = _native if _native is not None else _core._Generator()
 
@@ -35,6 +65,7 @@ class Generator:
         """
         return CPU
 
+    @_only_argument
     def manual_seed(self, seed):
         """Starts the stream again from a seed, and returns the generator.
 
@@ -43,7 +74,7 @@ class Generator:
                   3
         """
         if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool):
-            raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
+            raise RuntimeError(f"manual_seed expected a long, but got {kind_name(seed)}")
         self._native.manual_seed(_seed(int(seed)))
         return self
 
@@ -73,6 +104,7 @@ class Generator:
         """
         return from_numpy(np.frombuffer(bytearray(self._native.get_state()), dtype=np.uint8))
 
+    @_only_argument
     def set_state(self, new_state):
         """Puts the stream back to a state.
 
@@ -83,7 +115,7 @@ class Generator:
                   True
         """
         if not isinstance(new_state, Tensor):
-            raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}")
+            raise TypeError(f"expected a torch.ByteTensor, but got {kind_name(new_state)}")
         if new_state.dtype != _core.uint8:
             raise TypeError("RNG state must be a torch.ByteTensor")
         self._native.set_state(new_state.contiguous().numpy().tobytes())

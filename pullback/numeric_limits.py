@@ -24,7 +24,9 @@ def _host():
 
 
 def _type_name(value) -> str:
-    return "torch.dtype" if isinstance(value, _host()[0]) else type(value).__name__
+    from pullback.arguments import kind_name
+
+    return kind_name(value)
 
 
 def _dtype_name(what: str, value, place: str) -> str:

@@ -6,7 +6,13 @@ import math
 import warnings
 
 from pullback import _core
-from pullback.arguments import device_of, dtype_of, finish, integer, kind_name, sized, sizes_of
+from pullback.arguments import (
+    finish,
+    kind_name,
+    real,
+    resizable,
+    sized,
+)
 from pullback.creation import empty, empty_like
 from pullback.generator import (  # noqa: F401 (all of torch.random is found here)
     Generator,
@@ -18,6 +24,8 @@ from pullback.generator import (  # noqa: F401 (all of torch.random is found her
     seed,
     set_rng_state,
 )
+from pullback.numeric_limits import finfo
+from pullback.results import warn_of_shape
 from pullback.trace.tracer import functions as f
 
 Tensor = _core.Tensor
@@ -71,15 +79,6 @@ def _drawn(t, fill, generator, *args):
     return seen
 
 
-def _permute(memory, native):
-    """A random order in each row."""
-    if memory.dim() == 1:
-        _core.fill_randperm(memory, native)
-        return
-    for row in memory.reshape(-1, memory.shape[-1]) if memory.numel() else ():
-        _core.fill_randperm(row, native)
-
-
 def rand(
     *size,
     generator=None,
@@ -124,12 +123,20 @@ def randn(
               >>> torch.randn(2)
               tensor([ 1.5410, -0.2934])
     """
-    t = sized("randn", size, named, dtype, (device, layout, pin_memory), out)
+    t = sized("randn", size, named, dtype, (device, layout, pin_memory), resizable(out))
     return _filled("randn", t, _core.fill_normal, generator, 0.0, 1.0, out=out, requires_grad=requires_grad)
 
 
 def rand_like(
-    input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
+    input,
+    *,
+    generator=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+    memory_format=None,
 ):
     """Uniform in [0, 1), in the shape of another tensor.
 
@@ -138,12 +145,21 @@ def rand_like(
               >>> torch.rand_like(torch.ones(2, 3)).shape
               torch.Size([2, 3])
     """
-    t = empty_like(input, dtype=dtype, layout=layout, device=device, memory_format=memory_format)
+    place = {"layout": layout, "device": device, "pin_memory": pin_memory}
+    t = empty_like(input, dtype=dtype, memory_format=memory_format, **place)
     return _filled("rand_like", t, _core.fill_uniform, generator, 0.0, 1.0, requires_grad=requires_grad)
 
 
 def randn_like(
-    input, *, generator=None, dtype=None, layout=None, device=None, requires_grad=False, memory_format=None
+    input,
+    *,
+    generator=None,
+    dtype=None,
+    layout=None,
+    device=None,
+    pin_memory=False,
+    requires_grad=False,
+    memory_format=None,
 ):
     """Standard normal, in the shape of another tensor.
 
@@ -152,116 +168,29 @@ def randn_like(
               >>> torch.randn_like(torch.ones(2, 3)).shape
               torch.Size([2, 3])
     """
-    t = empty_like(input, dtype=dtype, layout=layout, device=device, memory_format=memory_format)
+    place = {"layout": layout, "device": device, "pin_memory": pin_memory}
+    t = empty_like(input, dtype=dtype, memory_format=memory_format, **place)
     return _filled("randn_like", t, _core.fill_normal, generator, 0.0, 1.0, requires_grad=requires_grad)
-
-
-def randint(
-    *args,
-    low=None,
-    high=None,
-    size=None,
-    generator=None,
-    out=None,
-    dtype=None,
-    layout=None,
-    device=None,
-    requires_grad=False,
-    pin_memory=False,
-):
-    """Integers in [low, high).
-
-    Shapes    size -> (*size)
-    Errors    RuntimeError where low is not below high
-    Example   >>> import pullback as torch
-              >>> _ = torch.manual_seed(0)
-              >>> torch.randint(10, (5,))
-              tensor([4, 9, 3, 0, 3])
-    """
-    device_of("randint", device, layout, pin_memory)
-    plain = tuple(map(type, args)) == (int, int, tuple) and low is None and high is None and size is None
-    low, high, size, position = (*args, 3) if plain else _randint_arguments(args, low, high, size)
-    kind = dtype_of("randint", dtype, out.dtype if out is not None else _core.int64)
-    t = _core.new_tensor((size,), kind, None)
-    if t is None:
-        t = _core.empty(sizes_of((tuple(size),), "randint", position=position), kind)
-    if low >= high:
-        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
-    return _filled(
-        "randint", t, _core.fill_randint, generator, low, high, out=out, requires_grad=requires_grad
-    )
-
-
-def _randint_arguments(args, low, high, size):
-    """low, high, size, and at which place the size was given."""
-    bounds = args
-    if size is None and args and isinstance(args[-1], (tuple, list)):
-        *bounds, size = args
-    if len(bounds) == 1 and high is None and low is None:
-        high = integer("randint", "high", 1, bounds[0])
-    elif len(bounds) <= 2:
-        for k, x in enumerate(bounds, 1):
-            value = integer("randint", "low" if k == 1 else "high", k, x)
-            low, high = (value, high) if k == 1 else (low, value)
-    if high is None or size is None or len(bounds) > 2:
-        found = ", ".join(map(kind_name, args))
-        raise TypeError(
-            f"randint() received an invalid combination of arguments - got ({found}), but expected one of:\n"
-            " * (int high, tuple of ints size)\n * (int low, int high, tuple of ints size)"
-        )
-    return low or 0, high, size, len(bounds) + 1
-
-
-def randint_like(input, *bounds, low=0, high=None, dtype=None, memory_format=None, **options):
-    """Integers in [low, high), in the shape of another tensor, laid out as it is.
-
-    Shapes    input (*) -> (*)
-    Errors    RuntimeError where low is not below high
-    Example   >>> torch.randint_like(torch.ones(2, 3), 10).shape
-              torch.Size([2, 3])
-    """
-    low, high = (low, bounds[0]) if len(bounds) == 1 else bounds or (low, high)
-    dtype = dtype or input.dtype
-    t = empty_like(input.detach(), dtype=dtype, memory_format=memory_format)
-    if not options and type(low) is int and type(high) is int and low < high and t.is_contiguous():
-        return _drawn(t, _core.fill_randint, None, low, high)
-    drawn = randint(low, high, (t.numel(),), dtype=dtype, **{**options, "requires_grad": False})
-    # The elements are drawn in the order in which they lie in memory.
-    order = sorted(range(t.dim()), key=lambda d: -t.stride(d))
-    t.permute(order)._take_elements(drawn.view([t.size(d) for d in order]))
-    return t.requires_grad_() if options.get("requires_grad") else t
-
-
-def randperm(
-    n,
-    *,
-    generator=None,
-    out=None,
-    dtype=None,
-    layout=None,
-    device=None,
-    requires_grad=False,
-    pin_memory=False,
-):
-    """A random order of 0 .. n-1.
-
-    Shapes    -> (n)
-    Errors    RuntimeError for a negative n, or one that the type does not hold
-    Example   >>> import pullback as torch
-              >>> sorted(torch.randperm(4).tolist())
-              [0, 1, 2, 3]
-    """
-    device_of("randperm", device, layout, pin_memory)
-    t = _core.empty([integer("randperm", "n", 1, n)], dtype_of("randperm", dtype, _core.int64))
-    return _filled("randperm", t, _permute, generator, out=out, requires_grad=requires_grad)
 
 
 def _check_std(std):
     if isinstance(std, Tensor):
         if std.numel() and bool((std < 0).any()):
             raise RuntimeError("normal expects all elements of std >= 0.0")
-    elif std < 0:
+    elif not std >= 0:  # also for nan
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
+
+
+def _as_drawn_into(out, shape, mean, std):
+    """The shape of numbers for `out`, which torch fills first: with its own shape if the std is a number."""
+    if not out.dtype.is_floating_point:
+        kind = out.dtype._legacy.removesuffix("Tensor")
+        raise NotImplementedError(f"\"normal_kernel_cpu\" not implemented for '{kind}'\nGive floats.")
+    if not isinstance(std, Tensor):
+        shape = f["add"](mean.detach(), out.detach()).shape
+    if out.numel() and tuple(out.shape) != tuple(shape):
+        warn_of_shape(out.shape, shape)
+    return shape
 
 
 def normal(
@@ -310,9 +239,11 @@ def normal(
             " * (float mean, float std, tuple of ints size)"
         )
     shape = like[0].shape if len(like) == 1 else (like[0] + like[1]).shape
+    if out is not None:
+        shape = _as_drawn_into(out, shape, mean, std)
     t = _drawn(_laid_out_as(out, empty(shape, dtype=like[0].dtype)), _core.fill_normal, generator, 0.0, 1.0)
     given = [x for x in (mean, std) if isinstance(x, Tensor)]
-    mean = mean.detach() if isinstance(mean, Tensor) else mean
+    mean = mean.detach() if isinstance(mean, Tensor) else float(mean)
     std, of_means = (std.detach(), False) if isinstance(std, Tensor) else (float(std), True)
     t = t * std + mean
     if _keeps_history(*given):
@@ -331,6 +262,8 @@ def bernoulli(input, p=None, *, generator=None, out=None):
               >>> torch.bernoulli(torch.tensor([0.0, 1.0]))
               tensor([0., 1.])
     """
+    if isinstance(p, Tensor):
+        p = real("bernoulli", "p", 2, p)
     if p is None and not input.dtype.is_floating_point:
         raise NotImplementedError(
             f"\"bernoulli_tensor_cpu_p_\" not implemented for '{input.dtype._legacy.removesuffix('Tensor')}'"
@@ -434,6 +367,20 @@ def _has_samples(*tensors):
     return any(_core.top_layer(t) is not None for t in tensors) or _own_numbers((), _core.uint8) is not None
 
 
+_MODEST = 1e38  # far from here a type of floats may end
+
+
+def _check_range(dtype, start, end):
+    most = finfo(dtype).max if dtype.is_floating_point else math.inf
+    for name, x in (("from", start), ("to", end)):
+        if x < -most or x > most:
+            kind = {_core.float32: "float", _core.float64: "double"}[dtype]
+            raise RuntimeError(f"{name} is out of bounds for {kind}\nIts numbers lie within {most:g}.")
+    if start > end:
+        found = f"from={start:g} > to={end:g}"
+        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found {found}")
+
+
 def uniform_(self, from_=0, to=1, *, generator=None, **named):
     """Overwrites with numbers drawn uniformly from [from, to).
 
@@ -447,8 +394,8 @@ def uniform_(self, from_=0, to=1, *, generator=None, **named):
     if unknown:
         raise TypeError(f"uniform_() got an unexpected keyword argument '{unknown[0]}'")
     from_ = named.get("from", from_)
-    if from_ > to:
-        raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={from_} > to={to}")
+    if not -_MODEST <= from_ <= to <= _MODEST:
+        _check_range(self.dtype, from_, to)
     return _fill(self, _core.fill_uniform, generator, float(from_), float(to))
 
 
@@ -461,8 +408,8 @@ def normal_(self, mean=0, std=1, *, generator=None):
     Example   >>> torch.empty(3).normal_(mean=5.0, std=0.0)
               tensor([5., 5., 5.])
     """
-    if std < 0:
-        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+    if not std >= 0:
+        _check_std(std)
     return _fill(self, _core.fill_normal, generator, float(mean), float(std))
 
 
@@ -507,15 +454,20 @@ def bernoulli_(self, p=0.5, *, generator=None):
     """
     if isinstance(p, Tensor):
         samples = _has_samples(self, p)
-        probabilities = _checked_probabilities(p, samples)
+        spread = p.detach().expand(self.shape)
+        if not p.dtype.is_floating_point:
+            kind = p.dtype._legacy.removesuffix("Tensor")
+            raise NotImplementedError(
+                f"\"bernoulli_tensor_cpu_p_\" not implemented for '{kind}'\nGive floats."
+            )
+        _checked_probabilities(p, samples)
         if samples:
             chance = p.expand(self.shape)
             u = _drawn(_core.empty(list(self.shape), p.dtype), _core.fill_uniform, generator, 0.0, 1.0)
             return self.copy_(u < chance)
         self._check_writable()
-        probabilities = probabilities.expand(self.shape).contiguous()
         t = _core.empty(list(self.shape), self.dtype)
-        _core.fill_bernoulli_tensor(t, _of(generator), probabilities)
+        _core.fill_bernoulli_tensor(t, _of(generator), spread.contiguous())
         return (
             f["_bernoulli_tensor_drawn_"](self, p, t) if _keeps_history(self, p) else self._take_elements(t)
         )
@@ -534,7 +486,7 @@ def exponential_(self, lambd=1, *, generator=None):
               True
     """
     if lambd <= 0:
-        raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd}")
+        raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd:g}")
     return _fill(self, _core.fill_exponential, generator, float(lambd))
 
 

@@ -94,7 +94,8 @@ def _unless_said(error, kind, text):
 def _as_of_tensor(name, error):
     """Python's words for a method that is written in Python in torch too."""
     text = str(error)
-    if type(error) is TypeError and text.startswith(name + "()"):
+    says = tuple(f"{name}() {verb} " for verb in ("got", "takes", "missing"))
+    if type(error) is TypeError and text.startswith(says):
         return TypeError("Tensor." + text)
     return error
 

@@ -186,7 +186,7 @@ def _check(result, out, name, into, given, op, derived=True):
             "The tensor is an argument too, and that keeps its shape; give another as out."
         )
     if out.numel():
-        _warn_of_shape(out.shape, result.shape)
+        warn_of_shape(out.shape, result.shape)
 
 
 def _copied(result, out):
@@ -195,7 +195,7 @@ def _copied(result, out):
     return out.copy_(result)
 
 
-def _warn_of_shape(given, wanted):
+def warn_of_shape(given, wanted):
     warnings.warn(
         f"An output with one or more elements was resized since it had shape {list(given)}, which "
         f"does not match the required output shape {list(wanted)}. This behavior is deprecated, "

@@ -73,7 +73,7 @@ def cpu(self, *, memory_format=None):
               >>> x.cpu() is x
               True
     """
-    return self
+    return self if memory_format is None else conversion.convert(self, self.dtype, False, memory_format)
 
 
 def cuda(self, device=None, non_blocking=False, memory_format=None):
@@ -113,7 +113,7 @@ def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=
               >>> x.grad
               tensor([ 2., 40.])
     """
-    if gradient is None and inputs is None and not create_graph:
+    if gradient is None and inputs is None and create_graph is False:
         return self._backward_plain(retain_graph)
     from pullback.autograd.backward import backward as run
 
@@ -216,8 +216,8 @@ def new_full(
               tensor([7., 7.], dtype=torch.float64)
     """
     fill_value = number("new_full", "fill_value", 2, fill_value)
-    dtype = dtype_of("new_full", dtype, self.dtype)
-    return creation.full(size, fill_value, dtype=dtype, device=device, requires_grad=requires_grad)
+    dtype, place = dtype_of("new_full", dtype, self.dtype), {"device": device, "pin_memory": pin_memory}
+    return creation.full(size, fill_value, dtype=dtype, layout=layout, requires_grad=requires_grad, **place)
 
 
 def is_signed(self):
@@ -417,6 +417,9 @@ def _constant(value, about, example, shown):
 
 def _make_subclass(cls, data, require_grad=False, **options):
     """A leaf of class `cls` over the elements of `data`."""
+    if not isinstance(require_grad, bool):
+        found = kind_name(require_grad)
+        raise TypeError(f"_make_subclass(): argument 'require_grad' (position 3) must be bool, not {found}")
     return finish(data._detached_as(cls), None, require_grad)
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copyreg
+import functools
+import numbers
+import re
 
 from pullback import _core
 from pullback.errors import DeviceError, OtherDeviceError
@@ -35,6 +38,30 @@ def _device_arguments(args, named):
     return of_all.get("type", of_all.get("device")), of_all.get("index")
 
 
+_DEVICE_TEXT = re.compile(r"([a-zA-Z_]+)(?::([1-9]\d*|\d))?", re.ASCII)
+
+
+@functools.lru_cache
+def _place(text):
+    """ "cuda" and "1" of "cuda:1"."""
+    if not text:
+        raise RuntimeError("Device string must not be empty")
+    parts = _DEVICE_TEXT.fullmatch(text)
+    if parts is None:
+        raise RuntimeError(f"Invalid device string: '{text}'")
+    name, number = parts.groups()
+    if name not in device._known:
+        raise RuntimeError(
+            f"Expected one of {', '.join(device._known)} device type at start of device string: {name}"
+        )
+    return name, number
+
+
+def is_index(x):
+    """Whether an argument gives a device by its number: a whole number of Python or NumPy."""
+    return isinstance(x, numbers.Integral) and not isinstance(x, bool)
+
+
 class device:
     """Where a tensor lives: always the CPU.
 
@@ -52,22 +79,17 @@ class device:
     def __init__(self, *args, **named):
         type, index = _device_arguments(args, named)
         if isinstance(type, device):
-            type, index = type.type, type.index if index is None else index
+            type, index = type.type, type.index
         elif not isinstance(type, str):
+            type = int(type)
+            if not -(2**63) <= type < 2**63:
+                raise ValueError("Overflow when unpacking long long\npullback runs on CPUs only.")
             if type < 0:
                 raise RuntimeError("Device index must not be negative")
             raise RuntimeError(
                 "Cannot access accelerator device when none is available.\npullback runs on CPUs only."
             )
-        if not type:
-            raise RuntimeError("Device string must not be empty")
-        name, colon, number = type.partition(":")
-        if name not in self._known:
-            raise RuntimeError(
-                f"Expected one of {', '.join(self._known)} device type at start of device string: {name}"
-            )
-        if colon and not number.isdigit():
-            raise RuntimeError(f"Invalid device string: '{type}'")
+        name, number = _place(type)
         if index is not None and index < 0:
             raise RuntimeError("Device index must not be negative")
         self.type = name

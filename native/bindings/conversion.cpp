@@ -1,6 +1,7 @@
 #include "bindings/conversion.h"
 
-#include <span>
+#include <algorithm>
+#include <initializer_list>
 
 #include "bindings/functions.h"
 #include "bindings/tensor.h"
@@ -10,6 +11,7 @@ namespace {
 
 Function refuse("pullback.conversion", "refuse"), convert("pullback.conversion", "convert");
 Function check_device("pullback.types", "check_device"), device("pullback.types", "device");
+Function format("pullback.types", "memory_format"), is_index("pullback.types", "is_index");
 Function dtype_of("pullback.arguments", "dtype_of");
 
 bool names_dtype(PyObject* o) {
@@ -21,6 +23,13 @@ bool names_device(PyObject* o) {
   if (PyLong_Check(o)) return !PyBool_Check(o);
   const int is = PyObject_IsInstance(o, device.get());
   check(is);
+  if (is || is_tensor(o) || !PyIndex_Check(o)) return is;
+  return own(is_index(o)).get() == Py_True;
+}
+bool names_format(PyObject* o) {
+  if (o == Py_None) return true;
+  const int is = PyObject_IsInstance(o, format.get());
+  check(is);
   return is;
 }
 
@@ -30,77 +39,118 @@ class Wanted {
  public:
   // False where they fit no form.
   bool read(PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
-    if (n > 4) return false;
-    PyObject* other = nullptr;
-    for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k)
-      if (!read_named(PyTuple_GET_ITEM(kwnames, k), args[n + k], other)) return false;
-    std::span<PyObject* const> rest(args, static_cast<size_t>(n));
-    if (other && is_tensor(other)) {
-      dtype_ = own_dtype(other);
-    } else if (other) {
-      return false;
-    } else if (!rest.empty()) {
-      rest = rest.subspan(read_first(rest));
-    }
-    for (PyObject* flag : rest)
-      if (!PyBool_Check(flag)) return false;
-    if (rest.size() == 2) copy_ = rest[1];
-    return rest.size() <= 2 && (dtype_ == Py_None || names_dtype(dtype_));
+    return fits({kDtype, kNonBlocking, kCopy}, args, n, kwnames) ||
+           fits({kDevice, kDtype, kNonBlocking, kCopy}, args, n, kwnames) ||
+           fits({kTensor, kNonBlocking, kCopy}, args, n, kwnames);
   }
 
   PyObject* of(PyObject* t) const {
-    if (PyLong_Check(place_)) {
-      fail(ErrorKind::Runtime,
-           "Cannot access accelerator device when none is available.\npullback runs on CPUs only.");
-    }
-    if (place_ != Py_None) own(check_device(place_));
+    if (place() != Py_None) own(check_device(place()));
     PyObject* now = own_dtype(t);
-    Owned dtype = Owned::borrow(dtype_ == Py_None ? now : dtype_);
-    if (!is_dtype(dtype.get())) dtype = own(dtype_of(own(text("to")).get(), dtype.get()));
-    const int copy = PyObject_IsTrue(copy_);
-    check(copy);
-    if (dtype.get() == now && !copy && format_ == Py_None) return Py_NewRef(t);
-    return convert(t, dtype.get(), copy_, format_);
+    const Owned dtype = wanted_dtype(now);
+    PyObject* copy = copies() ? Py_True : Py_False;
+    if (dtype.get() == now && !copies() && format_of() == Py_None) return Py_NewRef(t);
+    return convert(t, dtype.get(), copy, format_of());
+  }
+
+  // (device, dtype, non_blocking, memory_format), for modules, which have many tensors.
+  PyObject* tell() const {
+    Owned place = Owned::borrow(this->place());
+    if (copies())
+      fail(ErrorKind::Runtime, ".to() does not accept copy argument\nA module is converted in place.");
+    if (given_[kTensor]) place = Owned::borrow(Py_None);
+    else if (place.get() != Py_None) place = own(device(place.get()));
+    const Owned dtype = wanted_dtype(Py_None);
+    PyObject* later = given_[kNonBlocking] ? given_[kNonBlocking] : Py_False;
+    return check(PyTuple_Pack(4, place.get(), dtype.get(), later, format_of()));
   }
 
  private:
+  enum Kind { kDevice, kDtype, kTensor, kNonBlocking, kCopy, kFormat, kKinds };
+
   static PyObject* own_dtype(PyObject* t) { return dtype_object(as_tensor(t)->var.array.meta->dtype); }
+  static PyObject* dtype_like(PyObject* o) {
+    if (is_tensor(o)) return own_dtype(o);
+    return dtype_object(PyBool_Check(o) ? DType::Bool : PyFloat_Check(o) ? DType::Float64 : DType::Int64);
+  }
+  PyObject* place() const { return given_[kDevice] ? given_[kDevice] : Py_None; }
+  bool copies() const { return given_[kCopy] == Py_True; }
+  PyObject* format_of() const { return given_[kFormat] ? given_[kFormat] : Py_None; }
 
-  bool read_named(PyObject* name, PyObject* value, PyObject*& other) {
-    auto is = [&](const char* known) { return PyUnicode_CompareWithASCIIString(name, known) == 0; };
-    if (is("dtype")) dtype_ = value;
-    else if (is("device")) place_ = value;
-    else if (is("copy")) copy_ = value;
-    else if (is("memory_format")) format_ = value;
-    else if (is("other")) other = value;
-    else return is("non_blocking");
-    return true;
+  Owned wanted_dtype(PyObject* otherwise) const {
+    if (given_[kTensor]) return Owned::borrow(dtype_like(given_[kTensor]));
+    PyObject* dtype = given_[kDtype];
+    if (!dtype || dtype == Py_None) return Owned::borrow(otherwise);
+    return is_dtype(dtype) ? Owned::borrow(dtype) : own(dtype_of(own(text("to")).get(), dtype));
   }
 
-  // How many of the positional arguments say what to convert to.
-  size_t read_first(std::span<PyObject* const> rest) {
-    if (is_tensor(rest[0])) dtype_ = own_dtype(rest[0]);
-    else if (names_dtype(rest[0])) dtype_ = rest[0];
-    else if (!names_device(rest[0])) return 0;
-    else place_ = rest[0];
-    if (place_ != rest[0] || rest.size() == 1 || (rest[1] != Py_None && !names_dtype(rest[1]))) return 1;
-    dtype_ = rest[1];
-    return 2;
+  static int named(PyObject* name) {
+    static constexpr const char* kNames[kKinds] = {"device",       "dtype", "tensor",
+                                                   "non_blocking", "copy",  "memory_format"};
+    for (int k = 0; k < kKinds; ++k)
+      if (PyUnicode_CompareWithASCIIString(name, kNames[k]) == 0) return k;
+    return kKinds;
   }
 
-  PyObject *place_ = Py_None, *dtype_ = Py_None, *copy_ = Py_False, *format_ = Py_None;
+  bool fits(std::initializer_list<Kind> form, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
+    const Kind* kinds = form.begin();
+    if (n > static_cast<Py_ssize_t>(form.size())) return false;
+    std::fill_n(given_, kKinds, nullptr);
+    for (Py_ssize_t k = 0; k < n; ++k) {
+      if (!takes(kinds[k], args[k], form.size())) return false;
+      given_[kinds[k]] = args[k];
+    }
+    for (Py_ssize_t k = 0; kwnames && k < PyTuple_GET_SIZE(kwnames); ++k) {
+      const int kind = named(PyTuple_GET_ITEM(kwnames, k));
+      const bool known = kind == kFormat || std::find(kinds, form.end(), kind) != form.end();
+      if (!known || given_[kind] || !takes(static_cast<Kind>(kind), args[n + k], form.size())) return false;
+      given_[kind] = args[n + k];
+    }
+    return form.size() == 4 || given_[kinds[0]];
+  }
+
+  // `form`: how many arguments the form has; only the longest does without a dtype.
+  static bool takes(Kind kind, PyObject* o, size_t form) {
+    switch (kind) {
+      case kDevice: return names_device(o);
+      case kDtype: return names_dtype(o) || (form == 4 && o == Py_None);
+      case kTensor:
+        return is_tensor(o) || PyFloat_Check(o) || PyLong_Check(o);  // a number stands for a tensor
+      case kFormat: return names_format(o);
+      default: return PyBool_Check(o);
+    }
+  }
+
+  PyObject* given_[kKinds] = {};
 };
+
+PyObject* refuse_all(PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
+  if (n == 5 && !kwnames)
+    fail(ErrorKind::Type, "to() takes from 0 to 4 positional arguments but ", n, " were given");
+  const CallObjects given = call_objects(args, n, kwnames);
+  return refuse(given.positional.get(), given.keywords.get());
+}
 
 PyObject* to(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
   return guarded([&] {
     Wanted wanted;
-    if (wanted.read(args, n, kwnames)) return wanted.of(self);
-    const CallObjects given = call_objects(args, n, kwnames);
-    return refuse(given.positional.get(), given.keywords.get());
+    return wanted.read(args, n, kwnames) ? wanted.of(self) : refuse_all(args, n, kwnames);
+  });
+}
+
+PyObject* parse_to(PyObject*, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
+  return guarded([&] {
+    Wanted wanted;
+    return wanted.read(args, n, kwnames) ? wanted.tell() : refuse_all(args, n, kwnames);
   });
 }
 
 }  // namespace
+
+PyMethodDef conversion_functions[] = {
+    {"parse_to", method(parse_to), METH_FASTCALL | METH_KEYWORDS, "What the arguments of to() ask for."},
+    {nullptr, nullptr, 0, nullptr},
+};
 
 PyMethodDef conversion_methods[] = {
     {"to", method(to), METH_FASTCALL | METH_KEYWORDS,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/error.h"
 #include "core/small.h"
 
 namespace pb::py {
@@ -26,6 +27,9 @@ PyObject* call_with_hooks(PyObject* self, PyObject* const* args, Py_ssize_t n, P
 
 PyObject* call(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
   return guarded([&]() -> PyObject* {
+    static PyObject* own_name = interned("self");
+    if (kwnames && PySequence_Contains(kwnames, own_name) > 0)
+      fail(ErrorKind::Type, "Module._wrapped_call_impl() got multiple values for argument 'self'");
     if (may_have_hooks(self)) return call_with_hooks(self, args, n, kwnames);
     const Py_ssize_t all = n + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0);
     Small<PyObject*, 8> values(static_cast<size_t>(all) + 1);

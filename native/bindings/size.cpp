@@ -1,6 +1,4 @@
 // torch.Size: a tuple of integers whose slices, sums and multiples are sizes again.
-#include <cstring>
-
 #include "bindings/functions.h"
 #include "bindings/tensor.h"
 
@@ -8,7 +6,7 @@ namespace pb::py {
 namespace {
 
 PyTypeObject* size_type = nullptr;
-Function from_tuple("pullback.types", "_size");
+Function from_tuple("pullback.types", "_size"), kind_name("pullback.arguments", "kind_name");
 
 bool is_size(PyObject* o) { return Py_TYPE(o) == size_type; }
 
@@ -26,13 +24,23 @@ PyObject* with_items(PyObject* tuple) {
   });
 }
 
+const char* text_of(PyObject* o) {
+  const char* text = PyUnicode_AsUTF8(o);
+  if (!text) throw PythonError();
+  return text;
+}
+
 Owned item_from(PyObject* o, Py_ssize_t place) {
   if (PyLong_Check(o) && !PyBool_Check(o)) return Owned::borrow(o);
-  if (PyIndex_Check(o)) return own(PyNumber_Index(o));
-  const char* name = Py_TYPE(o)->tp_name;
-  const char* dot = std::strrchr(name, '.');
-  fail(ErrorKind::Type, "torch.Size() takes an iterable of 'int' (item ", place, " is '",
-       dot ? dot + 1 : name, "')");
+  if (PyIndex_Check(o)) {
+    Owned whole(PyNumber_Index(o));
+    if (whole) return whole;
+    if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw PythonError();
+    PyErr_Clear();
+  }
+  const Owned name = own(kind_name(o));
+  fail(ErrorKind::Type, "torch.Size() takes an iterable of 'int' (item ", place, " is '", text_of(name.get()),
+       "')");
 }
 
 PyObject* create(PyTypeObject*, PyObject* args, PyObject* kwargs) {

@@ -209,6 +209,14 @@ PyObject* run_backward_py(PyObject* tensors, PyObject* gradients, PyObject* inpu
 
 namespace {
 
+// As C reads a flag in torch: a whole number that fits into a byte.
+bool flag_of(PyObject* o) {
+  if (PyBool_Check(o)) return o == Py_True;
+  unsigned char byte = 0;
+  if (!PyArg_Parse(o, "b", &byte)) throw PythonError();
+  return byte != 0;
+}
+
 PyObject* backward_below_layers(PyObject* tensor, PyObject* keep_graph) {
   const Owned module = own(PyImport_ImportModule("pullback.autograd.backward"));
   return check(PyObject_CallMethod(module.get(), "backward", "OOO", tensor, Py_None, keep_graph));
@@ -225,7 +233,7 @@ PyObject* backward_plain(PyObject* self, PyObject* const* args, Py_ssize_t n) {
            "y.backward(torch.ones_like(y)).");
     }
     BackwardRequest request;
-    request.mode.keep_graph = n > 0 && PyObject_IsTrue(args[0]);
+    request.mode.keep_graph = n > 0 && args[0] != Py_None && flag_of(args[0]);
     PythonObserver observer;
     request.observer = &observer;
     request.roots.push_back(root_of(self, Py_None));
@@ -235,7 +243,20 @@ PyObject* backward_plain(PyObject* self, PyObject* const* args, Py_ssize_t n) {
   });
 }
 
+PyObject* flags(PyObject*, PyObject* const* args, Py_ssize_t n) {
+  return guarded([&] {
+    Owned out = own(PyTuple_New(n));
+    for (Py_ssize_t i = 0; i < n; ++i) PyTuple_SET_ITEM(out.get(), i, boolean(flag_of(args[i])));
+    return out.release();
+  });
+}
+
 }  // namespace
+
+PyMethodDef tape_functions[] = {
+    {"flags", method(flags), METH_FASTCALL, "The arguments as bools, read as torch's C reads flags."},
+    {nullptr, nullptr, 0, nullptr},
+};
 
 PyMethodDef tape_methods[] = {
     {"detach", detach, METH_NOARGS,

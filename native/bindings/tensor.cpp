@@ -563,6 +563,8 @@ void init_tensor_type(PyObject* module) {
   check(PyModule_AddObjectRef(module, "Tensor", reinterpret_cast<PyObject*>(tensor_type)));
   check(PyModule_AddFunctions(module, gradient_functions));
   check(PyModule_AddFunctions(module, axis_functions));
+  for (PyMethodDef* table : {tape_functions, conversion_functions})
+    check(PyModule_AddFunctions(module, table));
 }
 
 }  // namespace pb::py

@@ -140,6 +140,7 @@ extern PyGetSetDef tensor_getset[];
 extern PyMethodDef gradient_functions[];  // of the module
 extern PyMethodDef data_methods[];
 extern PyMethodDef tape_methods[];
+extern PyMethodDef tape_functions[];
 void fill_number_slots(std::vector<PyType_Slot>& slots);
 void fill_index_slots(std::vector<PyType_Slot>& slots);
 Py_hash_t tensor_hash(PyObject* self);

@@ -58,7 +58,7 @@ void check_weight(const Meta& input, const Meta& weight) {
     fail(ErrorKind::Shape, "weight tensor should be defined either for all ", classes,
          " classes or no classes but got weight tensor of shape: ", shape_text(weight.shape()));
   }
-  if (weight.dtype != input.dtype) {
+  if (weight.dtype != input.dtype && is_float(input.dtype)) {
     fail(ErrorKind::Dtype, "expected scalar type ", type_name(input.dtype), " but found ",
          type_name(weight.dtype), "\nConvert the weights with .to(input.dtype).");
   }

@@ -7,15 +7,15 @@ import warnings
 from collections.abc import Mapping
 
 from pullback import _core
+from pullback.arguments import kind_name
 from pullback.errors import GradError, ShapeError
 
 _warned_of_cycle = False
 
 
-def _tuple(x):
-    if isinstance(x, _core.Tensor):
-        return (x,)
-    return tuple(x) if x is not None else ()
+def _tuple(x, edges=False):
+    """One or several as a tuple; `edges`: one may also be a place on the tape."""
+    return (x,) if isinstance(x, _core.Tensor) or (edges and _is_edge(x)) else tuple(x)
 
 
 def _tensors(*values):
@@ -37,20 +37,14 @@ def _inputs(x, caller):
             "are not supported.\nMake it one: dict(inputs)."
         )
     else:
-        x, names = (x,) if _is_edge(x) else _tuple(x), None
+        x, names = _tuple(x, edges=True), None
     if not x:
         raise RuntimeError(f"`inputs` argument to `{caller}()` cannot be empty.")
     return x, names
 
 
-def _outputs(x):
-    x = (x,) if _is_edge(x) else _tuple(x)
-    for t in x:
-        if _is_edge(t):
-            continue
-        if not isinstance(t, _core.Tensor):
-            raise AssertionError("Expected output to be a torch.Tensor")
-    for k, t in enumerate(x):
+def _require_graph(outputs):
+    for k, t in enumerate(outputs):
         if not _is_edge(t) and not t.requires_grad:
             raise GradError(
                 f"element {k} of tensors does not require grad and does not have a grad_fn\n"
@@ -58,7 +52,6 @@ def _outputs(x):
                 "tensors to differentiate by, and check for detach(), .item(), .numpy() or no_grad() on the "
                 "way."
             )
-    return x
 
 
 def _place(out):
@@ -66,10 +59,16 @@ def _place(out):
     return out.node._place(out.output_nr) if _is_edge(out) else (out.shape, out.dtype)
 
 
+def _needs_gradient(out):
+    return _is_edge(out) or out.requires_grad
+
+
 def _check_cotangent(k, g, out):
+    if not (_is_edge(out) or isinstance(out, _core.Tensor)):
+        raise AssertionError("Expected output to be a torch.Tensor")
     shape, dtype = _place(out)
     if g is None:
-        if math.prod(shape) != 1:
+        if _needs_gradient(out) and math.prod(shape) != 1:
             raise GradError(
                 "grad can be implicitly created only for scalar outputs\n"
                 f"Output {k} has shape {list(shape)}: reduce it first (sum or mean), or give the "
@@ -87,12 +86,17 @@ def _check_cotangent(k, g, out):
 
 
 def _cotangents(outputs, gradients):
-    """One cotangent an output; None stands for ones, which only a single element can mean."""
+    """One cotangent an output; None stands for ones, which only a single element can mean. As in torch those
+    beyond the outputs are left alone, and what is no number is refused before what has no graph."""
     gradients = (None,) * len(outputs) if gradients is None else _tuple(gradients)
-    if len(gradients) != len(outputs):
-        raise RuntimeError(f"got {len(outputs)} tensors and {len(gradients)} gradients")
-    pairs = zip(gradients, outputs, strict=True)
-    return tuple(_check_cotangent(k, g, out) for k, (g, out) in enumerate(pairs))
+    pairs = enumerate(zip(gradients, outputs, strict=False))
+    return tuple(_check_cotangent(k, g, out) for k, (g, out) in pairs)
+
+
+def _require_roots(outputs, cotangents):
+    if len(cotangents) != len(outputs):
+        raise RuntimeError(f"got {len(outputs)} tensors and {len(cotangents)} gradients")
+    _require_graph(outputs)
 
 
 def _targets(inputs):
@@ -100,7 +104,7 @@ def _targets(inputs):
         if _is_edge(t):
             continue
         if not isinstance(t, _core.Tensor):
-            raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {type(t).__name__}")
+            raise RuntimeError(f"all inputs have to be Tensors or GradientEdges, but got {kind_name(t)}")
         if not t.requires_grad:
             raise GradError(
                 "One of the differentiated Tensors does not require grad\n"
@@ -148,8 +152,11 @@ def backward(
         grad_tensors = grad_variables
     if inputs is not None:
         inputs, _ = _inputs(inputs, "backward")
-    tensors = _outputs(tensors)
+    tensors = _tuple(tensors, edges=True)
     cotangents = _cotangents(tensors, grad_tensors)
+    keep = create_graph if retain_graph is None else retain_graph
+    keep, create_graph = _core.flags(keep, create_graph)
+    _require_roots(tensors, cotangents)
     if inputs is not None:
         for t in inputs:
             if isinstance(t, _core.Tensor) and not t.requires_grad:
@@ -159,7 +166,6 @@ def backward(
                 t.retain_grad()
     if create_graph:
         _warn_of_cycle()
-    keep = create_graph if retain_graph is None else retain_graph
     if _core.has_layers():
         from pullback.func.reverse import accumulate as run
     else:
@@ -170,7 +176,7 @@ def backward(
 def _check_rows(outputs, grad_outputs):
     for k, (g, out) in enumerate(zip(grad_outputs, outputs, strict=False)):
         shape, _ = _place(out)
-        if g is not None and (not g.dim() or tuple(g.shape[1:]) != tuple(shape)):
+        if isinstance(g, _core.Tensor) and (not g.dim() or tuple(g.shape[1:]) != tuple(shape)):
             raise ShapeError(
                 "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the "
                 "batch dimension. The sizes of the remaining dimensions are expected to match the shape of "
@@ -184,9 +190,12 @@ def _batched(outputs, inputs, grad_outputs, create_graph, allow_unused):
     """One gradient for each row of the cotangents, stacked: the engine runs once, for all rows."""
     from pullback.func import vmap
 
-    outputs = _outputs(outputs)
-    _check_rows(outputs, _tuple(grad_outputs))
-    given = [k for k, g in enumerate(_tuple(grad_outputs)) if g is not None]
+    rows_of = _tuple(grad_outputs)
+    _check_rows(outputs, rows_of)
+    # Of each the first row stands for all that is asked of a cotangent.
+    first = [g[0] if isinstance(g, _core.Tensor) else g for g in rows_of]
+    _require_roots(outputs, _cotangents(outputs, first))
+    given = [k for k, g in enumerate(rows_of) if g is not None]
     reached: list[int] = []
 
     def one_row(*rows):
@@ -198,7 +207,7 @@ def _batched(outputs, inputs, grad_outputs, create_graph, allow_unused):
         reached[:] = [k for k, g in enumerate(found) if g is not None]
         return tuple(found[k] for k in reached)
 
-    columns = vmap(one_row)(*(_tuple(grad_outputs)[k] for k in given))
+    columns = vmap(one_row)(*(rows_of[k] for k in given))
     result: list = [None] * len(inputs)
     for k, g in zip(reached, columns, strict=True):
         result[k] = g
@@ -213,9 +222,8 @@ def _through_layers(outputs, cotangents, inputs, keep_graph, create_graph):
     return tuple(pull_back(outputs, filled, inputs, InProgram(create_graph), keep_graph))
 
 
-def _single(outputs, inputs, grad_outputs, keep, create_graph):
-    outputs = _outputs(outputs)
-    cotangents = _cotangents(outputs, grad_outputs)
+def _single(outputs, inputs, cotangents, keep, create_graph):
+    _require_roots(outputs, cotangents)
     _targets(inputs)
     if _core.has_layers() and any(_core.top_layer(t) is not None for t in _tensors(*outputs, *inputs)):
         return _through_layers(outputs, cotangents, inputs, keep, create_graph)
@@ -250,6 +258,8 @@ def grad(
             "allow_unused=False."
         )
     allow_unused = materialize_grads if allow_unused is None else allow_unused
+    outputs = _tuple(outputs, edges=True)
+    inputs, names = _inputs(inputs, "grad")
     if not only_inputs:
         warnings.warn(
             "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate "
@@ -257,12 +267,16 @@ def grad(
             FutureWarning,
             stacklevel=2,
         )
-    inputs, names = _inputs(inputs, "grad")
-    if is_grads_batched and any(g is not None for g in _tuple(grad_outputs)):
+    keep = create_graph if retain_graph is None else retain_graph
+    batched = (
+        is_grads_batched and grad_outputs is not None and any(g is not None for g in _tuple(grad_outputs))
+    )
+    cotangents = None if batched else _cotangents(outputs, grad_outputs)
+    keep, create_graph, allow_unused = _core.flags(keep, create_graph, allow_unused)
+    if batched:
         result = _batched(outputs, inputs, grad_outputs, create_graph, allow_unused)
     else:
-        keep = create_graph if retain_graph is None else retain_graph
-        result = _single(outputs, inputs, grad_outputs, keep, create_graph)
+        result = _single(outputs, inputs, cotangents, keep, create_graph)
     for k, g in enumerate(result):
         if g is None and not allow_unused:
             raise GradError(

@@ -8,6 +8,7 @@ import types
 import warnings
 
 from pullback import _core
+from pullback.arguments import kind_name
 
 __all__ = ["enable_grad", "inference_mode", "no_grad", "set_grad_enabled", "set_multithreading_enabled"]
 
@@ -15,7 +16,7 @@ is_grad_enabled = _core.is_grad_enabled
 is_inference_mode_enabled = _core.is_inference_mode_enabled
 
 
-class _Mode:
+class _DecoratorContextManager:
     """A context that can also decorate functions, generators, coroutines and asynchronous generators.
 
     One object may be entered several times. Modes belong to the thread: a new one starts with recording on.
@@ -23,7 +24,7 @@ class _Mode:
 
     __module__ = "torch.autograd.grad_mode"
 
-    def __init__(self):
+    def __init__(self, orig_func=None):
         self._found = []
 
     def __call__(self, function):
@@ -125,7 +126,16 @@ class _Mode:
         _core.set_grad_enabled(self._found.pop())
 
 
-class no_grad(_Mode):
+class _NoParamDecoratorContextManager(_DecoratorContextManager):
+    """One that decorates a function without parentheses too."""
+
+    def __new__(cls, orig_func=None):
+        if orig_func is None:
+            return super().__new__(cls)
+        return cls()(orig_func)
+
+
+class no_grad(_NoParamDecoratorContextManager):
     """Nothing inside is recorded.
 
     >>> import pullback as torch
@@ -138,13 +148,11 @@ class no_grad(_Mode):
     __module__ = "torch.autograd.grad_mode"
     mode = False
 
-    def __new__(cls, function=None):
-        if function is None:
-            return super().__new__(cls)
-        return cls()(function)
+    def __init__(self):
+        self._found = []
 
 
-class enable_grad(no_grad):
+class enable_grad(_NoParamDecoratorContextManager):
     """Recording is on inside, also within no_grad.
 
     >>> import pullback as torch
@@ -158,7 +166,7 @@ class enable_grad(no_grad):
     mode = True
 
 
-class inference_mode(_Mode):
+class inference_mode(_DecoratorContextManager):
     """As no_grad, and tensors made inside stay out of every graph: enable_grad() does not change that.
 
     Errors    InplaceError when such a tensor is changed outside, GradError when an operation outside would
@@ -198,7 +206,7 @@ class inference_mode(_Mode):
         _core.set_grad_enabled(grad)
 
 
-class set_grad_enabled(_Mode):
+class set_grad_enabled(_DecoratorContextManager):
     """Sets the mode at once, and restores it when used as a context.
 
     >>> import pullback as torch
@@ -213,7 +221,7 @@ class set_grad_enabled(_Mode):
         super().__init__()
         if not isinstance(mode, bool):
             raise TypeError(
-                f"set_grad_enabled(): argument 'enabled' (position 1) must be bool, not {type(mode).__name__}"
+                f"set_grad_enabled(): argument 'enabled' (position 1) must be bool, not {kind_name(mode)}"
             )
         self._before = _core.is_grad_enabled()
         self.mode = mode
@@ -238,7 +246,7 @@ class set_grad_enabled(_Mode):
         return str(self)
 
 
-class set_multithreading_enabled(_Mode):
+class set_multithreading_enabled(_DecoratorContextManager):
     """Accepted as in torch and without effect: a backward pass runs in the thread that calls it.
 
     Example   >>> with torch.autograd.set_multithreading_enabled(False):

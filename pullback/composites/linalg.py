@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 
 from pullback import _core
-from pullback.arguments import require_tensors
 from pullback.composites.broadcasting import broadcast_shapes
 from pullback.composites.shape import function
+from pullback.errors import ShapeError
 from pullback.primitives.family import composite
 from pullback.primitives.registry import public
 from pullback.results import CAST, EXACT, Into, answer, castable, with_out
@@ -41,6 +41,14 @@ def _product(sizes):
     return n
 
 
+def _product_into(input, other):
+    """That of the product which the axes ask for."""
+    if input.dim() == other.dim() == 1:
+        return f["dot"].declarations[0].out.but(name="matmul")
+    return f["mv"].declarations[0].out.but(name="matmul") if 1 in (input.dim(), other.dim()) else EXACT
+
+
+@function(out=_product_into)
 def matmul(input, other):
     """The product of matrices, vectors, or batches of them, which broadcast.
 
@@ -150,17 +158,7 @@ def _errors():
     return errors
 
 
-def _product_into(input, other):
-    """That of the product which the axes ask for."""
-    if input.dim() == other.dim() == 1:
-        return f["dot"].declarations[0].out.but(name="matmul")
-    return f["mv"].declarations[0].out.but(name="matmul") if 1 in (input.dim(), other.dim()) else EXACT
-
-
-function(matmul, out=_product_into)
-
-
-def linear(input, weight, bias=None):
+def linear(input, weight, bias=None, *, out=None):
     """input @ weight.T + bias.
 
     Shapes    input (*, i), weight (o, i), bias (o) -> (*, o)
@@ -169,6 +167,8 @@ def linear(input, weight, bias=None):
     Example   >>> torch.linear(torch.tensor([1.0, 2.0]), torch.tensor([[1.0, 1.0]]))
               tensor([3.])
     """
+    if out is not None:
+        return answer(linear(input, weight, bias), out, "linear", EXACT, (input, weight, bias))
     try:
         if bias is None:
             return matmul(input, f["t"](weight))
@@ -180,9 +180,11 @@ def linear(input, weight, bias=None):
             out = f["_addmm_layer"](bias, rows, f["_t2"](weight))
             return f["_view"](out, (*shape[:-1], weight.size(0)))
         return f["add"](matmul(input, f["t"](weight)), bias)
-    except (AttributeError, TypeError):
-        require_tensors("linear", input=input, weight=weight)
-        raise
+    except RuntimeError:
+        if input.dim() and weight.dim():
+            raise
+        axes = f"{input.dim()}D and {weight.dim()}D"
+        raise ShapeError(f"both arguments to linear need to be at least 1D, but they are {axes}") from None
 
 
 public["linear"] = f["linear"] = linear

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pullback import _core
 from pullback.composites.activation import require_float, scalar_name, where
+from pullback.errors import GradError
 from pullback.primitives.family import composite, fit, kernel, linear
 from pullback.primitives.registry import ANY, ops, public
 from pullback.trace.tracer import functions as f
@@ -26,15 +27,25 @@ def _spread(g, x, reduction):
 # ---- differences ----
 
 
+def _gap(x, y):
+    """x - y, where losses take bools for numbers, as `-` does not."""
+    if x.dtype is _core.bool or y.dtype is _core.bool:
+        common = _core.promote_types(x.dtype, y.dtype)
+        if common is _core.bool:
+            return x  # refused for its type
+        x, y = (t if t.dtype == common else f["_cast"](t, common) for t in (x, y))
+    return x - y
+
+
 def _mse(x, y, reduction):
-    gap = x - y
+    gap = _gap(x, y)
     require_float("mse_cpu", gap)
     return reduced(f["_square"](gap), reduction)
 
 
 def _mse_vjp(g, values, out):
     x, y, reduction = values
-    gap = x - y
+    gap = _gap(x, y)
     norm = 2.0 / gap.numel() if reduction == MEAN else 2.0
     g = _spread(g, gap, reduction)
     return fit(norm * gap * g, x), fit(norm * -gap * g, y)
@@ -44,7 +55,7 @@ composite("mse_loss(Tensor input, Tensor target, int reduction=1)", _mse, _mse_v
 
 
 def _smooth_l1(x, y, reduction, beta):
-    gap = x - y
+    gap = _gap(x, y)
     require_float("smooth_l1_cpu", gap)
     size = f["abs"](gap)
     return reduced(where(size < beta, 0.5 * size * size / beta, size - 0.5 * beta), reduction)
@@ -52,7 +63,7 @@ def _smooth_l1(x, y, reduction, beta):
 
 def _smooth_l1_vjp(g, values, out):
     x, y, reduction, beta = values
-    gap = x - y
+    gap = _gap(x, y)
     g = _spread(g, gap, reduction)
     norm = 1.0 / gap.numel() if reduction == MEAN else 1.0
 
@@ -72,7 +83,7 @@ composite(
 
 
 def _huber(x, y, reduction, delta):
-    gap = x - y
+    gap = _gap(x, y)
     require_float("huber_cpu", gap)
     size = f["abs"](gap)
     return reduced(where(size <= delta, 0.5 * size * size, delta * (size - 0.5 * delta)), reduction)
@@ -80,7 +91,7 @@ def _huber(x, y, reduction, delta):
 
 def _huber_vjp(g, values, out):
     x, y, reduction, delta = values
-    gap = x - y
+    gap = _gap(x, y)
     g = _spread(g, gap, reduction)
     norm = 1.0 / gap.numel() if reduction == MEAN else 1.0
 
@@ -120,6 +131,16 @@ TINY = 9.999999960041972e-13  # 1e-12 as a float32, for float64 too, as in torch
 def _present(*gradients):
     """Only tensors that were given have a cotangent in a composite's answer."""
     return tuple(g for g in gradients if g is not Ellipsis)
+
+
+def require_fixed(name, **tensors):
+    """Torch's error for tensors of a loss that no gradient flows to."""
+    for argument, t in tensors.items():
+        if isinstance(t, _core.Tensor) and t.requires_grad and _core.is_grad_enabled():
+            raise GradError(
+                f"The function '{name}' is not differentiable with respect to argument '{argument}'. This "
+                f"input cannot have requires_grad True.\nGive {argument}.detach()."
+            )
 
 
 def _between(x):
@@ -191,7 +212,8 @@ def binary_cross_entropy(input, target, weight=None, reduction=MEAN):
         raise RuntimeError(
             "all elements of target should be between 0 and 1\nA target is the share of the second class."
         )
-    if weight is not None and weight.dtype != input.dtype:
+    if weight is not None:
+        require_fixed("binary_cross_entropy", weight=weight)
         weight = weight.to(input.dtype)
     return f["_binary_cross_entropy"](input, target, weight, reduction)
 
@@ -213,7 +235,11 @@ def _bce_logits(x, y, weight, pos_weight, reduction):
         loss = (1 - y) * x - log
     else:
         loss = (1 - y) * x - ((pos_weight - 1) * y + 1) * log
-    return reduced(loss if weight is None else loss * weight, reduction)
+    if weight is not None:
+        loss = loss * weight
+    if loss.dtype != y.dtype:  # it is worked out in the target's type
+        loss = f["_cast"](loss, y.dtype)
+    return reduced(loss, reduction)
 
 
 def _bce_logits_vjp(g, values, out):
@@ -291,6 +317,8 @@ def nll_loss(input, target, weight=None, reduction=MEAN, ignore_index=-100):
               tensor(0.6931)
     """
     rank = input.dim()
+    if weight is not None:
+        require_fixed("nll_loss2d_forward" if rank > 2 else "nll_loss_forward", weight=weight)
     if rank in (1, 2):
         return f["_nll_loss"](input, target, weight, reduction, ignore_index)
     if rank == 4:

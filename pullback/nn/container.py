@@ -72,16 +72,16 @@ class Sequential(Module):
     def _name(self, index):
         return list(self._modules)[_position(index, len(self))]
 
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            return type(self)(OrderedDict(list(self._modules.items())[index]))
-        return self._modules[self._name(index)]
+    def __getitem__(self, idx):
+        if isinstance(idx, slice):
+            return type(self)(OrderedDict(list(self._modules.items())[idx]))
+        return self._modules[self._name(idx)]
 
-    def __setitem__(self, index, module):
-        setattr(self, self._name(index), module)
+    def __setitem__(self, idx, module):
+        setattr(self, self._name(idx), module)
 
-    def __delitem__(self, index):
-        names = list(self._modules)[index] if isinstance(index, slice) else [self._name(index)]
+    def __delitem__(self, idx):
+        names = list(self._modules)[idx] if isinstance(idx, slice) else [self._name(idx)]
         for name in names:
             delattr(self, name)
         self._modules = OrderedDict((str(i), module) for i, module in enumerate(self._modules.values()))
@@ -176,16 +176,16 @@ class ModuleList(Module):
     def _name(self, index):
         return str(_position(index, len(self)))
 
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            return type(self)(list(self._modules.values())[index])
-        return self._modules[self._name(index)]
+    def __getitem__(self, idx):
+        if isinstance(idx, slice):
+            return type(self)(list(self._modules.values())[idx])
+        return self._modules[self._name(idx)]
 
-    def __setitem__(self, index, module):
-        setattr(self, self._name(index), module)
+    def __setitem__(self, idx, module):
+        setattr(self, self._name(idx), module)
 
-    def __delitem__(self, index):
-        names = [str(i) for i in range(len(self))[index]] if isinstance(index, slice) else [self._name(index)]
+    def __delitem__(self, idx):
+        names = [str(i) for i in range(len(self))[idx]] if isinstance(idx, slice) else [self._name(idx)]
         for name in names:
             delattr(self, name)
         self._modules = OrderedDict((str(i), module) for i, module in enumerate(self._modules.values()))
@@ -347,15 +347,15 @@ class ParameterList(Module):
     def _name(self, index):
         return str(_position(index, len(self)))
 
-    def __getitem__(self, index):
-        if isinstance(index, slice):
-            return type(self)(self[i] for i in range(len(self))[index])
-        return getattr(self, self._name(index))
+    def __getitem__(self, idx):
+        if isinstance(idx, slice):
+            return type(self)(self[i] for i in range(len(self))[idx])
+        return getattr(self, self._name(idx))
 
-    def __setitem__(self, index, value):
+    def __setitem__(self, idx, param):
         # An index from append() is one past the end and needs no check.
-        name = str(index) if index == len(self) else self._name(index)
-        setattr(self, name, _as_parameter(value))
+        name = str(idx) if idx == len(self) else self._name(idx)
+        setattr(self, name, _as_parameter(param))
 
     def __len__(self):
         return self._size
@@ -363,8 +363,8 @@ class ParameterList(Module):
     def __iter__(self):
         return iter([self[i] for i in range(len(self))])
 
-    def __iadd__(self, values):
-        return self.extend(values)
+    def __iadd__(self, parameters):
+        return self.extend(parameters)
 
     def __dir__(self):
         return _plain_names(super().__dir__())

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 _GAINS = {"tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 3.0 / 4}
-_LINEAR = {"linear", "sigmoid", *(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3))}
+_LINEAR = ("linear", "sigmoid", *(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3)))
 
 
 def calculate_gain(nonlinearity, param=None):
@@ -42,8 +42,9 @@ def calculate_gain(nonlinearity, param=None):
     """
     if nonlinearity in _LINEAR:
         return 1
-    if nonlinearity in _GAINS:
-        return _GAINS[nonlinearity]
+    for name, gain in _GAINS.items():  # compared, not looked up: it may be anything
+        if nonlinearity == name:
+            return gain
     if nonlinearity != "leaky_relu":
         raise ValueError(f"Unsupported nonlinearity {nonlinearity}")
     if param is None:

@@ -7,6 +7,7 @@ import warnings
 from collections import OrderedDict
 
 from pullback import _api as torch
+from pullback import _core
 from pullback.nn import module_hooks as hooks
 from pullback.nn.module_hooks import *  # noqa: F403 - torch's home of the hooks for all modules
 from pullback.nn.module_hooks import CallMixin
@@ -45,36 +46,6 @@ def _check_name(kind, name, got=""):
         raise KeyError(f'{kind} name can\'t contain "."{got}')
     if name == "":
         raise KeyError(f'{kind} name can\'t be empty string ""')
-
-
-def _parse_to(args, kwargs):
-    """(device, dtype, non_blocking, memory_format) of a call ``to(device, dtype)``, ``to(dtype)``,
-    ``to(tensor)``.
-    """
-    device, dtype = kwargs.pop("device", None), kwargs.pop("dtype", None)
-    like = kwargs.pop("tensor", kwargs.pop("other", None))
-    non_blocking, memory_format = kwargs.pop("non_blocking", False), kwargs.pop("memory_format", None)
-    kwargs.pop("copy", None)
-    rest = list(args)
-    if rest and isinstance(rest[0], Tensor):
-        like = rest.pop(0)
-    elif rest and isinstance(rest[0], torch.dtype):
-        dtype = rest.pop(0)
-    elif rest:
-        device = rest.pop(0)
-        if rest and (rest[0] is None or isinstance(rest[0], torch.dtype)):
-            dtype = rest.pop(0)
-    if rest and isinstance(rest[0], bool):
-        non_blocking = rest.pop(0)
-    if rest or kwargs or not (device is None or isinstance(device, (str, int, torch.device))):
-        raise TypeError(
-            "to() received an invalid combination of arguments: expected (torch.device device, "
-            "torch.dtype dtype, bool non_blocking), (torch.dtype dtype, bool non_blocking) or (Tensor "
-            "tensor, bool non_blocking)"
-        )
-    if like is not None:
-        device, dtype = like.device, like.dtype
-    return None if device is None else torch.device(device), dtype, non_blocking, memory_format
 
 
 class Module(CallMixin, StateMixin):
@@ -306,8 +277,10 @@ class Module(CallMixin, StateMixin):
         Example   >>> nn.Sequential(nn.Sequential(nn.Linear(2, 3))).get_submodule("0.0")
                   Linear(in_features=2, out_features=3, bias=True)
         """
+        if target == "":
+            return self
         found = self
-        for name in target.split(".") if target else ():
+        for name in target.split("."):
             if not hasattr(found, name):
                 raise AttributeError(f"{found._get_name()} has no attribute `{name}`")
             found = getattr(found, name)
@@ -413,9 +386,9 @@ class Module(CallMixin, StateMixin):
                 path = f"{prefix}.{name}" if prefix else name
                 yield from module.named_modules(memo, path, remove_duplicate)
 
-    def modules(self):
-        """This module and all descendants, each once."""
-        for _, module in self.named_modules():
+    def modules(self, remove_duplicate=True):
+        """This module and all descendants, each once (or with ``remove_duplicate=False`` as often as met)."""
+        for _, module in self.named_modules(remove_duplicate=remove_duplicate):
             yield module
 
     # --- changing all of it --------------------------------------------------------------------------------
@@ -462,7 +435,7 @@ class Module(CallMixin, StateMixin):
         Example   >>> nn.Linear(2, 3).to(torch.float64).weight.dtype
                   torch.float64
         """
-        device, dtype, non_blocking, memory_format = _parse_to(args, kwargs)
+        device, dtype, non_blocking, memory_format = _core.parse_to(*args, **kwargs)
         if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
             raise TypeError(
                 f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}"

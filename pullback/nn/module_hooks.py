@@ -12,6 +12,7 @@ import weakref
 from collections import OrderedDict
 
 from pullback import _core
+from pullback.nn.naming import part_of
 from pullback.tensor import Tensor
 from pullback.utils.hooks import BackwardHook, RemovableHandle
 
@@ -247,6 +248,7 @@ class _Call:
                 found.grad_fn.register_hook(BoundHook(hook, self.module))
 
 
+@part_of("Module")
 class CallMixin:
     """The part of Module that is about being called."""
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from pullback import _api as torch
 from pullback.nn.module_hooks import BoundHook
+from pullback.nn.naming import part_of
 from pullback.nn.parameter import Parameter
 from pullback.tensor import Tensor
 from pullback.utils.hooks import RemovableHandle
@@ -42,6 +43,7 @@ class _Report:
         self.errors = []
 
 
+@part_of("Module")
 class StateMixin:
     """The part of Module that is about its state dictionary."""
 

@@ -273,10 +273,13 @@ class Optimizer:
                   True
         """
         for group in self.param_groups:
-            if set_to_none:
+            if set_to_none is True:
                 _core.forget_gradients(group["params"])
                 continue
-            for gradient in _core.with_gradients(group["params"])[1]:
+            for p, gradient in zip(*_core.with_gradients(group["params"])[:2], strict=True):
+                if set_to_none:
+                    p.grad = None
+                    continue
                 if gradient.grad_fn is not None:
                     gradient.detach_()
                 else:

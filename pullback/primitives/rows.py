@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pullback.arguments import dtype_of
 from pullback.primitives.family import kernel
 from pullback.primitives.registry import methods, public
 from pullback.results import EXACT, with_out
@@ -60,7 +61,7 @@ def softmax(input, dim=None, dtype=None, *, axis=None):
               tensor([0.2689, 0.7311])
     """
     if dtype is not None and input.dtype != dtype:
-        input = f["_cast"](input, dtype)
+        input = f["_cast"](input, dtype_of("softmax", dtype))
     dim = axis if dim is None else dim
     if dim is None:
         return f["_softmax"](input)  # refused, in torch's words
@@ -77,7 +78,7 @@ def log_softmax(input, dim=None, dtype=None, *, axis=None):
               tensor([-1000.,     0.])
     """
     if dtype is not None and input.dtype != dtype:
-        input = f["_cast"](input, dtype)
+        input = f["_cast"](input, dtype_of("log_softmax", dtype))
     dim = axis if dim is None else dim
     if dim is None:
         return f["_log_softmax"](input)  # refused, in torch's words

@@ -6,6 +6,8 @@ import math
 import warnings
 
 from pullback import _api as torch
+from pullback.arguments import kind_name, real, require_tensors
+from pullback.tensor import Tensor
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"]
 
@@ -16,6 +18,21 @@ _SELU_FLOOR = 1.7580993408473766
 def _check(p):
     if p < 0.0 or p > 1.0:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+
+
+def _fits(input, train):
+    return isinstance(input, Tensor) and isinstance(train, bool)
+
+
+def _share(name, input, p, train):
+    """p as a number, once torch's native function `name` would take the arguments."""
+    require_tensors(name, input=input)
+    p = p if isinstance(p, float) else real(name, "p", 2, p)
+    if not isinstance(train, bool):
+        raise TypeError(f"{name}(): argument 'train' (position 3) must be bool, not {kind_name(train)}")
+    if not 0 <= p <= 1:
+        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {p:g}\nIt is a share.")
+    return p
 
 
 def _mask(input, p, channels):
@@ -32,7 +49,10 @@ def _times(input, factor, inplace):
     return input.mul_(factor) if inplace else input * factor
 
 
-def _dropout(input, p, training, inplace, channels=False):
+def zero_some(input, p, training, inplace, channels=False):
+    """Dropout of elements, or of whole channels."""
+    if not (type(p) is float and 0.0 <= p <= 1.0 and _fits(input, training)):
+        p = _share(("feature_" if channels else "") + "dropout" + "_" * bool(inplace), input, p, training)
     if p == 0 or not training or input.numel() == 0:
         return input
     if p == 1:
@@ -43,6 +63,9 @@ def _dropout(input, p, training, inplace, channels=False):
 
 
 def _alpha_dropout(input, p, training, inplace, channels=False):
+    if not (type(p) is float and 0.0 <= p <= 1.0 and _fits(input, training)):
+        name = ("feature_" if channels else "") + "alpha_dropout" + "_" * bool(inplace)
+        p = _share(name, input, p, training)
     if p == 0 or not training or input.numel() == 0:
         return input
     if p == 1:
@@ -67,7 +90,7 @@ def dropout(input, p=0.5, training=True, inplace=False):
               (tensor([1., 1., 1.]), tensor([0., 0., 0.]))
     """
     _check(p)
-    return _dropout(input, p, training, inplace)
+    return zero_some(input, p, training, inplace)
 
 
 def alpha_dropout(input, p=0.5, training=False, inplace=False):
@@ -126,9 +149,9 @@ def dropout1d(input, p=0.5, training=True, inplace=False):
             "dimension, and an optional batch dimension (i.e. 2D or 3D inputs)."
         )
     if dimensions == 3:
-        return _dropout(input, p, training, inplace, channels=True)
+        return zero_some(input, p, training, inplace, channels=True)
     batch = input.unsqueeze_(0) if inplace else input.unsqueeze(0)
-    result = _dropout(batch, p, training, inplace, channels=True)
+    result = zero_some(batch, p, training, inplace, channels=True)
     return result.squeeze_(0) if inplace else result.squeeze(0)
 
 
@@ -154,7 +177,7 @@ def dropout2d(input, p=0.5, training=True, inplace=False):
             "switch to using dropout1d instead.",
             stacklevel=2,
         )
-    return _dropout(input, p, training, inplace, channels=True)
+    return zero_some(input, p, training, inplace, channels=True)
 
 
 def dropout3d(input, p=0.5, training=True, inplace=False):
@@ -170,7 +193,7 @@ def dropout3d(input, p=0.5, training=True, inplace=False):
     if input.dim() not in (4, 5):
         _warn_dimensions("dropout3d", input.dim(), "dropout", 3)
     if input.dim() == 5:
-        return _dropout(input, p, training, inplace, channels=True)
+        return zero_some(input, p, training, inplace, channels=True)
     batch = input.unsqueeze_(0) if inplace else input.unsqueeze(0)
-    result = _dropout(batch, p, training, inplace, channels=True)
+    result = zero_some(batch, p, training, inplace, channels=True)
     return result.squeeze_(0) if inplace else result.squeeze(0)

@@ -11,7 +11,8 @@ import warnings
 
 from pullback import _api as torch
 from pullback import _core
-from pullback.arguments import require_tensors
+from pullback.arguments import integer, kind_name, real, require_tensors
+from pullback.composites.loss import require_fixed
 from pullback.nn.functional import reduction as _reduction
 from pullback.trace.tracer import functions as f
 
@@ -140,22 +141,30 @@ def nll_loss(input, target, weight=None, size_average=None, ignore_index=-100, r
               tensor(0.3993)
     """
     kind = _reduction.code(reduction, size_average, reduce)
-    _require_both("nll_loss_nd", input, target)
+    plain = isinstance(input, _core.Tensor) and isinstance(target, _core.Tensor)
+    if not plain or weight is not None or type(ignore_index) is not int:
+        _require_arguments("nll_loss_nd", input, target, weight, ignore_index)
     return _nll(input, target, weight, kind, ignore_index)
 
 
-def _require_both(name, input, target):
+def _require_arguments(name, input, target, weight, ignore_index, label_smoothing=0.0):
+    """What torch's native function of that name asks of its arguments."""
     if not (isinstance(input, _core.Tensor) and isinstance(target, _core.Tensor)):
         require_tensors(name, input=input, target=target)
+    if weight is not None and not isinstance(weight, _core.Tensor):
+        raise TypeError(f"{name}(): argument 'weight' (position 3) must be Tensor, not {kind_name(weight)}")
+    if type(ignore_index) is not int:
+        integer(name, "ignore_index", 5, ignore_index)
+    if type(label_smoothing) is not float:
+        real(name, "label_smoothing", 6, label_smoothing)
 
 
 def _nll(input, target, weight, kind, ignore_index):
     if input.dim() < 1:
         raise ValueError(f"Expected 1 or more dimensions (got {input.dim()})")
-    if input.dim() != 1 and input.size(0) != target.size(0):
-        raise ValueError(
-            f"Expected input batch_size ({input.size(0)}) to match target batch_size ({target.size(0)})."
-        )
+    rows = target.size(0) if target.dim() else 0
+    if input.dim() != 1 and input.size(0) != rows:
+        raise ValueError(f"Expected input batch_size ({input.size(0)}) to match target batch_size ({rows}).")
     return f["nll_loss"](input, target, weight, kind, ignore_index)
 
 
@@ -181,7 +190,10 @@ def cross_entropy(
               tensor(1.1269)
     """
     kind = _reduction.code(reduction, size_average, reduce)
-    _require_both("cross_entropy_loss", input, target)
+    plain = isinstance(input, _core.Tensor) and isinstance(target, _core.Tensor)
+    plain = plain and type(ignore_index) is int and type(label_smoothing) is float
+    if not plain or weight is not None:
+        _require_arguments("cross_entropy_loss", input, target, weight, ignore_index, label_smoothing)
     classes_axis = 0 if input.dim() == 1 else 1
     probabilities = _core.same_shape(input, target)
     _check_cross_entropy(input, target, weight, classes_axis, probabilities, ignore_index, label_smoothing)
@@ -279,7 +291,7 @@ def binary_cross_entropy(input, target, weight=None, size_average=None, reduce=N
             "deprecated. Please ensure they have the same size."
         )
     if weight is not None and weight.size() != target.size():
-        weight = weight.expand(torch.broadcast_shapes(weight.size(), target.size()))
+        weight = weight.expand(torch.broadcast_shapes(target.size(), weight.size()))
     return torch.binary_cross_entropy(input, target, weight, kind)
 
 
@@ -297,6 +309,8 @@ def binary_cross_entropy_with_logits(
     kind = _reduction.code(reduction, size_average, reduce)
     if target.size() != input.size():
         raise ValueError(f"Target size ({target.size()}) must be the same as input size ({input.size()})")
+    if weight is not None or pos_weight is not None:
+        require_fixed("binary_cross_entropy_with_logits", weight=weight, pos_weight=pos_weight)
     return torch.binary_cross_entropy_with_logits(input, target, weight, pos_weight, kind)
 
 

@@ -32,14 +32,4 @@ def embedding(
     return torch.embedding(weight, input, padding_idx, scale_grad_by_freq, sparse)
 
 
-def one_hot(tensor, num_classes=-1):
-    """Zeros with a one at each index, along a new last axis.
-
-    Shapes    tensor (*) of int64 -> (*, num_classes); num_classes is the largest index + 1 unless given
-    Gradient  none: the result is int64
-    Errors    RuntimeError for a negative or too large index
-    Example   >>> F.one_hot(torch.tensor([0, 2]))
-              tensor([[1, 0, 0],
-                      [0, 0, 1]])
-    """
-    return torch.one_hot(tensor, num_classes)
+one_hot = torch.one_hot  # a function of C++ in torch

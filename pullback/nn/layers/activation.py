@@ -7,6 +7,7 @@ import warnings
 from pullback import _api as torch
 from pullback.nn import functional as F
 from pullback.nn.module import Module
+from pullback.nn.naming import SharedInit
 from pullback.nn.parameter import Parameter
 
 __all__ = [
@@ -41,7 +42,7 @@ __all__ = [
 ]
 
 
-class _Inplace(Module):
+class _Inplace(SharedInit, Module):
     """An activation whose only option is to overwrite its input."""
 
     __constants__ = ["inplace"]
@@ -354,7 +355,7 @@ class ReLU6(Hardtanh):
         return "inplace=True" if self.inplace else ""
 
 
-class _Shrink(Module):
+class _Shrink(SharedInit, Module):
     __constants__ = ["lambd"]
 
     def __init__(self, lambd=0.5):
@@ -462,7 +463,7 @@ class RReLU(_Inplace):
         return self._with_inplace(f"lower={self.lower}, upper={self.upper}")
 
 
-class _Along(Module):
+class _Along(SharedInit, Module):
     """A function along one axis."""
 
     __constants__ = ["dim"]
