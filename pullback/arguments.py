@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import numbers
 import operator
 
@@ -277,6 +278,24 @@ def require_no_gradient(name, result, out):
             "the arguments requires grad.\n"
             "Leave out=... away, or call it under torch.no_grad()."
         )
+
+
+def only_argument(name, of=0):
+    """For a function of one argument that has no name, as torch's are that are written in C, or for a method
+    (`of=1`): its errors."""
+
+    def decorate(function):
+        @functools.wraps(function)
+        def called(*args, **named):
+            if named:
+                raise TypeError(f"{name}() takes no keyword arguments")
+            if len(args) != 1 + of:
+                raise TypeError(f"{name}() takes exactly one argument ({len(args) - of} given)")
+            return function(*args)
+
+        return called
+
+    return decorate
 
 
 def resizable(out):

@@ -19,6 +19,7 @@ from pullback.arguments import (
     integer,
     kind_name,
     number,
+    only_argument,
     out_dtype,
     resizable,
     sized,
@@ -72,8 +73,8 @@ def empty(
               >>> torch.empty(2, 3).shape
               torch.Size([2, 3])
     """
-    t = sized("empty", size, named, dtype, (device, layout, pin_memory), resizable(out))
-    return finish(_in_format(t, memory_format), out, requires_grad, "empty")
+    t = sized("empty", size, named, dtype, (device, layout, pin_memory), out)
+    return finish(_in_format(t, memory_format), resizable(out), requires_grad, "empty")
 
 
 def _in_format(t, memory_format):
@@ -282,6 +283,7 @@ def full_like(
 _warned_read_only: list = []  # torch warns once in a program
 
 
+@only_argument("torch._VariableFunctionsClass.from_numpy")
 def from_numpy(ndarray):
     """A tensor over a NumPy array's own memory: changes of one show in the other.
 

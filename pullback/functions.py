@@ -5,7 +5,7 @@ from __future__ import annotations
 import numbers
 
 from pullback import _core
-from pullback.arguments import kind_name, require_tensors
+from pullback.arguments import kind_name, only_argument, require_tensors
 from pullback.errors import DtypeError
 from pullback.trace.tracer import functions as f
 from pullback.types import CPU, check_device
@@ -238,6 +238,7 @@ def get_num_threads():
     return _core.get_num_threads()
 
 
+@only_argument("torch.set_num_threads")
 def set_num_threads(n):
     """Sets how many threads one operation may use; results do not depend on it.
 

@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 
 import numpy as np
 
 from pullback import _core
-from pullback.arguments import kind_name
+from pullback.arguments import kind_name, only_argument
 from pullback.creation import from_numpy
 from pullback.types import CPU, check_device
 from pullback.types import device as device_type
 
 Tensor = _core.Tensor
-
-
-def _only_argument(method):
-    """A method of one argument that has no name, as torch's are that are written in C."""
-
-    @functools.wraps(method)
-    def called(self, *args, **named):
-        name = f"Generator.{method.__name__}()"
-        if named:
-            raise TypeError(f"{name} takes no keyword arguments")
-        if len(args) != 1:
-            raise TypeError(f"{name} takes exactly one argument ({len(args)} given)")
-        return method(self, *args)
-
-    return called
 
 
 class Generator:
@@ -65,7 +49,7 @@ class Generator:
         """
         return CPU
 
-    @_only_argument
+    @only_argument("Generator.manual_seed", of=1)
     def manual_seed(self, seed):
         """Starts the stream again from a seed, and returns the generator.
 
@@ -104,7 +88,7 @@ class Generator:
         """
         return from_numpy(np.frombuffer(bytearray(self._native.get_state()), dtype=np.uint8))
 
-    @_only_argument
+    @only_argument("Generator.set_state", of=1)
     def set_state(self, new_state):
         """Puts the stream back to a state.
 

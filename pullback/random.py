@@ -123,8 +123,10 @@ def randn(
               >>> torch.randn(2)
               tensor([ 1.5410, -0.2934])
     """
-    t = sized("randn", size, named, dtype, (device, layout, pin_memory), resizable(out))
-    return _filled("randn", t, _core.fill_normal, generator, 0.0, 1.0, out=out, requires_grad=requires_grad)
+    t = sized("randn", size, named, dtype, (device, layout, pin_memory), out)
+    return _filled(
+        "randn", t, _core.fill_normal, generator, 0.0, 1.0, out=resizable(out), requires_grad=requires_grad
+    )
 
 
 def rand_like(

@@ -1,6 +1,7 @@
 // backward and what belongs to it: requests to the engine, hooks of tensors, grad mode.
 #include "bindings/tape.h"
 
+#include "bindings/functions.h"
 #include "bindings/node_object.h"
 #include "bindings/op_function.h"
 #include "bindings/override.h"
@@ -41,12 +42,30 @@ PyObject* detach_in_place(PyObject* self, PyObject*) {
   });
 }
 
+Function kind_name("pullback.arguments", "kind_name");
+
+// requires_grad_() takes one argument, by place or by name.
+void check_named(Py_ssize_t n, PyObject* kwnames) {
+  if (n > 1)
+    fail(ErrorKind::Type, "requires_grad_() takes from 0 to 1 positional arguments but ", n, " were given");
+  for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(kwnames); ++k) {
+    PyObject* name = PyTuple_GET_ITEM(kwnames, k);
+    if (PyUnicode_CompareWithASCIIString(name, "requires_grad") != 0) {
+      fail(ErrorKind::Type, "requires_grad_() got an unexpected keyword argument '", PyUnicode_AsUTF8(name),
+           "'");
+    }
+  }
+  if (n) fail(ErrorKind::Type, "requires_grad_() got multiple values for argument 'requires_grad'");
+}
+
 PyObject* requires_grad_(PyObject* self, PyObject* const* args, Py_ssize_t n, PyObject* kwnames) {
   return guarded([&]() -> PyObject* {
     const Py_ssize_t all = n + (kwnames ? PyTuple_GET_SIZE(kwnames) : 0);
+    if (n > 1 || kwnames) check_named(n, kwnames);
     if (all && !PyBool_Check(args[0])) {
-      fail(ErrorKind::Type, "requires_grad_(): argument 'requires_grad' (position 1) must be bool, not ",
-           Py_TYPE(args[0])->tp_name);
+      const Owned found = own(kind_name(args[0]));
+      fail(ErrorKind::Type, "requires_grad_(): argument 'requires_grad'", n ? " (position 1)" : "",
+           " must be bool, not ", PyUnicode_AsUTF8(found.get()));
     }
     set_requires_grad(as_tensor(self), all == 0 || PyObject_IsTrue(args[0]));
     return Py_NewRef(self);

@@ -460,6 +460,36 @@ REFUSED = {
         RUN,
         "set_num_threads expects an int, but got numpy.float64",
     ),
+    "threads by name": (
+        lambda g: torch.set_num_threads(n=1),
+        TYPE,
+        "torch.set_num_threads() takes no keyword arguments",
+    ),
+    "two arrays": (
+        lambda g: torch.from_numpy(np.ones(3), 1),
+        TYPE,
+        "torch._VariableFunctionsClass.from_numpy() takes exactly one argument (2 given)",
+    ),
+    "a gradient of an unknown word": (
+        lambda g: g.x.requires_grad_(alpha=True),
+        TYPE,
+        "requires_grad_() got an unexpected keyword argument 'alpha'",
+    ),
+    "a gradient twice": (
+        lambda g: g.x.requires_grad_(True, requires_grad=True),
+        TYPE,
+        "requires_grad_() got multiple values for argument 'requires_grad'",
+    ),
+    "a gradient of two": (
+        lambda g: g.x.requires_grad_(True, True),
+        TYPE,
+        "requires_grad_() takes from 0 to 1 positional arguments but 2 were given",
+    ),
+    "a gradient by name": (
+        lambda g: g.x.requires_grad_(requires_grad=np.ones(3)),
+        TYPE,
+        "requires_grad_(): argument 'requires_grad' must be bool, not numpy.ndarray",
+    ),
     "a mode": (
         lambda g: torch.no_grad(foo=1),
         TYPE,
