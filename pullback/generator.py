@@ -26,7 +26,7 @@ class Generator:
 
     __module__ = "torch._C"
 
-    def __init__(self, *args, _native=None, **named):
+    def __init__(self, /, *args, _native=None, **named):
         if args or named:
             from pullback.refusal import checked
 

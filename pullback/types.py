@@ -76,7 +76,7 @@ class device:
         "privateuseone".split()
     )
 
-    def __init__(self, *args, **named):
+    def __init__(self, /, *args, **named):
         type, index = _device_arguments(args, named)
         if isinstance(type, device):
             type, index = type.type, type.index

@@ -520,6 +520,7 @@ def test_what_torch_takes_is_taken():
     assert g.x.to(1.5).dtype == torch.float64 and g.x.to(tensor=5).dtype == torch.int64
     assert nn.Linear(3, 2).to(2.5).weight.dtype == torch.float64
     assert g.x.type(torch.Tensor) is g.x
+    assert torch.norm(g.x, dtype=float).dtype == torch.float64
     assert [t.shape for t in g.x.split(torch.tensor([1]), 1)] == [(2, 1)] * 3
     assert torch.zeros(2, requires_grad=None).requires_grad is False
     assert torch.bernoulli(g.x, torch.tensor(1)).tolist() == torch.ones(2, 3).tolist()
