@@ -119,11 +119,6 @@ def within_64_bits(x):
     return x
 
 
-def refuse_64_bits():
-    """Torch's ValueError for an int that does not fit into 64 bits."""
-    raise ValueError("Overflow when unpacking long long\nGive a number that fits into 64 bits.")
-
-
 def ends(name: str, start, end) -> tuple[float, float]:
     """The two numbers between which others are to lie, from tensors too."""
     if not (isinstance(start, Tensor) or isinstance(end, Tensor)):

@@ -10,7 +10,7 @@ from pullback.composites.shape import function, wrap
 from pullback.primitives.family import composite
 from pullback.primitives.order import MEDIAN_INTO
 from pullback.primitives.reduce import count, listed, typed
-from pullback.primitives.registry import expose, ops
+from pullback.primitives.registry import expose, methods, ops
 from pullback.results import CAST, EXACT, FREE, answer
 from pullback.trace.tracer import functions as f
 from pullback.types import strided
@@ -174,7 +174,20 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     return linalg_vector_norm(input, p, dim, keepdim, dtype=dtype, out=out)
 
 
+def _norm(self, p="fro", dim=None, keepdim=False, dtype=None):
+    """The p-norm of all elements, or along axes; 'fro' is p = 2.
+
+    Shapes    (*) -> () without dim; with it, those axes go away (keepdim: have size 1)
+    Gradient  for p=2 g * self / out, 0 where out is 0
+    Example   >>> torch.tensor([3.0, 4.0]).norm()
+              tensor(5.)
+    """
+    return norm(self, p, dim, keepdim, dtype=dtype)
+
+
 function(norm)
+_norm.__name__, _norm.__qualname__ = "norm", "Tensor.norm"
+methods["norm"] = _norm  # without out
 
 
 def _dist(x, y, p):
