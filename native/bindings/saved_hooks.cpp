@@ -211,6 +211,6 @@ int visit_packed(const std::vector<std::unique_ptr<PackedValue>>& packed, visitp
 
 void init_saved_hooks(PyObject* module) { check(PyModule_AddFunctions(module, functions)); }
 
-void choose_watcher() { g_before_change = watcher || Journal::any_open() ? before_change : nullptr; }
+void choose_watcher() { tell_before_changes(before_change, watcher || Journal::any_open()); }
 
 }  // namespace pb::py
