@@ -184,6 +184,7 @@ void init_transform(nb::module_& m) {
       .def_prop_ro("is_batch", [](const LevelHandle& h) { return h.level->kind == LayerKind::Batch; })
       .def_prop_ro("is_open", [](const LevelHandle& h) { return h.level->open; })
       .def("close", [](LevelHandle& h) { h.level->open = false; })
+      .def("reopen", [](LevelHandle& h) { h.level->open = true; })
       .def(
           "__eq__", [](const LevelHandle& a, const LevelHandle& b) { return a.level == b.level; },
           nb::is_operator())

@@ -164,6 +164,9 @@ CONSTRUCTS = {
         (X[0],),
         (X[1],),
     ),
+    "checkpoint after its level": lambda: jacrev(
+        jacfwd(lambda x: torch.utils.checkpoint.checkpoint(torch.sin, x, use_reentrant=False))
+    )(X[0]),
     "backward of duals": backward_of_duals,
     "dropped duals": dropped_duals,
     "lost view": lost_view,
