@@ -93,6 +93,7 @@ FlipBackward0 dims
 FloorBackward0
 FmaxBackward0 other self
 FminBackward0 other self
+FmodBackward0
 FmodBackward1 other self
 FracBackward0
 GatherBackward0 dim index self sparse_grad
