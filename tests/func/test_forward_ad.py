@@ -111,7 +111,7 @@ def test_numbers_of_levels():
             (True, TypeError, r"{}\(\): argument 'level' must be int, not bool"),
             ("a", TypeError, "'<' not supported between instances of 'str' and 'int'"),
         ):
-            names = ("_make_dual", "_fw_primal" if level == 1 else "_unpack_dual")
+            names = ("_make_dual", "_fw_primal" if kind is RuntimeError else "_unpack_dual")
             with pytest.raises(kind, match="^" + text.format(names[0])):
                 make(X, T, level=level)
             with pytest.raises(kind, match="^" + text.format(names[1])):
