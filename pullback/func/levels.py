@@ -130,7 +130,7 @@ def outer_scopes(bit) -> int:
     """The mask of ordinary leaves and of the open scopes other than `bit`. Bits of closed ones mean
     nothing."""
     mask = 1
-    for b in (*_open.scopes, *_had):  # this thread may be back in a moment when others were open
+    for b in _had:
         mask |= 1 << b
     return mask & ~bit
 

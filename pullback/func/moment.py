@@ -25,6 +25,8 @@ class Moment:
         here = [vars(levels._open), vars(_state)]
         before = [dict(state) for state in here]
         closed = [level for level in self.levels if not level.is_open]
+        left = [bit for bit in self.then[0]["scopes"] if bit not in levels._had]
+        levels._had.extend(left)
         for state, then in zip(here, self.then):
             state.update(_copied(then))
         for level in closed:
@@ -34,6 +36,8 @@ class Moment:
         finally:
             for level in closed:
                 level.close()
+            for bit in left:
+                levels._had.remove(bit)
             for state, now in zip(here, before):
                 state.update(now)
 
