@@ -285,6 +285,14 @@ def test_what_arrives_at_a_node():
     assert not [a for a in dir(torch.fmod(x, 2).grad_fn) if a.startswith("_saved")]
 
 
+@pytest.mark.parametrize("number", [2, 2.0, 3, -1, 0.5, 4, 1.5])
+def test_numbers_keep_their_type(number):
+    x = leaf(1.0, 2.0)
+    for node, name in (((x**number).grad_fn, "exponent"), ((x * number).grad_fn, "other")):
+        kept = getattr(node, f"_saved_{name}")
+        assert kept == number and type(kept) is type(number)
+
+
 def test_hooks_are_at_their_place_from_the_first_on():
     x = leaf(1.0, 2.0)
     y = x * 3
