@@ -252,6 +252,33 @@ def _is_function(func):
     return isinstance(func, _core.OpFunction) and getattr(Tensor, func.__name__, None) is not func
 
 
+_functional: dict = {}  # of torch.nn.functional: the function behind what asks first, and its name
+
+
+@functools.cache
+def _parameters(function, name):
+    """The signature of a function that is written in Python in torch; None for one that is native there."""
+    from pullback import signatures  # not with the package
+
+    return None if signatures.of(f"functional.{name}") else inspect.signature(function)
+
+
+def _as_shown(func, args, kwargs):
+    """What torch's functions written in Python show of a call: what they must be given by place, all the
+    rest by keyword."""
+    signature = _parameters(*_functional[func])
+    if signature is None:
+        return args, kwargs
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError:
+        return args, kwargs  # the call itself will say so
+    bound.apply_defaults()
+    needed = [p.name for p in signature.parameters.values() if p.default is p.empty]
+    named = {name: x for name, x in bound.arguments.items() if name not in needed}
+    return tuple(bound.arguments[name] for name in needed), named
+
+
 def resolve(func, args, kwargs):
     """What those concerned make of a call of the API; the native side comes here."""
     data = getattr(func, "modes_only", False)
@@ -259,6 +286,8 @@ def resolve(func, args, kwargs):
     if not asked and not _stack.modes:
         return func(*args, **kwargs)
     native = not isinstance(func, _core.Overridable)
+    if func in _functional:
+        args, kwargs = _as_shown(func, args, kwargs)
     if native and not kwargs and not _is_function(func):
         kwargs = None
     result = _ask(func, asked, args, kwargs)
@@ -464,7 +493,9 @@ def ask_first(*spaces, also=(), called=0):
         for name, value in space.items():
             if name.startswith("_") or name in _PLAIN or not isinstance(value, types.FunctionType):
                 continue
-            made.setdefault(value, _core.Overridable(value, name, name in _FROM_DATA, called))
+            asking = made.setdefault(value, _core.Overridable(value, name, name in _FROM_DATA, called))
+            if called == FUNCTIONAL:
+                _functional[asking] = value, name
     holders = [vars(m) for n, m in list(sys.modules.items()) if n.startswith("pullback") and m is not None]
     for holder in holders:
         for name, value in list(holder.items()):

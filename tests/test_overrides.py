@@ -60,7 +60,7 @@ CALLS = {
     "mul, plain first": (lambda a: PLAIN * a, "mul"),
     "rsub": (lambda a: 1 - a, "__rsub__"),
     "div": (lambda a: a / 2, "div"),
-    "rdiv": (lambda a: 1 / a, "__rtruediv__"),
+    "rdiv": (lambda a: 1 / a, "__rdiv__"),
     "pow": (lambda a: a**2, "pow"),
     "rpow": (lambda a: 2**a, "__rpow__"),
     "floordiv": (lambda a: a // 2, "__floordiv__"),

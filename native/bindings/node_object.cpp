@@ -151,6 +151,9 @@ PyObject* place(PyObject* o, PyObject* nr) {
   });
 }
 
+PyObject* outputs(PyObject* o, void*) {
+  return PyLong_FromUnsignedLong(as_node(o)->node->differentiable_outputs());
+}
 PyObject* always(PyObject*, void*) { Py_RETURN_TRUE; }
 PyObject* scopes(PyObject* o, void*) { return PyLong_FromUnsignedLong(as_node(o)->node->scopes); }
 
@@ -276,6 +279,7 @@ PyGetSetDef getset[] = {
     {"_edges", next_functions, nullptr, "Where the gradients go: (node, output number) each.", nullptr},
     {"variable", variable, nullptr, "The leaf into whose grad this node adds.", nullptr},
     {"requires_grad", always, nullptr, "True: what needs no gradient has no node.", nullptr},
+    {"_outputs", outputs, nullptr, "How many outputs hooks see.", nullptr},
     {"_scopes", scopes, nullptr, "The scopes of differentiation that it depends on, as bits.", nullptr},
     {"metadata", metadata, nullptr, "A dict for notes; in anomaly mode 'traceback_' and 'parent_'.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},

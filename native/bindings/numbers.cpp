@@ -175,7 +175,7 @@ PyObject* div(PyObject* a, PyObject* b) {
     if (!scalar_from(a, s) && !is_numpy_array(a)) Py_RETURN_NOTIMPLEMENTED;
     if (asks(b)) {
       PyObject* args[2] = {b, a};
-      return ask_slot("__rtruediv__", args, 2);
+      return ask_slot("__rdiv__", args, 2);
     }
     Owned r = own(by_name("reciprocal", b, nullptr));
     return PyNumber_Multiply(r.get(), a);

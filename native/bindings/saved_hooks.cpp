@@ -1,7 +1,8 @@
 #include "bindings/saved_hooks.h"
 
-#include "bindings/journal.h"
+#include <optional>
 
+#include "bindings/journal.h"
 #include "bindings/node_object.h"
 #include "core/shape.h"
 #include "tape/transform.h"
@@ -21,11 +22,29 @@ constexpr char kChangedByPack[] =
 constexpr char kChangedWhilePacked[] =
     "one of the variables needed for gradient computation has been modified by an inplace operation: [torch.";
 
+// For as long as it lives, a tensor is at a place of the tape.
+class Placed {
+ public:
+  Placed(PyObject* tensor, Var there) : tensor_(Owned::borrow(tensor)), before_(as_tensor(tensor)->var) {
+    as_tensor(tensor)->var = std::move(there);
+  }
+  ~Placed() { as_tensor(tensor_.get())->var = std::move(before_); }
+  Placed(const Placed&) = delete;
+  Placed& operator=(const Placed&) = delete;
+
+ private:
+  Owned tensor_;
+  Var before_;
+};
+
 class PyPacked final : public PackedValue {
  public:
-  PyPacked(PyObject* unpack, Owned value, const Array& original)
+  // `place`: of an output whose very tensor the hook may have kept.
+  PyPacked(PyObject* unpack, Owned value, const Array& original, Edge place = {})
       : unpack_(Owned::borrow(unpack)),
-        value_(std::move(value)) {
+        value_(std::move(value)),
+        node_(place.node.get()),
+        nr_(place.nr) {
     if (!is_tensor(value_.get()) || as_tensor(value_.get())->var.array.storage != original.storage) return;
     shared_ = original.storage.get();
     version_ = shared_->version;
@@ -35,6 +54,8 @@ class PyPacked final : public PackedValue {
     const Owned unpack = unpack_, value = value_;  // the hook may free this object
     const Storage* shared = shared_;
     const uint32_t version = version_;
+    std::optional<Placed> placed;
+    if (node_) placed.emplace(value.get(), Var{as_tensor(value.get())->var.array, Ref<Node>(node_), nr_, {}});
     Owned t = own(PyObject_CallOneArg(unpack.get(), value.get()));
     if (!is_tensor(t.get())) {
       fail(ErrorKind::Type,
@@ -64,6 +85,8 @@ class PyPacked final : public PackedValue {
   const Storage* shared_ =
       nullptr;  // a hook that keeps the tensor itself: its changes are noticed; in value_
   uint32_t version_ = 0;
+  Node* node_;  // this belongs to it
+  uint32_t nr_;
 };
 
 // The innermost pair of this thread, (pack, unpack). A thread that ends inside the context has no interpreter
@@ -192,13 +215,22 @@ PyMethodDef functions[] = {
 void pack_saved_value(OperationNode& n, size_t k, PyObject* pack, PyObject* unpack, bool whole) {
   const Array value = n.saved()[k].array;
   if (!value.storage) return;
-  // An output that knew its node would be held by what it holds.
-  const bool attached = whole && !n.plan().rule->saves[k].output;
-  Owned tensor = own(wrap(attached ? n.reattach(k, value) : Var{value, nullptr, 0}));
-  Owned packed = call_pack(pack, tensor.get());
+  const Save& s = n.plan().rule->saves[k];
+  const bool hidden = s.output && s.index >= n.plan().rule->visible;
+  Var seen{value, nullptr, 0, {}};
+  if (whole && !hidden) seen = n.reattach(k, value);
+  // An output that knew its node would be held by what it holds: it does so for the time of a hook.
+  const bool own_output = s.output && seen.node;
+  Owned tensor = own(wrap(own_output ? Var{value, nullptr, 0, {}} : seen)), packed;
+  {
+    std::optional<Placed> placed;
+    if (own_output) placed.emplace(tensor.get(), seen);
+    packed = call_pack(pack, tensor.get());
+  }
   if (n.released()) return;  // by the hook
   extras_of(n);
-  n.take_over(k, std::make_unique<PyPacked>(unpack, std::move(packed), value));
+  const Edge place = own_output && packed.get() == tensor.get() ? Edge{seen.node, seen.nr} : Edge();
+  n.take_over(k, std::make_unique<PyPacked>(unpack, std::move(packed), value, place));
 }
 
 int visit_packed(const std::vector<std::unique_ptr<PackedValue>>& packed, visitproc visit, void* arg) {
@@ -211,6 +243,6 @@ int visit_packed(const std::vector<std::unique_ptr<PackedValue>>& packed, visitp
 
 void init_saved_hooks(PyObject* module) { check(PyModule_AddFunctions(module, functions)); }
 
-void choose_watcher() { g_before_change = watcher || Journal::any_open() ? before_change : nullptr; }
+void choose_watcher() { tell_before_changes(before_change, watcher || Journal::any_open()); }
 
 }  // namespace pb::py

@@ -93,18 +93,13 @@ nb::list open_inputs(nb::handle tensors, nb::handle batches, uint32_t scope) {
   return opened;
 }
 
-// What stands between values that are to be pulled back and inputs: (why gradients there cannot carry the tangents of
-// the levels, or None; hooks, and tensors that retain their gradients; whether gradients without tangents cannot be had,
-// for which nodes of forward mode keep more).
-nb::tuple way_back(nb::handle outputs, nb::handle inputs, nb::handle levels) {
-  const std::vector<Ref<Level>> along = levels_from(levels);
+// What stands between values that are to be pulled back and inputs: (hooks, and tensors that retain their gradients;
+// whether gradients without tangents cannot be had there, or not rightly).
+nb::tuple way_back(nb::handle outputs, nb::handle inputs) {
   nb::list hooks;
-  const char* why = nullptr;
   bool outdated = false;
   for (Node* n : nodes_between(vars(outputs), vars(inputs))) {
-    if (const char* lacks = lacking(*n, along)) why = lacks;
-    if (const auto* operation = n->pushed ? dynamic_cast<const OperationNode*>(n) : nullptr)
-      outdated = outdated || operation->outdated();
+    outdated = outdated || is_outdated(*n);
     if (auto* e = static_cast<PyNodeExtras*>(n->extras.get())) {
       for (const auto& [nr, dict] : e->tensor_hooks) add_values(dict, hooks);
       for (const Owned* dict : {&e->pre_hooks, &e->post_hooks, &e->accumulate_hooks})
@@ -112,10 +107,18 @@ nb::tuple way_back(nb::handle outputs, nb::handle inputs, nb::handle levels) {
       for (const Retained& r : e->retained) hooks.append(nb::handle(r.tensor));
     }
   }
-  return nb::make_tuple(why ? nb::cast(why) : nb::none(), hooks, outdated);
+  return nb::make_tuple(hooks, outdated);
 }
 
-// A call of a user's function: an object that is called with the node and the cotangents, and has release().
+// Whether gradients there cannot carry the tangents of the levels.
+bool any_lacks(nb::handle outputs, nb::handle inputs, nb::handle levels) {
+  const std::vector<Ref<Level>> along = levels_from(levels);
+  return std::ranges::any_of(nodes_between(vars(outputs), vars(inputs)),
+                             [&](const Node* n) { return lacking(*n, along); });
+}
+
+// A call of a user's function: an object that is called with the node, the cotangents and what puts a result, by its
+// number, on its place; and that has lacks() and release().
 class PyPushedFunction final : public PushedFunction {
  public:
   explicit PyPushedFunction(PyObject* call) : call_(Owned::borrow(call)) {}
@@ -128,10 +131,16 @@ class PyPushedFunction final : public PushedFunction {
       const Var& g = cotangents[k];
       PyTuple_SET_ITEM(given.get(), k, g.array.storage ? check(wrap(g)) : Py_NewRef(Py_None));
     }
-    Owned found = own(PyObject_CallFunctionObjArgs(call.get(), self.get(), given.get(), nullptr));
+    const nb::object place = nb::cpp_function([at = Ref<Node>(&node)](nb::handle t, size_t k) {
+      const int32_t nr = pushed_of(*at)->outputs[k];
+      return nr < 0 ? nb::borrow(t) : stolen(wrap(moved(var(t), at, static_cast<uint32_t>(nr))));
+    });
+    Owned found =
+        own(PyObject_CallFunctionObjArgs(call.get(), self.get(), given.get(), place.ptr(), nullptr));
     for (size_t k = 0; k < gradients.size(); ++k)
       if (PyObject* g = PyTuple_GET_ITEM(found.get(), k); g != Py_None) gradients[k] = var_of(g);
   }
+  bool lacks() override { return nb::cast<bool>(nb::borrow(call_.get()).attr("lacks")()); }
   void release() override { own(PyObject_CallMethod(call_.get(), "release", nullptr)); }
 
  private:
@@ -140,12 +149,14 @@ class PyPushedFunction final : public PushedFunction {
 
 // The results of a call of a user's function on tensors with tangents of a level, where gradients with tangents find
 // what the function object has kept.
-nb::list note_call(const LevelHandle& h, const char* name, nb::handle function, nb::handle arguments,
-                   nb::handle results) {
+nb::list note_call(const LevelHandle& h, const char* name, nb::handle function, bool keeps_its_own,
+                   nb::handle arguments, nb::handle results) {
   std::vector<Var> given = vars(arguments), made = vars(results);
   std::vector<const Var*> places;
   for (const Var& v : given) places.push_back(&v);
-  note_function(h.level, std::make_unique<PyPushedFunction>(function.ptr()), interned(name), places, made);
+  auto kept = std::make_unique<PyPushedFunction>(function.ptr());
+  kept->keeps_its_own = keeps_its_own;
+  note_function(h.level, std::move(kept), interned(name), places, made);
   nb::list out;
   for (Var& v : made) out.append(stolen(wrap(std::move(v))));
   return out;
@@ -173,6 +184,7 @@ void init_transform(nb::module_& m) {
       .def_prop_ro("is_batch", [](const LevelHandle& h) { return h.level->kind == LayerKind::Batch; })
       .def_prop_ro("is_open", [](const LevelHandle& h) { return h.level->open; })
       .def("close", [](LevelHandle& h) { h.level->open = false; })
+      .def("reopen", [](LevelHandle& h) { h.level->open = true; })
       .def(
           "__eq__", [](const LevelHandle& a, const LevelHandle& b) { return a.level == b.level; },
           nb::is_operator())
@@ -218,7 +230,9 @@ void init_transform(nb::module_& m) {
     return scopes;
   });
   m.def("way_back", way_back);
+  m.def("any_lacks", any_lacks);
   m.def("note_call", note_call);
+  m.def("refuse_tangents", [](const char* why) { refuse_tangents(why); });
   m.def("begin_epoch", [] { return ++Storage::epoch; });
   m.def("born", [](nb::handle t) { return var(t).array.storage->born; });
   m.def("peek_sequence", peek_sequence);

@@ -29,4 +29,15 @@ void copy_elements(const Array& to, const Array& from) {
   strided_copy(to.placed().view(), converted.array.placed().view());
 }
 
+Array copy_of(const Array& a, const Meta& like) {
+  int64_t low = 0, high = 0;
+  like.extent(low, high);
+  Array copy;
+  copy.storage = Storage::allocate(static_cast<size_t>(high - low) * size_of(like.dtype));
+  copy.meta = Ref<Meta>(const_cast<Meta*>(&like));
+  copy.offset = -low;
+  copy_elements(copy, a);
+  return copy;
+}
+
 }  // namespace pb

@@ -8,15 +8,6 @@ namespace {
 
 bool has_place(const Var& r) { return is_float(r.array.meta->dtype) && innermost(r).node; }
 
-// The same layers around the innermost value on another place of the tape.
-Var moved(const Var& v, const Ref<Node>& node, uint32_t nr) {
-  if (!v.layer) return {v.array, node, nr, {}};
-  const ValueLayer& l = *layer_of(v);
-  Var out = v;
-  out.layer = Ref<Layer>(new ValueLayer(l.level, moved(l.value, node, nr), l.tangent));
-  return out;
-}
-
 // Whether the program sees the gradients of these arguments as those of the node.
 bool leads_to(Node& n, Arguments arguments) {
   const Pushed* p = applied_at(n);
@@ -43,6 +34,14 @@ Ref<Node> only_node(Arguments arguments, std::span<const Var> results) {
 }
 
 }  // namespace
+
+Var moved(const Var& v, const Ref<Node>& node, uint32_t nr) {
+  if (!v.layer) return {v.array, node, nr, {}};
+  const ValueLayer& l = *layer_of(v);
+  Var out = v;
+  out.layer = Ref<Layer>(new ValueLayer(l.level, moved(l.value, node, nr), l.tangent));
+  return out;
+}
 
 Ref<JointNode> JointNode::make(const std::string& name, Arguments arguments, std::span<Var> results) {
   Ref<JointNode> joint(new JointNode(name));

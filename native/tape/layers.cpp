@@ -157,19 +157,13 @@ void add_levels(const Var& v, std::vector<Ref<Level>>& found) {
 }
 
 uint32_t all_scopes(const Var& v) {
-  const Var open = without_closed(v);
-  if (!open.layer) return open.node ? open.node->scopes : 0;
-  const ValueLayer& l = *layer_of(open);
-  return all_scopes(l.value) | (l.tangent.array.storage ? all_scopes(l.tangent) : 0);
+  uint32_t scopes = 0;
+  each_part(without_closed(v), [&](const Var& part) { scopes |= part.node ? part.node->scopes : 0; });
+  return scopes;
 }
 
 Var with_new_layers(const Var& v) {
-  const Var open = without_closed(v);
-  if (!open.layer) return open;
-  const ValueLayer& l = *layer_of(open);
-  Var inner = with_new_layers(l.value);
-  return l.tangent.array.storage ? dual(l.level, std::move(inner), with_new_layers(l.tangent))
-                                 : batched(l.level, std::move(inner));
+  return mapped(without_closed(v), [](const Var& value) { return value; });
 }
 
 Var detached(const Var& v) {
@@ -180,12 +174,9 @@ Var detached(const Var& v) {
 }
 
 Var left(const Var& v, uint32_t outer) {
-  const Var open = without_closed(v);
-  if (!open.layer) return open.node && open.node->scopes & outer ? open : detached(open);
-  const ValueLayer& l = *layer_of(open);
-  Var inner = left(l.value, outer);
-  return l.tangent.array.storage ? dual(l.level, std::move(inner), left(l.tangent, outer))
-                                 : batched(l.level, std::move(inner));
+  return mapped(without_closed(v), [&](const Var& value) {
+    return value.node && value.node->scopes & outer ? value : detached(value);
+  });
 }
 
 Var open_input(const Var& v, uint32_t scope) {

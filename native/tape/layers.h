@@ -54,6 +54,20 @@ Var inserted(const Var& v, const Ref<Level>& batch);
 void add_levels(const Var& v, std::vector<Ref<Level>>& found);
 // The scopes of all the values that v consists of, a bit each.
 uint32_t all_scopes(const Var& v);
+// The same layers, as layers of their own, around what `map` makes of the innermost values.
+template <class Map> Var mapped(const Var& v, Map&& map) {
+  if (!v.layer) return map(v);
+  const ValueLayer& l = *layer_of(v);
+  Var inner = mapped(l.value, map);
+  return l.tangent.array.storage ? dual(l.level, std::move(inner), mapped(l.tangent, map))
+                                 : batched(l.level, std::move(inner));
+}
+// Looks at all innermost values.
+template <class Visit> void each_part(const Var& v, Visit&& visit) {
+  if (!v.layer) return visit(v);
+  each_part(layer_of(v)->value, visit);
+  if (layer_of(v)->tangent.array.storage) each_part(layer_of(v)->tangent, visit);
+}
 // The same values: what changes them in place through the one does not reach the other.
 Var with_new_layers(const Var& v);
 bool is_batched(const Var& v);

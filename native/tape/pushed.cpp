@@ -10,8 +10,7 @@
 namespace pb {
 namespace {
 
-constexpr char kChanged[] = "its inputs were changed in place";
-constexpr char kFunction[] = "an autograd.Function with a jvp() of its own made it";
+constexpr char kFunction[] = "an autograd.Function with a jvp() of its own changed its argument";
 constexpr char kPassed[] = "it is a gradient that was worked out without tangents";
 
 void collect_batches(const Var& v, const Level* below, std::vector<Ref<Level>>& found) {
@@ -116,27 +115,18 @@ Var only_meta(const Ref<Meta>& meta) {
 constexpr uint32_t kNowhere = UINT32_MAX;
 
 Var off_node(const Var& v, const Node* node) {
-  if (v.layer) {
-    const ValueLayer& l = *layer_of(v);
-    Var out = v;
-    Var value = off_node(l.value, node);
-    out.layer = Ref<Layer>(new ValueLayer(l.level, std::move(value), off_node(l.tangent, node)));
-    return out;
-  }
-  if (v.node && v.node.get() != node) return v;
-  return {v.array, nullptr, v.node ? v.nr : kNowhere, {}};
+  return mapped(v, [&](const Var& part) -> Var {
+    if (part.node && part.node.get() != node) return part;
+    return {part.array, nullptr, part.node ? part.nr : kNowhere, {}};
+  });
 }
 
 Var on_node(const Var& v, Node& node) {
-  if (v.layer) {
-    const ValueLayer& l = *layer_of(v);
-    Var out = v;
-    Var value = on_node(l.value, node);
-    out.layer = Ref<Layer>(new ValueLayer(l.level, std::move(value), on_node(l.tangent, node)));
-    return out;
-  }
-  if (v.node) return v;
-  return {v.array, v.nr == kNowhere ? Ref<Node>() : Ref<Node>(&node), v.nr == kNowhere ? 0 : v.nr, {}};
+  return mapped(v, [&](const Var& part) -> Var {
+    if (part.node) return part;
+    if (part.nr == kNowhere) return {part.array, nullptr, 0, {}};
+    return {part.array, Ref<Node>(&node), part.nr, {}};
+  });
 }
 
 // What a node of the op alone would keep, if all of it is in the program's hands.
@@ -168,7 +158,14 @@ void keep(Pushed& p, const Application& a, std::span<const Var> results, const N
   }
   if (g_pack_value && p.keeps)
     for (Var& v : p.values) v = packed_away(v, p);
-  for (const Var& v : p.values) p.versions.push_back(v.array.storage ? v.array.storage->version : 0);
+  if (p.from_arguments) {
+    p.untouched = std::make_unique<Untouched>(p.values);
+    return;
+  }
+  const auto note = [&](const Var& v) {
+    p.versions.push_back(v.array.storage ? v.array.storage->version : 0);
+  };
+  for (const Var& v : p.values) each_part(v, note);
 }
 
 // Axes 0 and 1 change places: of two batches, the older one lies in front.
@@ -213,20 +210,20 @@ void note_jointly(std::unique_ptr<Pushed> p, const std::string& name, Arguments 
 }
 
 bool changed(const Pushed& p) {
-  for (size_t i = 0; i < p.values.size(); ++i) {
-    const Storage* s = p.values[i].array.storage.get();
-    if (s && s->version != p.versions[i]) return true;
-  }
-  return false;
+  if (p.untouched) return false;
+  bool any = false;
+  size_t at = 0;
+  const auto compare = [&](const Var& v) {
+    const uint32_t kept = p.versions[at++];
+    any = any || (v.array.storage && v.array.storage->version != kept);
+  };
+  for (const Var& v : p.values) each_part(v, compare);
+  return any;
 }
 
 void check_kept(const Pushed& p) {
-  if (p.missing)
-    fail(ErrorKind::Runtime, "cannot work out a gradient together with its tangent: ", p.missing,
-         "\nUnder forward mode (jvp, jacfwd, hessian) hooks, retain_grad() and backward() need both: do "
-         "without ",
-         "them, or without that.");
   if (p.released) fail(ErrorKind::Grad, kFreedGraph);
+  if (p.missing) refuse_tangents(p.missing);
   if (changed(p))
     fail(ErrorKind::Inplace,
          "one of the variables needed for gradient computation has been modified by an inplace operation: "
@@ -236,6 +233,13 @@ void check_kept(const Pushed& p) {
 }
 
 }  // namespace
+
+void refuse_tangents(std::string_view why) {
+  fail(
+      ErrorKind::Runtime, "cannot work out a gradient together with its tangent: ", why,
+      "\nUnder forward mode (jvp, jacfwd, hessian) hooks, retain_grad() and backward() need both: do without "
+      "them, or without that.");
+}
 
 const Pushed* applied_at(const Node& n) {
   const Pushed* p = pushed_of(n);
@@ -362,6 +366,7 @@ void release_pushed(Node& n) {
     p->released = p->keeps;
     if (p->function) p->function->release();
     p->packed.clear();
+    p->untouched.reset();
     for (Var& v : p->values) {
       Var meta;
       meta.array.meta = v.array.meta;
@@ -425,10 +430,17 @@ std::vector<Node*> nodes_between(const std::vector<Var>& roots, const std::vecto
   return between;
 }
 
-const char* lacking(const Node& n, std::span<const Ref<Level>> along) {
+bool is_outdated(const Node& n) {
+  for (const Pushed* p = pushed_of(n); p; p = p->next())
+    if (p->function && p->function->keeps_its_own) return true;
+  const auto* operation = n.pushed ? dynamic_cast<const OperationNode*>(&n) : nullptr;
+  return operation && operation->outdated();
+}
+
+bool lacking(const Node& n, std::span<const Ref<Level>> along) {
   const Pushed* p = pushed_along(n, along);
-  if (!p) return nullptr;
-  return p->missing ? p->missing : changed(*p) ? kChanged : nullptr;
+  if (!p || p->released) return false;
+  return p->missing || (p->function && p->function->lacks()) || changed(*p);
 }
 
 }  // namespace pb

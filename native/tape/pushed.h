@@ -2,15 +2,21 @@
 // on values with their tangents.
 #pragma once
 #include "tape/transform.h"
+#include "tape/untouched.h"
 
 namespace pb {
 
 // A user's own backward, on what the call kept with its tangents.
 struct PushedFunction {
   virtual ~PushedFunction() = default;
+  // Whether it cannot be run. Finding that out may take a run of the user's program.
+  virtual bool lacks() = 0;
   // Gradients of the tensor arguments, from cotangents of all results; undefined where nothing arrived.
   virtual void run(Node& node, std::span<const Var> cotangents, std::span<Var> gradients) = 0;
   virtual void release() = 0;
+  // Whether the call keeps what it made for itself. Gradients without tangents, and the graph of its tangents, take
+  // that for a constant.
+  bool keeps_its_own = false;
 };
 
 // An operation as the program applied it to values with the tangents of one level. Its node is that of the values
@@ -25,8 +31,9 @@ struct Pushed final : Notes {
   // What the op's own node would keep, if the program has all of it, by argument and by result. Else all arguments.
   std::vector<Var> values;  // only a meta where not kept
   bool from_arguments = false;
+  std::unique_ptr<Untouched> untouched;  // the arguments, which the op itself may not keep
   std::vector<Scalar> scalars;  // by argument
-  std::vector<uint32_t> versions;
+  std::vector<uint32_t> versions;  // of all that the values are made of
   std::vector<std::unique_ptr<PackedValue>>
       packed;  // all that the values are made of, in the keeping of hooks
   std::vector<bool> tensors;  // which of the arguments are
@@ -63,6 +70,8 @@ class JointNode final : public Node {
   std::vector<Ref<Meta>> metas_;
   Ref<Node> only_;
 };
+// The same layers around the innermost value on another place of the tape.
+Var moved(const Var& v, const Ref<Node>& node, uint32_t nr);
 // The node that the program knows in the place of another.
 Node& known_as(Node& n);
 
@@ -81,11 +90,14 @@ void note_function(const Ref<Level>& level, std::unique_ptr<PushedFunction> func
 void run_pushed(const Pushed& p, Node& node, std::span<const Var> cotangents, std::span<Var> gradients,
                 bool record);
 void release_pushed(Node& n);
+[[noreturn]] void refuse_tangents(std::string_view why);
 // From here on the nodes below, down to those that are older, are known to lack what belongs to a level.
 void lack_tangents(const Var& v, uint64_t first, const Ref<Level>& level, bool of_function);
 // The nodes through which gradients of some values come to others.
 std::vector<Node*> nodes_between(const std::vector<Var>& roots, const std::vector<Var>& targets);
-// Why a node's gradients cannot carry the tangents of these levels; null if they can.
-const char* lacking(const Node& n, std::span<const Ref<Level>> along);
+// Whether what a node keeps for gradients without tangents is no longer right, or never was.
+bool is_outdated(const Node& n);
+// Whether a node's gradients cannot carry the tangents of these levels.
+bool lacking(const Node& n, std::span<const Ref<Level>> along);
 
 }  // namespace pb

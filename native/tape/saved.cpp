@@ -10,6 +10,28 @@ PackSaved g_pack_saved = nullptr;
 PackValue g_pack_value = nullptr;
 BeforeChange g_before_change = nullptr;
 
+namespace {
+
+std::vector<BeforeChange>& told() {
+  static auto& all = *new std::vector<BeforeChange>();
+  return all;
+}
+
+void tell_all(const Array& a) {
+  for (size_t k = 0; k < told().size(); ++k) told()[k](a);
+}
+
+}  // namespace
+
+void tell_before_changes(BeforeChange who, bool on) {
+  std::vector<BeforeChange>& all = told();
+  const auto at = std::ranges::find(all, who);
+  if (on == (at != all.end())) return;
+  if (on) all.push_back(who);
+  else all.erase(at);
+  g_before_change = all.empty() ? nullptr : tell_all;
+}
+
 Array unpacked(const PackedValue& packed, const Meta& meta, const std::string& op) {
   Array a = packed.unpack();
   if (a.meta.get() == &meta) return a;
@@ -18,14 +40,7 @@ Array unpacked(const PackedValue& packed, const Meta& meta, const std::string& o
          shape_text(a.meta->shape()), " for a value of shape ", shape_text(meta.shape()), " that ", op,
          " saved: it must give back what the pack hook was given.");
   }
-  int64_t low = 0, high = 0;
-  meta.extent(low, high);
-  Array copy;
-  copy.storage = Storage::allocate(static_cast<size_t>(high - low) * size_of(meta.dtype));
-  copy.meta = Ref<Meta>(const_cast<Meta*>(&meta));
-  copy.offset = -low;
-  copy_elements(copy, a);
-  return copy;
+  return copy_of(a, meta);
 }
 
 const Meta* OperationNode::meta_of_saved(size_t k) const {

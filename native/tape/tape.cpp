@@ -246,18 +246,6 @@ void check_fits(const Meta& result, const Meta& self) {
 
 namespace {
 
-// A copy under the same strides, so that plans made for the original fit it.
-Array copy_of(const Array& a) {
-  int64_t low = 0, high = 0;
-  a.meta->extent(low, high);
-  Array copy;
-  copy.storage = Storage::allocate(static_cast<size_t>(high - low) * size_of(a.meta->dtype));
-  copy.meta = a.meta;
-  copy.offset = -low;
-  copy_elements(copy, a);
-  return copy;
-}
-
 // What hooks are to pack of other operands over the memory that is about to change: their values until now.
 std::vector<Array> operands_before_change(const Plan& p, const Application& a) {
   std::vector<Array> before(p.rule->saves.size());
@@ -265,7 +253,7 @@ std::vector<Array> operands_before_change(const Plan& p, const Application& a) {
     const Save& s = p.rule->saves[k];
     if (s.output || s.index == 0) continue;
     const Array& operand = a.args[p.arguments[s.index]].var->array;
-    if (operand.storage == a.args[0].var->array.storage) before[k] = copy_of(operand);
+    if (operand.storage == a.args[0].var->array.storage) before[k] = copy_of(operand, *operand.meta);
   }
   return before;
 }
@@ -347,7 +335,7 @@ Ref<Node> apply_in_place(const Application& a) {
   const bool keeps_self =
       std::ranges::any_of(p->rule->saves, [](const Save& s) { return !s.output && s.index == 0; });
   Array old;
-  if (keeps_self) old = copy_of(self.array);
+  if (keeps_self) old = copy_of(self.array, *self.array.meta);
   std::vector<Array> packed_operands;
   if (need && g_pack_saved) [[unlikely]]
     packed_operands = operands_before_change(*p, a);

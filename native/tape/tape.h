@@ -30,6 +30,8 @@ void check_fits(const Meta& result, const Meta& self);  // for a result that is 
 bool same_memory(const Array& a, const Array& b);
 
 void copy_elements(const Array& to, const Array& from);  // converts; same shape; not recorded
+// Elements in memory of their own, under the strides of `like`, so that plans made for that fit them.
+Array copy_of(const Array& a, const Meta& like);
 void fill_elements(const Array& to, const Scalar& value);
 Var zeros_like(const Meta& m);  // contiguous
 
@@ -62,6 +64,8 @@ Array unpacked(const PackedValue& packed, const Meta& meta, const std::string& o
 // Told before the elements of an array are overwritten. Null while nobody asked.
 using BeforeChange = void (*)(const Array&);
 extern BeforeChange g_before_change;
+// Whether one of those who may ask does.
+void tell_before_changes(BeforeChange who, bool on);
 
 // A node's name as torch's messages have it: "Mul" for MulBackward0, "Fill2" for FillBackward2.
 std::string short_name(const std::string& node_name);

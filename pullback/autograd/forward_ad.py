@@ -56,7 +56,7 @@ def enter_dual_level():
 def exit_dual_level(*, level=None):
     """Closes the level. Tensors keep their values and lose their tangents.
 
-    Errors    RuntimeError where no level is open
+    Errors    RuntimeError where no level is open, or another one than `level`
     Example   >>> import pullback.autograd.forward_ad as fwAD
               >>> level = fwAD.enter_dual_level()
               >>> x = fwAD.make_dual(torch.tensor(3.0), torch.tensor(1.0))
@@ -64,10 +64,30 @@ def exit_dual_level(*, level=None):
               >>> x
               tensor(3.)
     """
+    if level is not None and level != _current():
+        raise RuntimeError(
+            "Trying to exit a forward AD level that was not the last one that was created. This is not "
+            "supported."
+        )
     if not _open:
         raise RuntimeError("Dual level must be a positive number.")
     context, _ = _open.pop()
     context.__exit__(None, None, None)
+
+
+def _current() -> int:
+    return 0 if _open else -1
+
+
+def _check_level(level, function):
+    """A level's number, or that of the newest; -1 where none is open. There is one at a time: number 0."""
+    if level is None:
+        return _current()
+    if level < 0:
+        return -1
+    if isinstance(level, bool) or not hasattr(level, "__index__"):
+        raise TypeError(f"{function}(): argument 'level' must be int, not {type(level).__name__}")
+    return int(level)
 
 
 class dual_level:
@@ -92,19 +112,28 @@ def make_dual(tensor, tangent, *, level=None):
     """`tensor` with a tangent, for the level that is open.
 
     Shapes    tangent as tensor
-    Errors    RuntimeError where no level is open, shapes differ, or the tensor has a tangent already
+    Errors    RuntimeError where no level is open, or none of this number, shapes differ, or the tensor has a
+              tangent already
     Gradient  for both, in reverse mode
     Example   >>> import pullback.autograd.forward_ad as fwAD
               >>> with fwAD.dual_level():
               ...     fwAD.make_dual(torch.tensor(3.0), torch.tensor(1.0)) ** 2
               tensor(9., tangent=6.0)
     """
-    if not _open:
+    number = _check_level(level, "_make_dual")
+    if number < 0:
         raise RuntimeError(
             "Trying to create a dual Tensor for forward AD but no level exists, make sure to "
             "enter_dual_level() first."
         )
     forward.check_dtypes(tensor, tangent)
+    if number > 0:
+        raise RuntimeError("Invalid level given to _make_dual\nOne level is open at a time: number 0.")
+    if not _open:
+        raise RuntimeError(
+            "Trying to access a forward AD level with an invalid index. This index was either not created or "
+            "is already deleted."
+        )
     if levels.parts(tangent, _open[-1][1])[1] is not None:
         raise RuntimeError(
             "Setting a forward grad that itself has a forward gradient at the same level0 is not supported.\n"
@@ -134,6 +163,11 @@ def unpack_dual(tensor, *, level=None):
         raise TypeError(
             f"_unpack_dual(): argument 'dual' (position 1) must be Tensor, not {type(tensor).__name__}"
         )
-    if not _open:
+    number = _check_level(level, "_unpack_dual")
+    if number < 0 or not _open:
         return UnpackedDualTensor(tensor, None)
+    if number > 0:
+        if levels.parts(tensor, _open[-1][1])[1] is None:
+            return UnpackedDualTensor(tensor, None)
+        raise RuntimeError("Invalid level given to _fw_primal\nOne level is open at a time: number 0.")
     return UnpackedDualTensor(*levels.parts(tensor, _open[-1][1]))

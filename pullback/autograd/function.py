@@ -326,7 +326,9 @@ def _save(ctx, node, items, results, hooks):
             entries.append((kept, None, _core.change_count(t)))
         else:
             kept = t.detach()
-            entries.append((kept if hooks is None else Packed(kept, hooks, None), k, _core.change_count(t)))
+            if hooks is not None:
+                kept = Packed(kept, hooks, None, (node, k))
+            entries.append((kept, k, _core.change_count(t)))
     ctx._entries = tuple(entries)
 
 

@@ -10,6 +10,7 @@ from pullback.autograd.mutation import allow_mutation_on_saved_tensors, incremen
 from pullback.autograd.saved import disable_saved_tensors_hooks, save_on_cpu, saved_tensors_hooks
 from pullback.trace import signature as sig
 from pullback.trace.tracer import DTYPES
+from pullback.types import device
 
 __all__ = [
     "GradientEdge",
@@ -128,6 +129,37 @@ def _directory(self):
     return [*object.__dir__(self), *(f"_saved_{name}" for name in saved_names.names(self))]
 
 
+class _InputMetadata:
+    """What a gradient that arrives at a node must be like."""
+
+    is_nested_tensor = is_cpp_nested_tensor = False
+
+    def __init__(self, shape, dtype):
+        self.shape, self.dtype, self.device = list(shape), dtype, device("cpu")
+
+
+_InputMetadata.__module__ = "torch._C._autograd"
+
+
+def _input_metadata(self):
+    """An _InputMetadata for each output; without sizes for those of a user's Function without a gradient."""
+    found, context = [], self._context()
+    for k in range(self._outputs if context is None else len(context._outputs)):
+        try:
+            found.append(_InputMetadata(*self._place(k)))
+        except (IndexError, RuntimeError):
+            found.append(_InputMetadata((), _core.float32))
+    return tuple(found)
+
+
+def _register_hook_dict(self, tensor):
+    """Where tensors have their hooks called: here each has its hooks at its place from the first on."""
+    if not isinstance(tensor, _core.Tensor):
+        raise TypeError("_register_hook_dict expected a variable\nIt takes the tensor that has the hooks.")
+
+
+Node._input_metadata = property(_input_metadata)
+Node._register_hook_dict = _register_hook_dict
 Node.next_functions = property(_next_functions)
 Node.__getattr__ = _attribute
 Node.__dir__ = _directory

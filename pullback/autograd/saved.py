@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from pullback import _core
 from pullback.errors import InplaceError
@@ -34,9 +34,9 @@ class saved_tensors_hooks:
     is kept instead; `unpack_hook` turns that back into the value whenever backward (or `grad_fn._saved_...`)
     needs it. Of nested contexts the innermost counts.
 
-    An input is shown with its place in the graph, an output as a detached alias of it, so that a hook which
-    keeps its argument makes no reference cycle. Values that pullback saves and torch does not are packed as
-    well.
+    Inputs and outputs are shown with their place in the graph. An output has it for the time of a hook
+    only, so that a hook which keeps its argument makes no reference cycle. Values that pullback saves and
+    torch does not are packed as well.
 
     Shapes    unpack_hook(pack_hook(x)) has the shape of x
     Gradient  that of the unpacked values; with create_graph they are put back in their places in the graph
@@ -138,22 +138,37 @@ def maker(tensor):
     return f", which is output {tensor.output_nr} of {_core.short_name(node.name())},"
 
 
+@contextmanager
+def _placed(tensor, edge):
+    """For the block, a tensor is at a place in the graph."""
+    there, before = _core.function_saved(*edge, tensor), tensor.detach()
+    _core.take_place(tensor, there)
+    try:
+        yield
+    finally:
+        _core.take_place(tensor, before)
+
+
 class Packed:
-    """A value that Python code saved, in the keeping of hooks."""
+    """A value that Python code saved, in the keeping of hooks. `output`: the place of an output, which a hook
+    sees it at; if it kept that, it would hold itself."""
 
-    __slots__ = ("_edge", "_shared", "_unpack", "_value", "_version")
+    __slots__ = ("_edge", "_own", "_shared", "_unpack", "_value", "_version")
 
-    def __init__(self, tensor, hooks, edge):
+    def __init__(self, tensor, hooks, edge, output=None):
         pack, self._unpack = hooks
         self._edge = edge
-        self._value = value = _core.call_pack_hook(pack, tensor)
+        with nullcontext() if output is None else _placed(tensor, output):
+            self._value = value = _core.call_pack_hook(pack, tensor)
+        self._own = output is not None and value is tensor
         # A hook that keeps the tensor itself: changes in place are noticed.
         self._shared = isinstance(value, _core.Tensor) and _core.storage_id(value) == _core.storage_id(tensor)
         self._version = _core.change_count(tensor)
 
     def restore(self, edge=None):
         """The value, at its place in the graph (or at the one given)."""
-        tensor = self._unpack(self._value)
+        with _placed(self._value, edge) if self._own and edge is not None else nullcontext():
+            tensor = self._unpack(self._value)
         if not isinstance(tensor, _core.Tensor):
             raise TypeError(
                 "Output of saved tensor unpack_hook expected to be a Tensor but got result of type "

@@ -93,6 +93,7 @@ FlipBackward0 dims
 FloorBackward0
 FmaxBackward0 other self
 FminBackward0 other self
+FmodBackward0
 FmodBackward1 other self
 FracBackward0
 GatherBackward0 dim index self sparse_grad
@@ -275,6 +276,8 @@ _OUTPUTS = {"result": 0, "result0": 0, "result1": 1, "indices": 1, "min": 0, "ma
 _PARAMETERS = {"self": "input"}
 # Nodes whose list of axes has one at most, which torch shows as a number.
 _ONE_AXIS = {"SqueezeBackward1", "SqueezeBackward4"}
+# Numbers that were integers where another parameter says so.
+_INTEGERS = {"exponent": "whole"}
 _WHOLE = 2**64  # torch shows its signed integers as unsigned
 
 
@@ -324,6 +327,8 @@ def value(node, name, raw=False):
             return [_tensor(node, False, x.place, raw) if isinstance(x, _Kept) else x for x in v]
         if raw:
             raise AttributeError(name)
+        if found.get(_INTEGERS.get(name)):
+            return int(v)
         if name == "dim" and node.name() in _ONE_AXIS:
             return v[0] if v else None
         return v

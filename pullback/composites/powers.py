@@ -122,7 +122,14 @@ def true_divide_(self, other):
 methods["true_divide"] = f["true_divide"] = true_divide
 public["true_divide"] = with_out(true_divide, CAST.but(name="div"))
 methods["true_divide_"] = true_divide_
-methods["__rdiv__"] = lambda self, other: f["reciprocal"](self) * other
+
+
+def __rdiv__(self, other):
+    """other / self."""
+    return f["reciprocal"](self) * other
+
+
+methods["__rdiv__"] = __rdiv__
 
 composite(
     "rsub(Tensor input, Operand other, *, Scalar alpha=1)",

@@ -15,6 +15,12 @@ from pullback.printing import level_repr
 SCOPES = 31  # bits of a node's mask; bit 0 stands for ordinary leaves
 
 
+# Bits that no open scope has, and those that are had, oldest first: of all threads, for a thread may be given
+# tensors of the scope that it was started in.
+_free = list(range(SCOPES, 0, -1))
+_had: list[int] = []
+
+
 class _Open(threading.local):
     def __init__(self):
         self.levels = []  # _core.Level, oldest first
@@ -61,21 +67,23 @@ class scope:
     """A scope of differentiation: gives its bit. Gradients are recorded inside, whatever the modes outside.
     With `forward`, it is one that the program knows as forward mode: what it computes has no gradients."""
 
-    __slots__ = ("_before", "_bit", "_forward", "_inference")
+    __slots__ = ("_before", "_bit", "_forward", "_inference", "_shared")
 
     def __init__(self, forward: bool = False):
         self._forward = forward
 
     def __enter__(self):
-        taken, bit = _open.scopes, 1
-        while bit in taken:
-            bit += 1
-        if bit > SCOPES:
-            raise RuntimeError(
-                f"more than {SCOPES} transformations are nested\nUse fewer levels of grad or vjp."
-            )
+        own = _open.scopes
+        try:
+            bit = _free.pop()
+        except IndexError:
+            bit = 0
+        self._shared = False
+        if not bit or bit in own:
+            bit, self._shared = _another_bit(bit)
         self._bit = bit
-        taken.append(bit)
+        own.append(bit)
+        _had.append(bit)
         _open.order.append(bit)
         if self._forward:
             _open.forward.add(bit)
@@ -90,8 +98,27 @@ class scope:
         if self._inference:
             _core.set_inference_mode(True)
         _open.scopes.remove(self._bit)
+        _had.remove(self._bit)
+        if not self._shared:
+            _free.append(self._bit)
         _open.forward.discard(self._bit)
         _close(self._bit)
+
+
+def _another_bit(bit):
+    """(a bit that this thread has not, whether another thread has it). Bits are shared where so many scopes
+    are open in all threads that none is left. `bit` is one that was free, or 0."""
+    own, in_use = _open.scopes, []
+    while bit in own:  # of a scope that is closed, but was open at a moment that this thread is back in
+        in_use.append(bit)
+        bit = _free.pop() if _free else 0
+    _free.extend(in_use)
+    if bit:
+        return bit, False
+    bit = next((b for b in range(1, SCOPES + 1) if b not in own), None)
+    if bit is None:
+        raise RuntimeError(f"more than {SCOPES} transformations are nested\nUse fewer levels of grad or vjp.")
+    return bit, True
 
 
 def open_batches():
@@ -103,14 +130,17 @@ def outer_scopes(bit) -> int:
     """The mask of ordinary leaves and of the open scopes other than `bit`. Bits of closed ones mean
     nothing."""
     mask = 1
-    for b in _open.scopes:
+    for b in _had:
         mask |= 1 << b
     return mask & ~bit
 
 
 def innermost_scope(mask) -> int:
-    """The newest open scope of a node's mask, as a mask; 0 for a node outside of all."""
-    return next((1 << bit for bit in reversed(_open.scopes) if mask >> bit & 1), 0)
+    """The newest open scope of a node's mask, as a mask; 0 for a node outside of all. Those of this thread
+    are newer than those of others."""
+    if not mask & ~1:
+        return 0
+    return next((1 << bit for bits in (_open.scopes, _had) for bit in bits[::-1] if mask >> bit & 1), 0)
 
 
 def is_forward(scope) -> bool:

@@ -125,10 +125,11 @@ class Engine(abc.ABC):
         gradients along these levels."""
         from pullback.func.hooks import runs
 
-        lacking, hooks, outdated = _core.way_back([y for y in outputs if self.takes(y)], inputs, along)
-        return any(runs(hook, self.scope) for hook in hooks) or (
-            lacking is None and (outdated or self.goes_on(along))
-        )
+        outputs = [y for y in outputs if self.takes(y)]
+        hooks, outdated = _core.way_back(outputs, inputs)
+        if any(runs(hook, self.scope) for hook in hooks):
+            return True
+        return (outdated or self.goes_on(along)) and not _core.any_lacks(outputs, inputs, along)
 
     @abc.abstractmethod
     def goes_on(self, along):

@@ -3,10 +3,12 @@ sample."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from pullback import _core
-from pullback.func import levels
+from pullback import _core, random
+from pullback.autograd.function import Function
+from pullback.func import kept_calls, levels
 from pullback.func.forward import check_size
 from pullback.func.vmap import note, randomness
 from pullback.trace.tracer import functions as f
@@ -51,8 +53,6 @@ def apply(cls, level, args, kwargs):
 
 
 def _has_rule(cls):
-    from pullback.autograd.function import Function
-
     return cls.vmap is not Function.vmap
 
 
@@ -107,62 +107,108 @@ def _one_by_one(cls, level, values, dims, spec):
 
 
 class _Batch:
-    """One generated rule's call: which values have samples, on the way in, kept, and out."""
+    """A call for a batch: which values have samples on the way in and, once it was run, on the way out."""
 
     def __init__(self, cls, level, dims, spec):
         self.cls, self.size, self.dims, self.spec = cls, level.size, dims, spec
-        self.kept, self.kept_many, self.out_spec, self.out_many, self.context = (), (), None, (), None
-        self.for_jvp, self.for_jvp_many = (), ()
+        self.out_spec, self.out_many = None, ()
 
-    def forward(self, values):
-        cls = self.cls
+    def run(self, values):
+        """(the results, the run, what it keeps for backward and for jvp). Whoever holds the run must not hold
+        what it keeps: results would hold themselves, by their node."""
+        cls, context = self.cls, self.cls._backward_cls()
         with levels.level(True, self.size) as level:
             given = [x if d is None else _core.add_batch(level, x) for x, d in zip(values, self.dims)]
             args, _ = tree_unflatten(given, self.spec)
-            self.context = cls._backward_cls()
-            self.context.needs_input_grad = tuple(isinstance(x, _core.Tensor) for x in args)
-            out = cls.forward(*args)
-            cls.setup_context(self.context, args, out)
+            context.needs_input_grad = tuple(isinstance(x, _core.Tensor) for x in args)
+            if _sets_up(cls):
+                out = cls.forward(*args)
+                cls.setup_context(context, args, out)
+            else:  # the rule of another batch
+                out = cls.forward(context, *args)
             flat, self.out_spec = tree_flatten(out)
             # An argument or a result that is kept stays one object: by that its place on the tape is known.
             below = {id(g): x for g, x in zip(given, values)}
             results, self.out_many = _taken(flat, level, below)
-            self.kept, self.kept_many = _taken(self.context.to_save or (), level, below)
-            self.for_jvp, self.for_jvp_many = _taken(self.context.saved_for_forward or (), level, below)
-            return tuple(results)
+            run = _Run(self, context)
+            return tuple(results), run, *run.hand_over(level, below)
 
-    def let_go(self):
-        """Results that ctx held by its batch would hold themselves, by their node."""
-        self.kept = self.for_jvp = ()
-        self.context.to_save = self.context.saved_for_forward = None
+
+_TENSOR = object()
+
+
+class _Run:
+    """One run of it, with the ctx that it filled for all samples."""
+
+    def __init__(self, batch, context):
+        self.batch, self.context = batch, context
+
+    def hand_over(self, level, below):
+        """What is to be kept for backward and for jvp; behind the rest, the tensors that are attributes."""
+        ctx = self.context
+        kept, for_jvp = list(ctx.to_save or ()), list(ctx.saved_for_forward or ())
+        ctx.to_save = ctx.dirty_tensors = ctx.non_differentiable = ctx.saved_for_forward = None
+        self.named, own = {}, []
+        for name, value in ctx.__dict__.items():
+            leaves, spec = tree_flatten(value)
+            if any(isinstance(x, _core.Tensor) for x in leaves):
+                self.named[name] = [_TENSOR if isinstance(x, _core.Tensor) else x for x in leaves], spec
+                own += [x for x in leaves if isinstance(x, _core.Tensor)]
+        for name in self.named:
+            del ctx.__dict__[name]
+        self.own = len(own)
+        kept, self.kept_many = _taken(kept + own, level, below)
+        for_jvp, self.for_jvp_many = _taken(for_jvp + own, level, below)
+        return kept, for_jvp
+
+    @contextmanager
+    def filled(self, kept, many):
+        """A level and what was kept, under it; its attributes are on ctx for the time of the block."""
+        with levels.level(True, self.batch.size) as level:
+            kept = _given(kept, many, level)
+            own = iter(kept[len(kept) - self.own :])
+            for name, (leaves, spec) in self.named.items():
+                whole = [next(own) if x is _TENSOR else x for x in leaves]
+                self.context.__dict__[name] = tree_unflatten(whole, spec)
+            try:
+                yield level, kept[: len(kept) - self.own]
+            finally:
+                for name in self.named:
+                    self.context.__dict__.pop(name, None)
 
     def jvp(self, kept, tangents):
-        with levels.level(True, self.size) as level:
-            arrived = _given(tangents, [d is not None for d in self.dims], level)
-            pushed = self.context.push_forward(arrived, _given(kept, self.for_jvp_many, level))
+        batch = self.batch
+        with self.filled(kept, self.for_jvp_many) as (level, saved):
+            arrived = _given(tangents, [d is not None for d in batch.dims], level)
+            pushed = self.context.push_forward(arrived, saved)
             pushed = pushed if isinstance(pushed, tuple) else (pushed,)
             return tuple(
                 levels.remove(levels.include(t, level), level) if m and isinstance(t, _core.Tensor) else t
-                for t, m in zip(pushed, self.out_many)
+                for t, m in zip(pushed, batch.out_many)
             )
 
     def backward(self, kept, grads):
-        with levels.level(True, self.size) as level:
-            context = self.context
-            saved = _given(kept, self.kept_many, level)
+        batch, context = self.batch, self.context
+        with self.filled(kept, self.kept_many) as (level, saved):
             context._entries = tuple((x, None, 0 if x is None else _core.change_count(x)) for x in saved)
             try:
-                found = self.cls.backward(context, *_given(grads, self.out_many, level))
+                found = context._run(_given(grads, batch.out_many, level))
             finally:
                 context._entries = ()
             found = found if isinstance(found, tuple) else (found,)
-            return tuple(self.gradient(g, d, level) for g, d in zip(found, self.dims))
+            return tuple(_of_input(g, d, level) for g, d in zip(found, batch.dims))
 
-    def gradient(self, g, dim, level):
-        if g is None:
-            return None
-        many = levels.remove(levels.include(g, level), level)
-        return many if dim is not None else many.sum(0)
+
+def _of_input(g, dim, level):
+    """The gradient of an input that has samples along `dim`, or that all share."""
+    if g is None:
+        return None
+    many = levels.remove(levels.include(g, level), level)
+    return many if dim is not None else many.sum(0)
+
+
+def _sets_up(cls):
+    return cls.setup_context is not Function.setup_context
 
 
 def _taken(values, level, below):
@@ -182,9 +228,7 @@ def _given(values, many, level):
 
 
 def _generated(cls, level, values, dims, spec):
-    from pullback.autograd.function import Function
-
-    if cls.setup_context is Function.setup_context:
+    if not _sets_up(cls) and not hasattr(cls, "_of_batch"):
         raise RuntimeError(
             f"You tried to vmap over {cls.__name__}, but generate_vmap_rule=True needs a forward without ctx "
             "and a setup_context staticmethod."
@@ -196,34 +240,30 @@ def _generated(cls, level, values, dims, spec):
     return tree_unflatten(flat, batch.out_spec)
 
 
-_rules: dict = {}
-
-
 def _rule_for(cls):
-    """The Function whose forward and backward run those of cls for all samples. Named as cls, for grad_fn."""
-    from pullback.autograd.function import Function
+    """The Function whose forward and backward run those of cls for all samples. Named as cls, for grad_fn.
+    In another batch it has such a rule in its turn."""
+    if "_batch_rule" in cls.__dict__:
+        return cls._batch_rule
 
-    if cls not in _rules:
+    def forward(ctx, batch, *values):
+        out, ctx.run, kept, for_jvp = batch.run(values)
+        ctx.save_for_backward(*kept)
+        ctx.save_for_forward(*for_jvp)
+        return out
 
-        def forward(ctx, batch, *values):
-            out = batch.forward(values)
-            ctx.batch = batch
-            ctx.save_for_backward(*batch.kept)
-            ctx.save_for_forward(*batch.for_jvp)
-            batch.let_go()
-            return out
+    def jvp(ctx, _, *tangents):
+        return ctx.run.jvp(ctx.saved_tensors, tangents)
 
-        def jvp(ctx, _, *tangents):
-            return ctx.batch.jvp(ctx.saved_tensors, tangents)
+    def backward(ctx, *grads):
+        return (None, *ctx.run.backward(ctx.saved_tensors, grads))
 
-        def backward(ctx, *grads):
-            return (None, *ctx.batch.backward(ctx.saved_tensors, grads))
-
-        members = {name: staticmethod(rule) for name, rule in (("forward", forward), ("backward", backward))}
-        if cls.jvp is not Function.jvp:
-            members["jvp"] = staticmethod(jvp)
-        _rules[cls] = type(cls.__name__, (Function,), members)
-    return _rules[cls]
+    members = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
+    members |= {"generate_vmap_rule": True, "_of_batch": True}
+    if cls.jvp is not Function.jvp:
+        members["jvp"] = staticmethod(jvp)
+    cls._batch_rule = type(cls.__name__, (Function,), members)
+    return cls._batch_rule
 
 
 # ---- forward mode ----
@@ -238,7 +278,7 @@ def _push_forward(cls, level, args, kwargs):
     def tangent(x):
         return levels.parts(x, level)[1] if isinstance(x, _core.Tensor) else None
 
-    first, epoch = _core.peek_sequence(), _core.begin_epoch()
+    first, epoch, state = _core.peek_sequence(), _core.begin_epoch(), random.get_rng_state()
     args, kwargs = cls._arguments(args, kwargs)
     values, named, given = tree_map(value, args), tree_map(value, kwargs), (*args, *kwargs.values())
     below = (*values, *named.values())
@@ -247,7 +287,8 @@ def _push_forward(cls, level, args, kwargs):
     else:
         out = cls.apply(*values, **named)
         _check_unchanged(cls, below, out)
-        ctx, saved, for_jvp = cls._context(values, named, out)
+        with kept_calls.random_numbers_from(state):
+            ctx, saved, for_jvp = cls._context(values, named, out)
     tangents = [tangent(x) for x in given]
     if ctx.materialize_grads:
         tangents = [
@@ -259,7 +300,13 @@ def _push_forward(cls, level, args, kwargs):
         y if t is None or not _takes_tangent(y) else levels.join(y, t, level) for y, t in zip(flat, pushed)
     ]
     if any(_takes_tangent(y) and y.requires_grad for y in flat):
-        joined = _recorded(ctx, level, saved, (given, below), (flat, joined), first, epoch)
+        call, arguments, results = (args, kwargs, state), list(zip(below, given)), list(zip(flat, joined))
+        found = kept_calls.recorded(ctx, level, saved, call, arguments, results, spec, epoch)
+        if found is None:
+            for y in flat:
+                if _takes_tangent(y) and y.requires_grad:
+                    _core.lack_tangents(y, first, level, True)
+        joined = found or joined
     changed = {id(x): seen for x, seen in zip(below, given) if isinstance(x, _core.Tensor)}
     return tree_unflatten([_moved(changed.get(id(y)), z) for y, z in zip(flat, joined)], spec)
 
@@ -272,9 +319,7 @@ def _returned(arguments, outputs):
 
 def _check_unchanged(cls, arguments, output):
     """Where forward is to be run a second time, it must find its arguments as they were."""
-    from pullback.autograd.function import Function
-
-    if cls.setup_context is Function.setup_context and _returned(arguments, tree_flatten(output)[0]):
+    if not _sets_up(cls) and _returned(arguments, tree_flatten(output)[0]):
         raise RuntimeError(
             f"{cls.__name__} changes its arguments in place (mark_dirty), and is called under several "
             "transformations\nGive it a forward without ctx and a setup_context staticmethod."
@@ -292,24 +337,6 @@ def _moved(argument, result):
         )
     _core.take_place(argument, result)
     return argument
-
-
-def _recorded(ctx, level, saved, arguments, results, first, epoch):
-    """The results on the tape. The pairs are what the program knows and what lies below the level."""
-    from pullback.func import kept_calls
-
-    (given, below), (flat, joined) = arguments, results
-    pairs = [(x, y) for x, y in zip((*below, *flat), (*given, *joined)) if isinstance(x, _core.Tensor)]
-    tensors = [x for x in given if isinstance(x, _core.Tensor)]
-    made = [y for y in joined if isinstance(y, _core.Tensor)]
-    found = kept_calls.recorded(ctx, level, saved, pairs, tensors, made, epoch)
-    if found is not None:
-        found = iter(found)
-        return [next(found) if isinstance(y, _core.Tensor) else y for y in joined]
-    for y in flat:
-        if _takes_tangent(y) and y.requires_grad:
-            _core.lack_tangents(y, first, level, True)
-    return joined
 
 
 def _checked(pushed, outputs, level):

@@ -179,6 +179,9 @@ class _Region:
     """
 
     def __init__(self, run, args, early_stop, describe, debug):
+        from pullback.func import moment  # not before it is asked for
+
+        self.moment = moment.now()
         self.key = ("checkpoint", next(_regions))
         self.run = run
         self.inputs = [Kept(a) if isinstance(a, _core.Tensor) else a for a in args]
@@ -226,8 +229,8 @@ class _Region:
                 raise _EnoughRecomputed
             return tensor
 
-        args = [a.restore() if isinstance(a, Kept) else a for a in self.inputs]
-        with saved_tensors_hooks(pack, _itself), enable_grad():
+        with self.moment.again(), saved_tensors_hooks(pack, _itself), enable_grad():
+            args = [a.restore() if isinstance(a, Kept) else a for a in self.inputs]
             try:
                 self.run(*args)
             except _EnoughRecomputed:

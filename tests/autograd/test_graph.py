@@ -256,3 +256,49 @@ def test_wrong_calls_of_a_node(args, kwargs, kind, text):
 def test_nodes_of_functions_are_not_called():
     with pytest.raises(TypeError, match=r"^'DoubledBackward' object is not callable"):
         Doubled.apply(leaf(1.0)).grad_fn(torch.ones(1))
+
+
+class Rounded(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 1, x.long()
+
+    @staticmethod
+    def backward(ctx, g, _):
+        return g
+
+
+def test_what_arrives_at_a_node():
+    def described(node):
+        return [(type(m).__name__, m.shape, m.dtype, m.device.type) for m in node._input_metadata]
+
+    x, f = leaf(1.0, 2.0), torch.float32
+    assert described((x * 3).grad_fn) == [("_InputMetadata", [2], f, "cpu")]
+    assert described((x.double()[None] * 3).grad_fn) == [("_InputMetadata", [1, 2], torch.float64, "cpu")]
+    assert described(x.max(0).values.grad_fn) == [("_InputMetadata", [], f, "cpu")]
+    assert described(torch.nn.functional.gelu(x).grad_fn) == [("_InputMetadata", [2], f, "cpu")]
+    assert described((x * 3).grad_fn.next_functions[0][0]) == [("_InputMetadata", [2], f, "cpu")]
+    assert [m.shape for m in x.unbind()[0].grad_fn._input_metadata] == [[], []]
+    shapes = [(m.shape, m.dtype, m.is_nested_tensor) for m in Rounded.apply(x)[0].grad_fn._input_metadata]
+    assert shapes == [([2], f, False), ([], f, False)]
+    assert torch.fmod(x, 2).grad_fn.name() == "FmodBackward0"
+    assert not [a for a in dir(torch.fmod(x, 2).grad_fn) if a.startswith("_saved")]
+
+
+@pytest.mark.parametrize("number", [2, 2.0, 3, -1, 0.5, 4, 1.5])
+def test_numbers_keep_their_type(number):
+    x = leaf(1.0, 2.0)
+    for node, name in (((x**number).grad_fn, "exponent"), ((x * number).grad_fn, "other")):
+        kept = getattr(node, f"_saved_{name}")
+        assert kept == number and type(kept) is type(number)
+
+
+def test_hooks_are_at_their_place_from_the_first_on():
+    x = leaf(1.0, 2.0)
+    y = x * 3
+    y.register_hook(lambda g: g * 2)
+    assert y.grad_fn._register_hook_dict(y) is None
+    y.sum().backward()
+    assert x.grad.tolist() == [6, 6]
+    with pytest.raises(TypeError, match=r"^_register_hook_dict expected a variable"):
+        y.grad_fn._register_hook_dict({})

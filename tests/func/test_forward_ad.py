@@ -95,3 +95,41 @@ def test_trees():
     assert pytree.tree_all(bool, (1, [2])) and not pytree.tree_any(bool, (0, [0]))
     assert pytree.tree_map_only(int, str, (1, 2.0)) == ("1", 2.0)
     assert repr(pytree.tree_structure((1, [2]))) == "TreeSpec(tuple, None, [*,\n  TreeSpec(list, None, [*])])"
+
+
+def test_numbers_of_levels():
+    make, unpack, leave = fwAD.make_dual, fwAD.unpack_dual, fwAD.exit_dual_level
+    with fwAD.dual_level():
+        for level in (None, 0, torch.tensor(0)):
+            d = make(X, T, level=level)
+            assert unpack(d, level=level).tangent is not None
+        assert unpack(d, level=-1).tangent is None and unpack(d, level=-1).primal is d
+        assert unpack(X, level=2).tangent is None
+        for level, kind, text in (
+            (1, RuntimeError, "Invalid level given to {}"),
+            (1.5, TypeError, r"{}\(\): argument 'level' must be int, not float"),
+            (True, TypeError, r"{}\(\): argument 'level' must be int, not bool"),
+            ("a", TypeError, "'<' not supported between instances of 'str' and 'int'"),
+        ):
+            names = ("_make_dual", "_fw_primal" if kind is RuntimeError else "_unpack_dual")
+            with pytest.raises(kind, match="^" + text.format(names[0])):
+                make(X, T, level=level)
+            with pytest.raises(kind, match="^" + text.format(names[1])):
+                unpack(d, level=level)
+        with pytest.raises(RuntimeError, match=r"^Trying to create a dual Tensor for forward AD but no"):
+            make(X, T, level=-1)
+        for level in (1, -1, "a"):
+            with pytest.raises(RuntimeError, match=r"^Trying to exit a forward AD level that was not"):
+                leave(level=level)
+        assert unpack(make(X, T)).tangent is not None  # it is still open
+    assert unpack(X, level=2).tangent is None
+    for level, text in (
+        (0, "Trying to access a forward AD level with an invalid index"),
+        (1, "Invalid level given to _make_dual"),
+        (None, "Trying to create a dual Tensor for forward AD but no level exists"),
+    ):
+        with pytest.raises(RuntimeError, match="^" + text):
+            make(X, T, level=level)
+    for level, text in ((0, "Trying to exit a forward AD level that"), (-1, "Dual level must be a positive")):
+        with pytest.raises(RuntimeError, match="^" + text):
+            leave(level=level)

@@ -77,6 +77,26 @@ class BatchedExp(Exp):
     generate_vmap_rule = True
 
 
+class MadeInside(Exp):
+    """Keeps what it makes for itself."""
+
+    setup_context = torch.autograd.Function.setup_context
+
+    @staticmethod
+    def forward(ctx, x):
+        y = x.exp()
+        ctx.save_for_backward(y * 1)
+        ctx.save_for_forward(y)
+        return y
+
+
+def changed_gelu(x):
+    z = x * 1
+    y = torch.nn.functional.gelu(z)
+    z.add_(1)
+    return y
+
+
 def through(function):
     def g(x):
         y = function(x)
@@ -136,11 +156,17 @@ CONSTRUCTS = {
     "function vmap dropped": lambda: vmap(BatchedExp.apply)(X.clone().requires_grad_()),
     "function batched hessian": lambda: hessian(lambda x: BatchedExp.apply(x).sum())(X[0]),
     "hooks through a function": lambda: hessian(through(Exp.apply))(X[0]),
+    "hooks through what it made": lambda: hessian(through(MadeInside.apply))(X[0]),
+    "hooks through hidden results": lambda: hessian(through(changed_gelu))(X[0]),
+    "function in nested vmaps": lambda: vmap(vmap(BatchedExp.apply))(X),
     "hooks through a checkpoint": lambda: jvp(
         grad(through(lambda x: torch.utils.checkpoint.checkpoint(torch.sin, x, use_reentrant=False))),
         (X[0],),
         (X[1],),
     ),
+    "checkpoint after its level": lambda: jacrev(
+        jacfwd(lambda x: torch.utils.checkpoint.checkpoint(torch.sin, x, use_reentrant=False))
+    )(X[0]),
     "backward of duals": backward_of_duals,
     "dropped duals": dropped_duals,
     "lost view": lost_view,

@@ -9,41 +9,12 @@ import gc
 import weakref
 
 import pytest
+from forward_orders import ORDERS, T, W, X, along, by_hand, close, result, square
 
 import pullback as torch
 import pullback.autograd.forward_ad as fwAD
 from pullback.autograd.function import once_differentiable
-from pullback.func import grad, hessian, jacfwd, jacrev, jvp, vjp, vmap
-
-X = torch.tensor([0.3, -1.2, 0.7], dtype=torch.float64)
-T = torch.tensor([1.0, -0.5, 2.0], dtype=torch.float64)
-W = torch.tensor([1.1, 0.4, -0.6], dtype=torch.float64)
-
-
-def square(g):
-    return g * g
-
-
-def close(a, b):
-    return torch.allclose(a, b, rtol=1e-10, atol=1e-12)
-
-
-def along(g):
-    return lambda x: jvp(g, (x,), (T,))[1]
-
-
-ORDERS = {
-    "jvp": along,
-    "jacfwd": jacfwd,
-    "jvp jvp": lambda g: along(along(g)),
-    "jvp jvp jvp": lambda g: along(along(along(g))),
-    "jacfwd jacrev": lambda g: jacfwd(jacrev(g)),
-    "jacrev jacfwd": lambda g: jacrev(jacfwd(g)),
-    "jacfwd jacfwd": lambda g: jacfwd(jacfwd(g)),
-    "jvp of a vmap": lambda g: along(lambda x: vmap(g)(torch.stack([x, x * x])).sum(0)),
-    "vmap of a jvp": lambda g: lambda x: vmap(along(g))(torch.stack([x, x * x])),
-    "grad of a jvp": lambda g: grad(lambda x: along(g)(x).sin().sum()),
-}
+from pullback.func import grad, hessian, jacfwd, jvp, vjp, vmap
 
 
 class Inputs(torch.autograd.Function):
@@ -191,21 +162,6 @@ FUNCTIONS = {
     "twice": (lambda x: Output.apply(Inputs.apply(x) * 0.5), lambda x: (0.5 * x**3).exp()),
 }
 NO_BATCHES = ("attributes", "attributes, one constant", "several")
-
-
-def result(f, x, at):
-    """Hooks on both sides of f, and on its result."""
-    u = x.sin()
-    at(u)
-    y = f(u)
-    at(y)
-    return (y * y * x).sum()
-
-
-def by_hand(f, x, hook):
-    u, pull_u = vjp(torch.sin, x)
-    y, pull_y = vjp(f, u)
-    return pull_u(hook(pull_y(hook(2 * y * x))[0]))[0] + y * y
 
 
 @pytest.mark.parametrize("hook", [square, lambda g: g.flip(0) * g.sum()])
@@ -511,51 +467,3 @@ def test_arguments_that_it_changes_in_place():
         RuntimeError, match=r"^OfCtx changes its arguments in place \(mark_dirty\), and is called"
     ):
         along(along(double))(X)
-
-
-# ---- what cannot be had ----
-
-
-class MadeInside(SampleBySample):
-    @staticmethod
-    def forward(ctx, x):
-        twice = x * 2
-        ctx.save_for_backward(twice)
-        ctx.save_for_forward(x)
-        return x * x
-
-    setup_context = torch.autograd.Function.setup_context
-
-    @staticmethod
-    def backward(ctx, g):
-        return g * ctx.saved_tensors[0]
-
-    @staticmethod
-    def jvp(ctx, t):
-        return 2 * t * ctx.saved_tensors[0]
-
-
-class ViewInside(MadeInside):
-    @staticmethod
-    def forward(ctx, x):
-        ctx.twice = [x.reshape(1, 3)]
-        ctx.save_for_forward(x)
-        return x * x
-
-    @staticmethod
-    def backward(ctx, g):
-        return g * 2 * ctx.twice[0].reshape(3)
-
-
-@pytest.mark.parametrize("function", [MadeInside, ViewInside])
-def test_values_that_it_made_for_itself_have_no_tangents(function):
-    def program(x, hook=None):
-        y = function.apply(x * 1)
-        if hook is not None:
-            y.register_hook(hook)
-        return (y * y).sum()
-
-    for order in (along, lambda g: along(along(g))):
-        assert close(order(grad(program))(X), order(grad(lambda x: (x**4).sum()))(X))
-        with pytest.raises(RuntimeError, match=r"^cannot work out .* an autograd.Function with a jvp"):
-            order(grad(lambda x: program(x, square)))(X)

@@ -140,3 +140,26 @@ def test_the_tangent_of_a_first_accumulated_gradient():
             y.sum().backward(retain_graph=True)
             value, tangent = fwAD.unpack_dual(x.grad)
             assert value.tolist() == [3 * times, 12 * times] and tangent.tolist() == [6 * times, -12 * times]
+
+
+def test_gradients_of_functions_that_save_what_they_made():
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(x):
+            return x * x
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.save_for_backward(inputs[0] * 2)
+            ctx.save_for_forward(inputs[0])
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * ctx.saved_tensors[0]
+
+        @staticmethod
+        def jvp(ctx, t):
+            return 2 * t * ctx.saved_tensors[0]
+
+    x = torch.tensor(3.0)
+    assert torch.func.jvp(torch.func.grad(lambda x: Square.apply(x) ** 2), (x,), (x,))[1] == 12 * 3**2 * 3

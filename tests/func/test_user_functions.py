@@ -1,5 +1,8 @@
 """A user's autograd.Function inside vmap and forward mode."""
 
+import gc
+import weakref
+
 import pytest
 
 import pullback as torch
@@ -111,6 +114,84 @@ def test_a_generated_rule():
         total = grad(lambda s: vmap(ScaledCube.apply, (0, None))(x, s).sum())(w)
         assert torch.allclose(total, (x**3).sum(0))
     assert report == []
+
+
+class Attributes(torch.autograd.Function):
+    """x y^2, with tensors on ctx and others beside them."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x, y):
+        return x * y * y
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.pair, ctx.n = {"x": inputs[0], "y": [inputs[1], 2, None]}, 2
+        ctx.twice = inputs[1] * ctx.n
+        ctx.save_for_backward(output)
+
+    @staticmethod
+    def backward(ctx, g):
+        _, n, none = ctx.pair["y"]
+        (out,) = ctx.saved_tensors
+        assert none is None
+        return g * out / ctx.pair["x"], g * ctx.pair["x"] * ctx.twice * n / ctx.n
+
+    @staticmethod
+    def jvp(ctx, dx, dy):
+        x, y = ctx.pair["x"], ctx.pair["y"][0]
+        return dx * y * y + x * ctx.twice * dy
+
+
+@pytest.mark.parametrize("inner", [(0, 0), (0, None), (None, 0)])
+@pytest.mark.parametrize("outer", [(0, 0), (1, None), (None, 1)])
+@pytest.mark.parametrize("function", [ScaledCube, Attributes])
+def test_a_generated_rule_in_a_batch_of_batches(function, inner, outer):
+    """Each is batched by itself: nothing is run sample by sample."""
+
+    def plain(x, y):
+        return x**3 * y if function is ScaledCube else x * y * y
+
+    generator = torch.Generator().manual_seed(1)
+    shapes = [[2] * (o is not None) + [3] * (i is not None) + [4] for o, i in zip(outer, inner)]
+    x, y = (torch.rand(s, generator=generator, dtype=torch.float64) + 0.5 for s in shapes)
+    if 1 in outer:  # the other axis in front
+        k = outer.index(1)
+        x, y = (t.movedim(0, 1) if n == k else t for n, t in enumerate((x, y)))
+
+    def all_of(f):
+        def many(x, y):
+            return vmap(vmap(f, inner), outer)(x, y)
+
+        def gradients(x, y):
+            return vmap(vmap(grad(lambda x, y: f(x, y).sum(), argnums=(0, 1)), inner), outer)(x, y)
+
+        def total(x, y):
+            return (many(x, y) ** 2).sum()
+
+        values = [many(x, y), *gradients(x, y), *grad(total, argnums=(0, 1))(x, y)]
+        if function is Attributes:
+            values += [jvp(many, (x, y), (x.cos(), y.sin()))[1]]
+            values += [*jvp(gradients, (x, y), (x.cos(), y.sin()))[1]]
+        return values
+
+    with not_vectorised() as report:
+        found = all_of(function.apply)
+    assert report == []
+    for a, b in zip(found, all_of(plain), strict=True):
+        assert torch.allclose(a, b)
+
+
+def test_classes_are_not_kept_alive():
+    class Own(ScaledCube):
+        pass
+
+    vmap(vmap(Own.apply, (0, None)), (0, None))(rows()[None], rows()[1])
+    gone = weakref.ref(Own)
+    del Own
+    gc.collect()
+    assert gone() is None
 
 
 def test_its_own_rule():
