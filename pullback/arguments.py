@@ -8,6 +8,7 @@ import operator
 
 from pullback import _core
 from pullback.errors import GradError, ShapeError
+from pullback.trace.sizes import Symbolic
 from pullback.types import check_device, is_index, strided
 from pullback.types import device as device_type
 from pullback.types import layout as layout_type
@@ -32,6 +33,20 @@ def type_name(kind) -> str:
     home = kind.__module__.partition(".")[0]
     named_in_full = home in ("torch", "numpy") or kind.__module__ == "collections"
     return f"{kind.__module__}.{kind.__name__}" if named_in_full else kind.__name__
+
+
+def is_int64(x) -> bool:
+    """Whether it is an integer that needs no further look."""
+    return (isinstance(x, int) and not isinstance(x, bool) and -(1 << 63) <= x < 1 << 63) or isinstance(
+        x, Symbolic
+    )
+
+
+def checked(key, *args, **named):
+    """Raises torch's error for arguments that do not fit the signatures of its function."""
+    from pullback import refusal
+
+    refusal.checked(key, args, named)
 
 
 def dtype_of(name: str, dtype, default=None):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pullback import _core, creation, from_data
 from pullback.arguments import kind_name, sizes_of, type_name
 from pullback.trace.tracer import functions as f
-from pullback.types import check_device
+from pullback.types import check_device, contiguous_format
 from pullback.types import memory_format as format_type
 
 Tensor = _core.Tensor
@@ -110,12 +110,14 @@ def _in_format(t, memory_format):
     return f["_contiguous"](t.permute(axes)).permute(inverse)
 
 
-def is_contiguous(self, memory_format=None):
+def is_contiguous(self, *, memory_format=contiguous_format):
     """Whether the elements lie row by row, or in the order of a memory format.
 
     Example   >>> torch.ones(2, 3).is_contiguous(), torch.ones(2, 3).T.is_contiguous()
               (True, False)
     """
+    if not isinstance(memory_format, format_type):
+        raise TypeError("is_contiguous(): memory_format must be a torch.memory_format")
     axes = getattr(memory_format, "_axes", None)
     if axes is None:
         return self._is_contiguous()
@@ -153,7 +155,7 @@ def contiguous(self, *, memory_format=None):
             "contiguous(): argument 'memory_format' must be torch.memory_format, not "
             f"{kind_name(memory_format)}"
         )
-    if is_contiguous(self, memory_format):
+    if is_contiguous(self, memory_format=memory_format or contiguous_format):
         return self
     axes = getattr(memory_format, "_axes", None)
     return f["_contiguous"](self) if axes is None else _in_format(self, memory_format)

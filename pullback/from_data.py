@@ -212,7 +212,7 @@ def _copy(array, dtype):
     return _core.empty(list(array.shape), dtype)._take_elements(_from_array(array, to_read=True))
 
 
-def as_tensor(data, dtype=None, device=None):
+def as_tensor(data, *, dtype=None, device=None):
     """The data as a tensor, without a copy where that is possible.
 
     Dtypes    that of the data, or the given one

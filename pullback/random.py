@@ -8,7 +8,6 @@ import warnings
 from pullback import _core
 from pullback.arguments import (
     finish,
-    kind_name,
     real,
     resizable,
     sized,
@@ -231,15 +230,8 @@ def normal(
             requires_grad=requires_grad,
         )
     like = [x.detach() for x in (mean, std) if isinstance(x, Tensor)]
-    if not like:
-        raise TypeError(
-            f"normal() received an invalid combination of arguments - got ({kind_name(mean)}, "
-            f"{kind_name(std)}), but expected one of:\n"
-            " * (Tensor mean, Tensor std)\n"
-            " * (Tensor mean, float std = 1)\n"
-            " * (float mean, Tensor std)\n"
-            " * (float mean, float std, tuple of ints size)"
-        )
+    if not like or any(x not in (None, False) for x in (dtype, layout, device, requires_grad, pin_memory)):
+        raise TypeError("normal(): give sizes, which such options are for")
     shape = like[0].shape if len(like) == 1 else (like[0] + like[1]).shape
     if out is not None:
         shape = _as_drawn_into(out, shape, mean, std)
@@ -264,6 +256,8 @@ def bernoulli(input, p=None, *, generator=None, out=None):
               >>> torch.bernoulli(torch.tensor([0.0, 1.0]))
               tensor([0., 1.])
     """
+    if p is not None and out is not None:
+        raise TypeError("bernoulli(): one probability for all takes no out")
     if isinstance(p, Tensor):
         p = real("bernoulli", "p", 2, p)
     if p is None and not input.dtype.is_floating_point:

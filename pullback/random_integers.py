@@ -68,6 +68,8 @@ def randint_like(input, *bounds, low=0, high=None, dtype=None, memory_format=Non
     Example   >>> torch.randint_like(torch.ones(2, 3), 10).shape
               torch.Size([2, 3])
     """
+    if "out" in options:
+        raise TypeError("randint_like() got an unexpected keyword argument 'out'")
     low, high = (low, bounds[0]) if len(bounds) == 1 else bounds or (low, high)
     if isinstance(high, Tensor):
         if high.dim():

@@ -331,7 +331,7 @@ def of(key):
     alias = lines and key.startswith("functional.")
     if alias:
         return of(lines[0].partition("=")[2])
-    return lines and [Signature(s.removeprefix("Tensor.")) for s in lines]
+    return lines and [Signature(s.removeprefix("Tensor.").removeprefix("_VF.")) for s in lines]
 
 
 def takes_nothing(key):

@@ -209,6 +209,15 @@ bool take_string(const Parameter& p, PyObject* o, BoundCall& out) {
   refuse_choice(p, text);
 }
 
+// Python's own types stand for dtypes.
+bool take_python_type(PyObject* o, BoundCall& out) {
+  const auto* type = reinterpret_cast<PyTypeObject*>(o);
+  if (type != &PyFloat_Type && type != &PyLong_Type && type != &PyBool_Type) return false;
+  const DType d = type == &PyFloat_Type ? DType::Float64 : type == &PyLong_Type ? DType::Int64 : DType::Bool;
+  out.push_int(static_cast<int64_t>(d));
+  return true;
+}
+
 bool take(const Parameter& p, PyObject* o, BoundCall& out) {
   if (p.kind == Kind::Ignored) return true;
   if (p.optional) {
@@ -259,6 +268,7 @@ bool take(const Parameter& p, PyObject* o, BoundCall& out) {
       out.push_int(v);
       return true;
     case Kind::DType:
+      if (PyType_Check(o)) return take_python_type(o, out);
       if (!is_dtype(o)) return false;
       out.push_int(static_cast<int64_t>(dtype_from(o)));
       return true;

@@ -162,6 +162,8 @@ def norm(input, p="fro", dim=None, keepdim=False, out=None, dtype=None):
     if input.layout is not strided:  # what is no tensor is refused here, as in torch
         raise NotImplementedError("norm: there are only dense tensors")
     if isinstance(p, _core.Tensor):
+        if p.dim():
+            checked("linalg_vector_norm", input, p, dim, keepdim, dtype=dtype)
         p = p.item()
     if p is None or p == "fro":
         return answer(_frobenius(input, dim, keepdim, dtype), out, "linalg_vector_norm", EXACT)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 
 from pullback import _core
-from pullback.arguments import all_tensors, kind_name, tensor_list
+from pullback.arguments import all_tensors, checked, is_int64, kind_name, tensor_list
 from pullback.primitives.family import composite
 from pullback.primitives.registry import ANY, expose, methods, public
 from pullback.results import JOINED, answer, with_out
+from pullback.trace.sizes import Symbolic
 from pullback.trace.tracer import functions as f
 
 
@@ -123,11 +124,10 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
     if isinstance(asked, _core.Tensor) and asked.numel() == 1:
         asked = int(asked)
     several = isinstance(asked, (list, tuple))
-    if not several and not hasattr(asked, "__index__"):
-        raise TypeError(
-            f"split_with_sizes(): argument 'split_sizes' (position 2) must be tuple of ints, not "
-            f"{kind_name(asked)}"
-        )
+    if not several and not isinstance(asked, (int, Symbolic)):
+        checked("split_with_sizes", tensor, asked, dim)
+    if not all(map(is_int64, (dim, *asked) if several else (dim, asked))):
+        checked("split_with_sizes" if several else "_VF.split", tensor, asked, dim)
     if tensor.dim() == 0:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
     if several:
@@ -195,6 +195,8 @@ def chunk(input, chunks, dim=0):
     """
     if input.dim() == 0:
         raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+    if not (is_int64(chunks) and is_int64(dim)):
+        checked("chunk", input, chunks, dim)
     if chunks <= 0:
         raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
     dim = wrap(dim, input.dim())

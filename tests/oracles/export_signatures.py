@@ -35,6 +35,10 @@ BY_HAND = {
         "asarray(PyObject* obj, *, ScalarType? dtype=None, Device? device=None, bool? copy=None, "
         "bool requires_grad=False)"
     ],
+    "_VF.split": [
+        "split(Tensor input, SymInt split_size, int64_t dim=0)",
+        "split(Tensor input, SymIntArrayRef split_size, int64_t dim=0)",
+    ],
     "device": ["device(Device device)", "device(std::string_view type, int64_t? index=-1)"],
     "Generator": ["Generator(Device device=None)"],
     "frombuffer": [
@@ -121,7 +125,7 @@ def is_of_both(key):
     if key.startswith("Tensor."):
         native = type(getattr(torch.Tensor, name, None)).__name__ == "method_descriptor"
         return native and hasattr(pullback.Tensor, name)
-    if name in ("device", "Generator"):
+    if name in ("device", "Generator", "_VF.split"):
         return True
     if hasattr(torch._C._nn, name):
         return hasattr(pullback.nn.functional, name) or name == "log_sigmoid"
@@ -147,7 +151,7 @@ def main():
     table = {**generated(), **BY_HAND}
     lines = []
     for key in sorted(filter(is_of_both, table)):
-        prefix = "Tensor." if key.startswith("Tensor.") else ""
+        prefix = key[: key.find(".") + 1]
         lines += [prefix + s for s in table[key]] or [key]
     lines += of_functional()
     OUTPUT.write_text("\n".join(lines) + "\n", encoding="utf-8")
