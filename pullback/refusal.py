@@ -35,6 +35,8 @@ def of_op(function, args, named, error):
     method = function.function is not function
     name = function.__name__
     key = f"Tensor.{name}" if method or (function.in_place and not signatures.of(name)) else name
+    if name.startswith("_") and signatures.of(name[1:]):  # what the function of that name has made ready
+        key = name[1:]
     own = [Signature(text) for text, _ in function.overloads]
     known = signatures.of(key)
     if known is None:

@@ -6,6 +6,7 @@ import math
 import warnings
 
 from pullback import _core
+from pullback.arguments import checked
 from pullback.composites.shape import function, wrap
 from pullback.primitives.family import composite
 from pullback.primitives.order import MEDIAN_INTO
