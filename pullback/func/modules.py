@@ -116,7 +116,7 @@ class swapped:
             self._put_back()
 
     def _put_back(self):
-        for table, key, value in reversed(self._before):  # a shared module has its tensors under several names
+        for table, key, value in reversed(self._before):  # a shared module has several names
             if value is _NOTHING:
                 table.pop(key, None)
             else:
