@@ -10,8 +10,12 @@ namespace {
 
 PyObject* interned(const char* name) { return check(PyUnicode_InternFromString(name)); }
 
-// Of a table or of names given; none of its entries is there twice, whatever is done meanwhile.
-Owned items_of(PyObject* mapping) { return own(PyMapping_Items(mapping)); }
+// As they are now, whatever is done meanwhile.
+Owned items_of(PyObject* mapping) {
+  static PyObject* nothing = check(PyList_New(0));  // most tables of most modules are empty
+  if (PyDict_CheckExact(mapping) && PyDict_GET_SIZE(mapping) == 0) return Owned::borrow(nothing);
+  return own(PyMapping_Items(mapping));
+}
 
 PyObject* key_of(PyObject* items, Py_ssize_t k) { return PyTuple_GET_ITEM(PyList_GET_ITEM(items, k), 0); }
 PyObject* value_of(PyObject* items, Py_ssize_t k) { return PyTuple_GET_ITEM(PyList_GET_ITEM(items, k), 1); }

@@ -70,7 +70,9 @@ template <class F> int guarded_status(F&& f) {
 // Around a step into what may hold itself: RecursionError where it goes on for ever.
 class Deeper {
  public:
-  explicit Deeper(const char* where) { check(Py_EnterRecursiveCall(where)); }
+  explicit Deeper(const char* where) {
+    if (Py_EnterRecursiveCall(where)) throw PythonError();
+  }
   ~Deeper() { Py_LeaveRecursiveCall(); }
   Deeper(const Deeper&) = delete;
   Deeper& operator=(const Deeper&) = delete;

@@ -58,7 +58,7 @@ Owned make_spec(PyTypeObject* container, PyObject* context, PyObject* children) 
 
 Owned flatten(PyObject* tree, PyObject* leaves);
 
-// `children`: a list of its own, in whose place their structures are from then on.
+// `children`: a list that nobody else has.
 Owned flatten_children(PyTypeObject* container, PyObject* context, Owned children, PyObject* leaves) {
   const Py_ssize_t n = PyList_GET_SIZE(children.get());
   const Owned specs = own(PyList_New(n));
@@ -117,14 +117,16 @@ Owned fill(PyObject* spec, PyObject* leaves, Py_ssize_t& next) {
   auto* cls = reinterpret_cast<PyTypeObject*>(type.get());
   if (cls == &PyList_Type) return children;
   if (cls == &PyTuple_Type) return own(PyList_AsTuple(children.get()));
-  if (cls != &PyDict_Type)
-    return own(PyObject_CallFunctionObjArgs(tree_module.filled, spec, children.get(), nullptr));
   const Owned context = own(PyObject_GetAttr(spec, names().context));
-  const Owned keys = own(PySequence_List(context.get()));
+  const Py_ssize_t n = PyList_GET_SIZE(children.get());
+  if (cls != &PyDict_Type || !PyList_Check(context.get()) || PyList_GET_SIZE(context.get()) != n)
+    return own(PyObject_CallFunctionObjArgs(tree_module.filled, spec, children.get(), nullptr));
   Owned dict = own(PyDict_New());
-  for (Py_ssize_t k = 0; k < PyList_GET_SIZE(children.get()); ++k)
-    check(
-        PyDict_SetItem(dict.get(), check(PyList_GetItem(keys.get(), k)), PyList_GET_ITEM(children.get(), k)));
+  for (Py_ssize_t k = 0; k < n; ++k) {
+    const Owned key =
+        Owned::borrow(check(PyList_GetItem(context.get(), k)));  // its hash may be code of the user's
+    check(PyDict_SetItem(dict.get(), key.get(), PyList_GET_ITEM(children.get(), k)));
+  }
   return dict;
 }
 
