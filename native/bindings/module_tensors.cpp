@@ -60,8 +60,8 @@ void add_places(PyObject* module, PyObject* prefix, PyObject* places) {
   }
 }
 
-// (module): {full name: (the table that holds it, its key)} of all parameters and buffers, [(table, key, tensor)] of
-// all, and whether a tensor is there under several names.
+// (module): {full name: (the table that holds it, its key)} of all parameters and buffers, [(table, key, tensor)]
+// of all, and whether a tensor is there under several names.
 PyObject* module_places(PyObject*, PyObject* module) {
   return guarded([&]() -> PyObject* {
     static PyObject* empty = interned("");
@@ -84,7 +84,7 @@ PyObject* module_places(PyObject*, PyObject* module) {
   });
 }
 
-// (places, {name: tensor or None}, elsewhere): each goes to its place, or to that which elsewhere(name) gives.
+// (places, {name: tensor or None}, elsewhere): each goes to its place, or to the one that elsewhere(name) gives.
 PyObject* put_tensors(PyObject*, PyObject* const* args, Py_ssize_t) {
   return guarded([&] {
     const Owned items = items_of(args[1]);

@@ -110,8 +110,8 @@ nb::list parted(nb::handle results, const LevelHandle& h) {
   return out;
 }
 
-// Outputs, their cotangents and inputs without the layer of a batch. An output that all samples share is left out: it
-// does not depend on the inputs, which are a sample's own.
+// Outputs, their cotangents and inputs without the layer of a batch. An output that all samples share is left
+// out: it does not depend on the inputs, which are a sample's own.
 nb::tuple without_batch(const LevelHandle& h, nb::handle outputs, nb::handle cotangents, nb::handle inputs) {
   nb::list ys, gs, xs;
   for (nb::handle x : inputs) {
@@ -170,8 +170,8 @@ nb::list in_batch(const LevelHandle& h, nb::handle leaves, nb::handle axes) {
   return out;
 }
 
-// How many samples the arguments of vmap have along their axes, None or counted from the front; -1 where something
-// about them is to be refused, or asked of a class.
+// How many samples the arguments of vmap have along their axes, None or counted from the front; -1 where
+// something about them is to be refused, or asked of a class.
 int64_t sample_count(nb::handle leaves, nb::handle axes) {
   int64_t size = -1;
   auto axis = axes.begin();

@@ -3,8 +3,8 @@
 namespace pb::py {
 namespace {
 
-// What the module in Python has: the class of structures, that of a leaf, the registry of containers, and functions for
-// those that are no tuple, list or dict.
+// What the module in Python has: the class of structures, that of a leaf, the registry of containers, and
+// functions for those that are no tuple, list or dict.
 struct Tree {
   PyTypeObject* spec_class = nullptr;
   PyObject *leaf = nullptr, *registry = nullptr, *flatten = nullptr, *filled = nullptr, *spread = nullptr;
@@ -163,7 +163,8 @@ bool spread(PyObject* tree, PyObject* spec, PyObject* out) {
   return true;
 }
 
-// (tree, structure): each value of the tree for all leaves of its part of the structure; None where it is no prefix.
+// (tree, structure): each value of the tree for all leaves of its part of the structure; None where it is no
+// prefix.
 PyObject* spread_tree(PyObject*, PyObject* const* args, Py_ssize_t) {
   return guarded([&]() -> PyObject* {
     Owned out = own(PyList_New(0));
