@@ -46,7 +46,7 @@ void add_places(PyObject* module, PyObject* prefix, PyObject* places) {
     for (Py_ssize_t k = 0; k < PyList_GET_SIZE(items.get()); ++k) {
       if (value_of(items.get(), k) == Py_None) continue;
       const Owned name = own(PyUnicode_Concat(prefix, key_of(items.get(), k)));
-      const Owned place = own(PyTuple_Pack(2, table.get(), key_of(items.get(), k)));
+      const Owned place = own(PyTuple_Pack(3, table.get(), key_of(items.get(), k), value_of(items.get(), k)));
       check(PyDict_SetItem(places, name.get(), place.get()));
     }
   }
@@ -60,27 +60,20 @@ void add_places(PyObject* module, PyObject* prefix, PyObject* places) {
   }
 }
 
-// (module): {full name: (the table that holds it, its key)} of all parameters and buffers, [(table, key, tensor)]
-// of all, and whether a tensor is there under several names.
+// (module): {full name: (the table that holds it, its key, it)} of all parameters and buffers, and whether a tensor
+// is there under several names.
 PyObject* module_places(PyObject*, PyObject* module) {
   return guarded([&]() -> PyObject* {
     static PyObject* empty = interned("");
     const Owned places = own(PyDict_New());
     add_places(module, empty, places.get());
-    const Owned items = own(PyDict_Values(places.get()));
-    const Py_ssize_t n = PyList_GET_SIZE(items.get());
-    const Owned before = own(PyList_New(n));
     std::vector<PyObject*> tensors;
-    for (Py_ssize_t k = 0; k < n; ++k) {
-      PyObject* place = PyList_GET_ITEM(items.get(), k);
-      PyObject *table = PyTuple_GET_ITEM(place, 0), *key = PyTuple_GET_ITEM(place, 1);
-      const Owned tensor = own(PyObject_GetItem(table, key));
-      tensors.push_back(tensor.get());
-      PyList_SET_ITEM(before.get(), k, check(PyTuple_Pack(3, table, key, tensor.get())));
-    }
+    PyObject* place;
+    for (Py_ssize_t k = 0; PyDict_Next(places.get(), &k, nullptr, &place);)
+      tensors.push_back(PyTuple_GET_ITEM(place, 2));
     std::ranges::sort(tensors);
     const bool tied = std::ranges::adjacent_find(tensors) != tensors.end();
-    return PyTuple_Pack(3, places.get(), before.get(), tied ? Py_True : Py_False);
+    return PyTuple_Pack(2, places.get(), tied ? Py_True : Py_False);
   });
 }
 
@@ -119,7 +112,7 @@ PyObject* take_tensors(PyObject*, PyObject* const* args, Py_ssize_t) {
 
 PyMethodDef functions[] = {
     {"module_places", module_places, METH_O,
-     "(module): {full name: (table, key)}, [(table, key, tensor)], whether tensors are tied"},
+     "(module): {full name: (table, key, tensor)}, whether tensors are tied"},
     {"put_tensors", method(put_tensors), METH_FASTCALL,
      "(places, {name: tensor}, elsewhere): each in its place"},
     {"take_tensors", method(take_tensors), METH_FASTCALL,

@@ -34,8 +34,8 @@ def _one_dict(given):
 def _tied(places, given):
     """The given tensors, also for the other names of a tied one."""
     names_of: dict = {}
-    for name, (table, key) in places.items():
-        names_of.setdefault(id(table[key]), []).append(name)
+    for name, (_, _, tensor) in places.items():
+        names_of.setdefault(id(tensor), []).append(name)
     out = dict(given)
     for names in names_of.values():
         values = {id(given[n]): given[n] for n in names if n in given}
@@ -92,7 +92,8 @@ class swapped:
     def __enter__(self):
         tie_weights, strict = self._how
         # Those that are not given may be replaced by the module, and come back too.
-        self._places, self._before, tied = _core.module_places(self.module)
+        self._places, tied = _core.module_places(self.module)
+        self._before = list(self._places.values())
         tensors = _tied(self._places, self.given) if tie_weights and tied else self.given
         if strict:
             _check_names(self.module, self._places, tensors.keys())
@@ -103,8 +104,9 @@ class swapped:
             raise
 
     def _elsewhere(self, name):
-        place = table, key = self._places[name] = _other_place(self.module, name)
-        self._before.append((table, key, table.get(key, _NOTHING)))
+        table, key = _other_place(self.module, name)
+        place = self._places[name] = (table, key, table.get(key, _NOTHING))
+        self._before.append(place)
         return place
 
     def __exit__(self, kind, *error):
