@@ -11,6 +11,7 @@
 #include "bindings/index_key.h"
 #include "bindings/journal.h"
 #include "bindings/module_call.h"
+#include "bindings/module_tensors.h"
 #include "bindings/node_object.h"
 #include "bindings/op_function.h"
 #include "bindings/override.h"
@@ -21,6 +22,7 @@
 #include "bindings/step.h"
 #include "bindings/tape.h"
 #include "bindings/transform.h"
+#include "bindings/tree.h"
 #include "bindings/watch.h"
 #include "core/shape.h"
 #include "kernels/blas.h"
@@ -210,6 +212,7 @@ NB_MODULE(_core, m) {
   init_function_node(m.ptr());
   init_override(m.ptr());
   init_module_call(m.ptr());
+  init_module_tensors(m.ptr());
   init_size_type(m.ptr());
   init_tensor_type(m.ptr());
   init_op_function(m.ptr());
@@ -226,6 +229,7 @@ NB_MODULE(_core, m) {
   init_journal(m);
   init_foreign(m);
   init_watch(m);
+  init_tree(m.ptr());
   m.def("empty", empty);
   m.def("empty_strided", empty_strided);
   m.def("borrow", borrow);

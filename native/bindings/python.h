@@ -67,6 +67,17 @@ template <class F> int guarded_status(F&& f) {
   }
 }
 
+// Around a step into what may hold itself: RecursionError where it goes on for ever.
+class Deeper {
+ public:
+  explicit Deeper(const char* where) {
+    if (Py_EnterRecursiveCall(where)) throw PythonError();
+  }
+  ~Deeper() { Py_LeaveRecursiveCall(); }
+  Deeper(const Deeper&) = delete;
+  Deeper& operator=(const Deeper&) = delete;
+};
+
 // The arguments of a vectorcall as a tuple and a dict.
 struct CallObjects { Owned positional, keywords; };
 CallObjects call_objects(PyObject* const* args, Py_ssize_t n, PyObject* kwnames);

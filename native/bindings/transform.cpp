@@ -2,6 +2,7 @@
 
 #include "bindings/function_node.h"
 #include "bindings/node_object.h"
+#include "bindings/override.h"
 #include "bindings/tensor.h"
 #include "tape/pushed.h"
 
@@ -91,6 +92,100 @@ nb::list open_inputs(nb::handle tensors, nb::handle batches, uint32_t scope) {
     opened.append(stolen(wrap(open_input(v, scope))));
   }
   return opened;
+}
+
+nb::object below(nb::handle t, const Level& level) {
+  const Var v = below_layer(var(t), level);
+  return v.array.storage ? stolen(wrap(v)) : nb::none();
+}
+
+// (value, True) for each of several results that has the layer of a level, (itself, False) for the others.
+nb::list parted(nb::handle results, const LevelHandle& h) {
+  nb::list out;
+  for (nb::handle y : results) {
+    nb::object value = is_tensor(y.ptr()) ? below(y, *h.level) : nb::none();
+    if (value.is_none()) out.append(nb::make_tuple(y, false));
+    else out.append(nb::make_tuple(value, true));
+  }
+  return out;
+}
+
+// Outputs, their cotangents and inputs without the layer of a batch. An output that all samples share is left
+// out: it does not depend on the inputs, which are a sample's own.
+nb::tuple without_batch(const LevelHandle& h, nb::handle outputs, nb::handle cotangents, nb::handle inputs) {
+  nb::list ys, gs, xs;
+  for (nb::handle x : inputs) {
+    nb::object value = below(x, *h.level);
+    if (value.is_none()) refuse("a gradient of a value that all samples share is taken inside vmap", false);
+    xs.append(value);
+  }
+  auto g = cotangents.begin();
+  for (nb::handle y : outputs) {
+    nb::object value = below(y, *h.level);
+    if (!value.is_none()) {
+      ys.append(value);
+      gs.append(stolen(wrap(below_layer(included(var(*g), h.level), *h.level))));
+    }
+    ++g;
+  }
+  return nb::make_tuple(ys, gs, xs);
+}
+
+// Gradients with the layer of a batch; None where there is none.
+nb::list insert_in_all(nb::handle gradients, const LevelHandle& h) {
+  nb::list out;
+  for (nb::handle g : gradients)
+    out.append(g.is_none() ? nb::none() : stolen(wrap(inserted(var(g), h.level))));
+  return out;
+}
+
+nb::object leave(nb::handle t, uint32_t outer) {
+  const Var v = without_closed(var(t));
+  if (!v.layer && v.node && v.node->scopes & outer) return nb::borrow(t);
+  return stolen(wrap(left(v, outer)));
+}
+
+// Results on their way out of a scope: off the tape, unless something outside needs their gradients.
+nb::list leave_all(nb::handle results, uint32_t outer) {
+  nb::list out;
+  for (nb::handle t : results) {
+    const bool on_tape = is_tensor(t.ptr()) && requires_grad(as_tensor(t.ptr()));
+    out.append(on_tape ? leave(t, outer) : nb::borrow(t));
+  }
+  return out;
+}
+
+nb::object same_place(nb::handle t) {
+  return stolen(reinterpret_cast<PyObject*>(new_tensor(with_new_layers(var(t)))));
+}
+
+// The arguments of a program inside a batch: those with an axis of samples have it in front.
+nb::list in_batch(const LevelHandle& h, nb::handle leaves, nb::handle axes) {
+  nb::list out;
+  auto axis = axes.begin();
+  for (nb::handle x : leaves) {
+    out.append(axis->is_none() ? nb::borrow(x) : stolen(wrap(batched(h.level, without_closed(var(x))))));
+    ++axis;
+  }
+  return out;
+}
+
+// How many samples the arguments of vmap have along their axes, None or counted from the front; -1 where
+// something about them is to be refused, or asked of a class.
+int64_t sample_count(nb::handle leaves, nb::handle axes) {
+  int64_t size = -1;
+  auto axis = axes.begin();
+  for (nb::handle x : leaves) {
+    const nb::handle d = *axis;
+    ++axis;
+    if (d.is_none()) continue;
+    if (!PyLong_CheckExact(d.ptr()) || !is_tensor(x.ptr()) || asks(x.ptr())) return -1;
+    const Meta& m = *var_of(x.ptr()).array.meta;
+    const int64_t k = nb::cast<int64_t>(d);
+    if (k < 0 || k >= m.ndim || (size >= 0 && m.size(static_cast<int>(k)) != size)) return -1;
+    size = m.size(static_cast<int>(k));
+  }
+  return size;
 }
 
 // What stands between values that are to be pulled back and inputs: (hooks, and tensors that retain their gradients;
@@ -204,20 +299,22 @@ void init_transform(nb::module_& m) {
   m.def("levels_of", levels_of);
   m.def("include",
         [](nb::handle t, const LevelHandle& h) { return stolen(wrap(included(var(t), h.level))); });
-  m.def("below", [](nb::handle t, const LevelHandle& h) {
-    const Var v = below_layer(var(t), *h.level);
-    return v.array.storage ? stolen(wrap(v)) : nb::none();
-  });
+  m.def("below", [](nb::handle t, const LevelHandle& h) { return below(t, *h.level); });
+  m.def("parted", parted);
+  m.def("without_batch", without_batch);
+  m.def("in_batch", in_batch);
+  m.def("sample_count", sample_count);
   m.def("insert", [](nb::handle t, const LevelHandle& h) { return stolen(wrap(inserted(var(t), h.level))); });
+  m.def("insert_in_all", insert_in_all);
   m.def("open_inputs", open_inputs);
-  m.def("leave", [](nb::handle t, uint32_t outer) {
-    const Var v = without_closed(var(t));
-    if (!v.layer && v.node && v.node->scopes & outer) return nb::borrow(t);
-    return stolen(wrap(left(v, outer)));
-  });
+  m.def("leave", leave);
+  m.def("leave_all", leave_all);
   m.def("refuse_batch", refuse, nb::arg("why"), nb::arg("in_turn") = false);
-  m.def("same_place", [](nb::handle t) {
-    return stolen(reinterpret_cast<PyObject*>(new_tensor(with_new_layers(var(t)))));
+  m.def("same_place", same_place);
+  m.def("same_places", [](nb::handle tensors) {
+    nb::list out;
+    for (nb::handle t : tensors) out.append(same_place(t));
+    return out;
   });
   m.def("take_place", [](nb::handle t, nb::handle other) { as_tensor(t.ptr())->var = var(other); });
   m.def("scopes", [](nb::handle t) -> uint32_t {

@@ -23,9 +23,11 @@ template <class T, size_t N> class Small {
   Small& operator=(const Small&) = delete;
 
   T& operator[](size_t i) { return data_[i]; }
+  const T& operator[](size_t i) const { return data_[i]; }
   T* data() { return data_; }
   size_t size() const { return size_; }
   std::span<T> span() { return {data_, size_}; }
+  std::span<const T> span() const { return {data_, size_}; }
 
  private:
   struct alignas(T) Slot { std::byte bytes[sizeof(T)]; };

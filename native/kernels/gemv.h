@@ -92,8 +92,20 @@ template <class T> inline void eight_columns(const T* m, int64_t col, const T* x
   }
 }
 
+// A column alone needs no sums: of a batch of small outer products they would be most of the work.
+template <class T> void one_column(const GemvTask<T>& t) {
+  const Vec<T> x = broadcast(t.x[0]);
+  int64_t i = 0;
+  for (; i + kWidth<T> <= t.rows; i += kWidth<T>) {
+    const Vec<T> product = madd(load(t.m + i), x, Vec<T>{});  // minus zero becomes zero, as in a sum
+    store(t.y + i, t.bias ? product + load(t.bias + i) : product);
+  }
+  for (; i < t.rows; ++i) put(t, i, chain(t.m + i, t.m_col, t.x, 1, 1));
+}
+
 template <class T> void gemv_columns(const GemvTask<T>& t) {
   constexpr int64_t kRows = 512;  // of y, kept in the first cache while the columns pass
+  if (t.k == 1 && t.y_stride == 1 && (!t.bias || t.bias_stride == 1)) return one_column(t);
   const int64_t whole = t.rows / Lanes<T>::kCount * Lanes<T>::kCount;
   alignas(64) T y[kRows];
   for (int64_t begin = 0; begin < whole; begin += kRows) {

@@ -236,7 +236,7 @@ template <class T> void multiply_floats(const MatmulArgs& x) {
   const double task_work = work(g) / static_cast<double>(tasks);
   const int64_t chunk = std::max<int64_t>(1, static_cast<int64_t>(kChunkWork / task_work));
   parallel_chunks(all.batches * tasks, chunk, [&](int64_t i, int64_t end) {
-    for (; i < end; ++i) run_own(slice(all.at(i / tasks), grid, i % tasks));
+    for (; i < end; ++i) run_own(tasks == 1 ? all.at(i) : slice(all.at(i / tasks), grid, i % tasks));
     if (g.past_caches) end_stream();
   });
 }

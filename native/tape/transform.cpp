@@ -25,7 +25,10 @@ namespace {
 // One layer taken off the arguments: those of the newest level among them.
 class Stripped {
  public:
-  explicit Stripped(const Application& a) : current_(a.args.size()) {
+  explicit Stripped(const Application& a)
+      : current_(a.args.size()),
+        args_(a.args.size()),
+        tangents_(a.args.size()) {
     for (size_t i = 0; i < a.args.size(); ++i) {
       if (!a.args[i].var) continue;
       current_[i] = without_closed(*a.args[i].var);
@@ -33,9 +36,9 @@ class Stripped {
       Level* l = layer_of(current_[i])->level.get();
       if (!level_ || l->number > level_->number) level_ = Ref<Level>(l);
     }
-    args_.assign(a.args.begin(), a.args.end());
-    tangents_.resize(args_.size());
     for (size_t i = 0; i < args_.size(); ++i) {
+      args_[i] = a.args[i];
+      tangents_[i] = nullptr;
       if (!args_[i].var) continue;
       args_[i].var = &current_[i];
       ValueLayer* l = layer_of(current_[i]);
@@ -48,8 +51,8 @@ class Stripped {
 
   const Ref<Level>& level() const { return level_; }
   uint64_t mask() const { return mask_; }
-  std::span<Argument> args() { return args_; }
-  std::span<const Var* const> tangents() const { return tangents_; }
+  std::span<Argument> args() { return args_.span(); }
+  std::span<const Var* const> tangents() const { return tangents_.span(); }
   // The application with the layer, and without those of closed levels.
   Application whole(const Application& a) {
     whole_.assign(a.args.begin(), a.args.end());
@@ -63,9 +66,10 @@ class Stripped {
   }
 
  private:
-  std::vector<Var> current_;
-  std::vector<Argument> args_, whole_;
-  std::vector<const Var*> tangents_;
+  Small<Var, 4> current_;
+  Small<Argument, 4> args_;
+  Small<const Var*, 4> tangents_;
+  std::vector<Argument> whole_;
   Ref<Level> level_;
   uint64_t mask_ = 0;
 };
@@ -146,8 +150,9 @@ void apply_batched(const Application& a, Stripped& s, std::vector<Var>& out) {
   }
   complete_batch(s, made);
   try {
-    const Op& op = derived(*a.op, Derived::Batch, s.mask());
-    apply({&op, s.args(), a.ints, a.symbolic}, results);
+    const Application all{&derived(*a.op, Derived::Batch, s.mask()), s.args(), a.ints, a.symbolic};
+    if (Var one; apply_single(all, one)) return out.push_back(batched(s.level(), std::move(one)));
+    apply(all, results);
   } catch (const NoBatchRule&) {
     results.clear();
     apply_looped({a.op, s.args(), a.ints, a.symbolic}, s, results);

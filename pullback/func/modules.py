@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 from pullback import _core
 from pullback.trace.tracer import functions as f
 
@@ -33,28 +31,11 @@ def _one_dict(given):
     return seen
 
 
-def _places(module):
-    """{full name: (the dict that holds it, its key)} of all parameters and buffers."""
-    places, stack = {}, [("", module)]
-    while stack:
-        prefix, module = stack.pop()
-        for table in (module._parameters, module._buffers):
-            for key, value in table.items():
-                if value is not None:
-                    places[prefix + key] = (table, key)
-        if module._modules:
-            children = reversed(module._modules.items())
-            stack += [(f"{prefix}{name}.", child) for name, child in children if child is not None]
-    return places
-
-
 def _tied(places, given):
     """The given tensors, also for the other names of a tied one."""
-    if len({id(table[key]) for table, key in places.values()}) == len(places):
-        return given
     names_of: dict = {}
-    for name, (table, key) in places.items():
-        names_of.setdefault(id(table[key]), []).append(name)
+    for name, (_, _, tensor) in places.items():
+        names_of.setdefault(id(tensor), []).append(name)
     out = dict(given)
     for names in names_of.values():
         values = {id(given[n]): given[n] for n in names if n in given}
@@ -94,36 +75,50 @@ def _other_place(module, name):
 _NOTHING = object()  # was in a place before
 
 
-@contextmanager
-def swapped(module, given, tie_weights=False, strict=False):
-    """The module with other tensors in the places of its parameters and buffers, put back on every path.
+class swapped:
+    """For the block, the module with other tensors in the places of its parameters and buffers; put back on
+    every path.
 
     given          name -> tensor; what the module made of them is there afterwards
     tie_weights    a tensor given under one name is there for all names of a tied parameter
     strict         every name must be given (one of several tied ones is enough), and no other
     """
-    places = _places(module)
-    tensors = _tied(places, given) if tie_weights else given
-    if strict:
-        _check_names(module, places, tensors.keys())
-    # Those that are not given may be replaced by the module, and come back too.
-    before = [(table, key, table[key]) for table, key in places.values()]
-    try:
-        for name, value in tensors.items():
-            if not isinstance(value, _core.Tensor) and value is not None:
-                raise TypeError(f"{value} is not an instance of torch.Tensor")
-            if name not in places:
-                table, key = places[name] = _other_place(module, name)
-                before.append((table, key, table.get(key, _NOTHING)))
-            table, key = places[name]
-            table[key] = value
-        yield
-        # Buffers that the module replaced or changed are the caller's from now on.
-        for name in given:
-            table, key = places[name]
-            given[name] = table.get(key)
-    finally:
-        for table, key, value in reversed(before):  # a shared module has its tensors under several names
+
+    __slots__ = ("_before", "_how", "_places", "given", "module")
+
+    def __init__(self, module, given, tie_weights=False, strict=False):
+        self.module, self.given, self._how = module, given, (tie_weights, strict)
+
+    def __enter__(self):
+        tie_weights, strict = self._how
+        # Those that are not given may be replaced by the module, and come back too.
+        self._places, tied = _core.module_places(self.module)
+        self._before = list(self._places.values())
+        tensors = _tied(self._places, self.given) if tie_weights and tied else self.given
+        if strict:
+            _check_names(self.module, self._places, tensors.keys())
+        try:
+            _core.put_tensors(self._places, tensors, self._elsewhere)
+        except BaseException:
+            self._put_back()
+            raise
+
+    def _elsewhere(self, name):
+        table, key = _other_place(self.module, name)
+        place = self._places[name] = (table, key, table.get(key, _NOTHING))
+        self._before.append(place)
+        return place
+
+    def __exit__(self, kind, *error):
+        try:
+            if kind is None:
+                # Buffers that the module replaced or changed are the caller's from now on.
+                _core.take_tensors(self._places, self.given)
+        finally:
+            self._put_back()
+
+    def _put_back(self):
+        for table, key, value in reversed(self._before):  # a shared module has several names
             if value is _NOTHING:
                 table.pop(key, None)
             else:

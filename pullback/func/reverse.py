@@ -49,15 +49,15 @@ def pull_back(outputs, cotangents, inputs, run, keep_graph):
     if newest is None:
         return run(outputs, cotangents, inputs, keep_graph)
     if newest.is_batch:
-        outputs, cotangents, inputs = _without(newest, outputs, cotangents, inputs)
+        outputs, cotangents, inputs = _core.without_batch(newest, outputs, cotangents, inputs)
         found = pull_back(outputs, cotangents, inputs, run, keep_graph)
-        return [None if g is None else levels.insert(g, newest) for g in found]
+        return _core.insert_in_all(found, newest)
     around = levels.of((*outputs, *inputs))
     along = tuple(x for x in around if not x.is_batch)
     if run.together(outputs, inputs, along):
         batches = [x for x in around if x.is_batch]
         for batch in reversed(batches):
-            outputs, cotangents, inputs = _without(batch, outputs, cotangents, inputs)
+            outputs, cotangents, inputs = _core.without_batch(batch, outputs, cotangents, inputs)
         found = run(outputs, cotangents, [_core.innermost(x) for x in inputs], keep_graph, along)
         return [None if g is None else levels.seen(g, batches) for g in found]
     return _twice(newest, outputs, cotangents, inputs, run, keep_graph)
@@ -80,21 +80,6 @@ def _twice(level, outputs, cotangents, inputs, run, keep_graph):
     return [_joined(v, d, level) for v, d in zip(value, dot)]
 
 
-def _without(batch, outputs, cotangents, inputs):
-    """All of them without the layer of a batch. An output that all samples share is left out: it does not
-    depend on the inputs, which are a sample's own."""
-    below = [levels.below(x, batch) for x in inputs]
-    if any(x is None for x in below):
-        _core.refuse_batch("a gradient of a value that all samples share is taken inside vmap")
-    ys, gs = [], []
-    for y, g in zip(outputs, cotangents):
-        value = levels.below(y, batch)
-        if value is not None:
-            ys.append(value)
-            gs.append(levels.taken(g, (batch,)))
-    return ys, gs, below
-
-
 def _joined(value, dot, level):
     if value is None and dot is not None:
         value = dot.new_zeros(dot.shape)
@@ -115,9 +100,9 @@ class Engine(abc.ABC):
     def records(self, outputs, cotangents):
         """Whether the gradients' gradients may be asked for."""
 
-    def left(self, gradient):
-        """A gradient as it is handed out."""
-        return gradient
+    @abc.abstractmethod
+    def left(self, gradients):
+        """The gradients, or None, as they are handed out."""
 
     def together(self, outputs, inputs, along):
         """Whether gradients are worked out together with their tangents along some levels: where hooks are to
@@ -141,12 +126,12 @@ class Engine(abc.ABC):
             return [None] * len(inputs)
         ys, gs = zip(*pairs)
         record = self.records(ys, gs)
-        ys = tuple(_core.innermost(y) for y in ys)
+        ys = tuple(map(_core.innermost, ys))
         with levels.running(self.scope):
             found = _core.run_backward(
                 ys, gs, tuple(inputs), keep_graph or record, record, False, along=along
             )
-        return [None if g is None else self.left(g) for g in found]
+        return self.left(found)
 
 
 class _OfScope(Engine):
@@ -166,8 +151,8 @@ class _OfScope(Engine):
         outer = levels.outer_scopes(self.scope)
         return bool(_core.all_scopes(outputs) & outer or _core.all_scopes(cotangents))
 
-    def left(self, gradient):
-        return leave(gradient, self.bit)
+    def left(self, gradients):
+        return _core.leave_all(gradients, levels.outer_scopes(self.bit))
 
     def goes_on(self, along):
         return levels.has_scope_between(along[0], self.scope)
@@ -186,8 +171,10 @@ class InProgram(Engine):
     def records(self, outputs, cotangents):
         return self.create_graph
 
-    def left(self, gradient):
-        return gradient if self.create_graph else _core.leave(gradient, 0)
+    def left(self, gradients):
+        if self.create_graph:
+            return gradients
+        return [None if g is None else _core.leave(g, 0) for g in gradients]
 
     def goes_on(self, along):
         return True
@@ -229,7 +216,7 @@ def _value_and_gradients(func, argnums, has_aux, args, kwargs):
         only_tensors(flat)
         roots = open_inputs(flat, bit)
         # What the function changes in place moves on; the places that gradients are asked of stay.
-        handed = [_core.same_place(x) for x in roots]
+        handed = _core.same_places(roots)
         output = func(*replaced(args, argnums, tree_unflatten(handed, spec)), **kwargs)
         output, aux = split_aux("grad_and_value(f)(*args)", output, has_aux)
         if not isinstance(output, _core.Tensor):
@@ -342,7 +329,7 @@ def _vjp(func, args, argnums, has_aux, forward=False):
         flat, spec = tree_flatten(args if argnums is None else picked(args, argnums))
         only_tensors(flat)
         roots = open_inputs(flat, bit)
-        handed = tree_unflatten([_core.same_place(x) for x in roots], spec)
+        handed = tree_unflatten(_core.same_places(roots), spec)
         output = func(*(handed if argnums is None else replaced(args, argnums, handed)))
         output, aux = split_aux("vjp(f, *primals)", output, has_aux)
         flat_out, out_spec = tree_flatten(output)
@@ -356,7 +343,7 @@ def _vjp(func, args, argnums, has_aux, forward=False):
                     "vjp(f, *primals): expected f(*primals) to return only tensors, got unsupported type "
                     f"{type(y)}"
                 )
-        left = tree_unflatten([leave(y, bit) for y in flat_out], out_spec)
+        left = tree_unflatten(_core.leave_all(flat_out, levels.outer_scopes(bit)), out_spec)
         aux = tree_map(lambda t: leave(t, bit), aux) if has_aux else None
     pull = _Pullback(flat_out, out_spec, roots, spec, bit)
     return (left, pull, aux) if has_aux else (left, pull)

@@ -142,13 +142,11 @@ random._own_numbers = own_numbers
 class _Plan:
     """One call of a vmapped function, ready to run for any part of its samples."""
 
-    def __init__(self, func, name, leaves, dims, spec, kwargs, out_dims, randomness):
+    def __init__(self, func, name, leaves, dims, size, spec, kwargs, out_dims, randomness):
         self.func, self.name, self.spec, self.kwargs = func, name, spec, kwargs
-        self.dims, self.out_dims, self.randomness = dims, out_dims, randomness
-        self.leaves = [
-            x if d is None or d == 0 else x.movedim(d, 0) for x, d in zip(leaves, dims, strict=True)
-        ]
-        self.size = next(x.shape[0] for x, d in zip(self.leaves, dims) if d is not None)
+        self.dims, self.size, self.out_dims, self.randomness = dims, size, out_dims, randomness
+        # None and 0 leave an argument as it is.
+        self.leaves = [x.movedim(d, 0) if d else x for x, d in zip(leaves, dims)] if any(dims) else leaves
         self.out_spec = self.flat_dims = None
         self.start = random.get_rng_state() if randomness == "same" else None
 
@@ -168,14 +166,9 @@ class _Plan:
     def together(self, leaves, size):
         """All samples at once: flat outputs with the samples in front, or None for those that all share."""
         with levels.level(True, size) as level, _using(self.randomness, level):
-            given = [x if d is None else _core.add_batch(level, x) for x, d in zip(leaves, self.dims)]
-            out, self.out_spec = tree_flatten(self.call(given))
+            out, self.out_spec = tree_flatten(self.call(_core.in_batch(level, leaves, self.dims)))
             self.check(out)
-            return [self.taken(y, level) for y in out]
-
-    def taken(self, y, level):
-        value = levels.below(y, level) if isinstance(y, _core.Tensor) else None
-        return (y, False) if value is None else (value, True)
+            return _core.parted(out, level)
 
     def check(self, out):
         self.flat_dims = self.flat_out_dims()
@@ -187,9 +180,11 @@ class _Plan:
                 )
 
     def flat_out_dims(self):
+        if type(self.out_dims) is int:
+            return [self.out_dims] * self.out_spec.num_leaves
         one = self.out_spec.is_leaf() and isinstance(self.out_dims, tuple) and len(self.out_dims) == 1
         dims = list(self.out_dims) if one else broadcast_to_and_flatten(self.out_dims, self.out_spec)
-        if dims is None or any(d is not None and not isinstance(d, int) for d in dims):
+        if dims is None or not all(d is None or isinstance(d, int) for d in dims):
             _refuse_out_dims(self.name, self.out_dims, self.out_spec)
         return dims
 
@@ -267,7 +262,9 @@ class _Plan:
         return self.joined(parts, sizes, lambda y: y)
 
     def finish(self, out):
-        placed = [self.placed(y, many, d) for (y, many), d in zip(out, self.flat_dims)]
+        placed = [
+            y if many and d == 0 else self.placed(y, many, d) for (y, many), d in zip(out, self.flat_dims)
+        ]
         return tree_unflatten(placed, self.out_spec)
 
     def placed(self, y, many, dim):
@@ -391,7 +388,7 @@ def _checked_dim(call, x, dim):
     return dim % ndim
 
 
-def _check_sizes(leaves, dims):
+def _checked_size(leaves, dims):
     sizes = [x.shape[d] for x, d in zip(leaves, dims) if d is not None]
     if not sizes:
         raise ValueError(
@@ -402,6 +399,7 @@ def _check_sizes(leaves, dims):
             f"vmap: Expected all tensors to have the same size in the mapped dimension, got sizes {sizes} "
             "for the mapped dimension"
         )
+    return sizes[0]
 
 
 def check_randomness(how):
@@ -446,9 +444,12 @@ def vmap(func, in_dims=0, out_dims=0, randomness="error", *, chunk_size=None):
 def run_batched(func, args, kwargs, name, in_dims=0, out_dims=0, randomness="error", chunk_size=None):
     """What the function that vmap() makes of `func` does."""
     leaves, spec = tree_flatten(args)
-    dims = _checked_dims(name, in_dims, leaves, spec, args)
-    _check_sizes(leaves, dims)
-    plan = _Plan(func, name, leaves, dims, spec, kwargs, out_dims, randomness)
+    dims = broadcast_to_and_flatten(in_dims, spec) if isinstance(in_dims, (int, tuple)) else None
+    size = -1 if dims is None else _core.sample_count(leaves, dims)
+    if size < 0:
+        dims = _checked_dims(name, in_dims, leaves, spec, args)
+        size = _checked_size(leaves, dims)
+    plan = _Plan(func, name, leaves, dims, size, spec, kwargs, out_dims, randomness)
     if chunk_size is None or chunk_size >= plan.size:
         return plan.finish(plan.run())
     return plan.finish(plan.in_chunks(chunk_size))

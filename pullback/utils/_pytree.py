@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import OrderedDict, defaultdict, deque, namedtuple
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import islice
 from typing import Any
+
+from pullback import _core
 
 __all__ = [
     "Context",
@@ -64,8 +65,6 @@ def __getattr__(name):  # imported where somebody asks for them
 _Kind = namedtuple("_Kind", "flatten unflatten")
 _registry: dict[type, _Kind] = {}
 _with_keys: dict = {}  # of classes of the user: x -> ([(key, child)], context)
-_plain: set[type] = set()  # classes whose values were leaves: not all, so that a class of the user's may die
-_MANY = 32
 
 
 def register_pytree_node(cls, flatten_fn, unflatten_fn, **options) -> None:
@@ -82,7 +81,6 @@ def register_pytree_node(cls, flatten_fn, unflatten_fn, **options) -> None:
     if cls in _registry:
         raise ValueError(f"{cls} is already registered as pytree node.")
     _registry[cls] = _Kind(flatten_fn, unflatten_fn)
-    _plain.discard(cls)
     if options.get("flatten_with_keys_fn") is not None:
         _with_keys[cls] = options["flatten_with_keys_fn"]
     if options.get("serialized_type_name") is not None:
@@ -124,18 +122,6 @@ def _kind(x):
     return (cls, _RESULT) if cls.__module__.endswith("return_types") else None
 
 
-def _are_leaves(children):
-    """Whether none of them is a container: nearly always, and then their classes were met before."""
-    if _plain.issuperset(map(type, children)):
-        return True
-    for x in children:
-        if _kind(x) is not None:
-            return False
-    if len(_plain) < _MANY:
-        _plain.update(map(type, children))
-    return True
-
-
 @dataclass(init=False, frozen=True, eq=True, repr=False)
 class TreeSpec:
     """The shape of a tree without its leaves. `type` is None for a leaf."""
@@ -145,19 +131,8 @@ class TreeSpec:
     children_specs: list
 
     def __init__(self, type, context, children_specs):
-        leaves, flat = 0, True
-        for c in children_specs:
-            leaves += c.num_leaves
-            flat = flat and c.type is None
-        if type is None:
-            leaves, flat = 1, False
-        self._set(type, context, children_specs, leaves, flat)
-
-    def _set(self, type, context, children_specs, leaves, flat):
-        # `_flat`: one container of nothing but leaves, as arguments and results usually are.
-        self.__dict__.update(
-            type=type, context=context, children_specs=children_specs, num_leaves=leaves, _flat=flat
-        )
+        leaves = 1 if type is None else sum(c.num_leaves for c in children_specs)
+        self.__dict__.update(type=type, context=context, children_specs=children_specs, num_leaves=leaves)
 
     @property
     def num_children(self) -> int:
@@ -185,48 +160,26 @@ class TreeSpec:
 LeafSpec = TreeSpec(None, None, [])
 
 
-def _flat(cls, context, n):
-    """The structure of a container of n leaves."""
-    spec = object.__new__(TreeSpec)
-    spec._set(cls, context, [LeafSpec] * n, n, True)
-    return spec
-
-
 def tree_flatten(tree, is_leaf=None) -> tuple[list, TreeSpec]:
     """The leaves in order, and the structure around them."""
-    if is_leaf is None:
-        if type(tree) in _plain:
-            return [tree], LeafSpec
-        if type(tree) is tuple and len(tree) < len(_FLAT) and _are_leaves(tree):
-            return list(tree), _FLAT[len(tree)]
     leaves: list = []
-    spec = _flatten(tree, leaves, is_leaf)
-    return leaves, spec
+    if is_leaf is None:
+        return leaves, _core.flatten_tree(tree, leaves)
+    return leaves, _flatten(tree, leaves, is_leaf)
 
 
-def _flatten(tree, leaves, is_leaf):
+def _flatten(tree, leaves, is_leaf=None):
+    """The structure of a tree whose leaves join a list. Tuples, lists and dicts never come here without
+    is_leaf."""
     found = None if is_leaf is not None and is_leaf(tree) else _kind(tree)
     if found is None:
         leaves.append(tree)
         return LeafSpec
     cls, kind = found
     children, context = kind.flatten(tree)
-    if type(children) is not list:
-        children = list(children)
-    if is_leaf is None and _are_leaves(children):
-        leaves += children
-        return _flat(cls, context, len(children))
-    specs = []
-    for c in children:
-        if is_leaf is None and type(c) in _plain:
-            leaves.append(c)
-            specs.append(LeafSpec)
-        else:
-            specs.append(_flatten(c, leaves, is_leaf))
-    return TreeSpec(cls, context, specs)
-
-
-_FLAT = [_flat(tuple, None, n) for n in range(16)]  # the usual arguments and results
+    if is_leaf is None:
+        return TreeSpec(cls, context, [_core.flatten_tree(c, leaves) for c in children])
+    return TreeSpec(cls, context, [_flatten(c, leaves, is_leaf) for c in children])
 
 
 def tree_unflatten(leaves, treespec):
@@ -245,16 +198,7 @@ def tree_unflatten(leaves, treespec):
             f"tree_unflatten(leaves, treespec): `leaves` has length {len(leaves)} but the spec refers to a "
             f"pytree that holds {treespec.num_leaves} items ({treespec})."
         )
-    if treespec.type is None:
-        return leaves[0]
-    return _unflatten(iter(leaves), treespec)
-
-
-def _unflatten(leaves, spec):
-    if spec._flat:
-        return _filled(spec, list(islice(leaves, spec.num_leaves)))
-    children = spec.children_specs
-    return _filled(spec, [next(leaves) if c.type is None else _unflatten(leaves, c) for c in children])
+    return _core.fill_tree(treespec, leaves)
 
 
 def _filled(spec, children):
@@ -333,6 +277,12 @@ def treespec_pprint(treespec) -> str:
 
 def broadcast_to_and_flatten(tree, treespec, is_leaf=None):
     """A prefix of a structure spread over its leaves; None where it does not fit."""
+    if is_leaf is None:
+        return _core.spread_tree(tree, treespec)
+    return _spread(tree, treespec, is_leaf)
+
+
+def _spread(tree, treespec, is_leaf=None):
     found = None if is_leaf is not None and is_leaf(tree) else _kind(tree)
     if found is None:
         return [tree] * treespec.num_leaves
@@ -344,9 +294,6 @@ def broadcast_to_and_flatten(tree, treespec, is_leaf=None):
         return None
     out: list = []
     for child, spec in zip(children, treespec.children_specs, strict=True):
-        if is_leaf is None and type(child) in _plain:
-            out += [child] * spec.num_leaves
-            continue
         part = broadcast_to_and_flatten(child, spec, is_leaf)
         if part is None:
             return None
@@ -354,6 +301,7 @@ def broadcast_to_and_flatten(tree, treespec, is_leaf=None):
     return out
 
 
+_core.set_tree_module(TreeSpec, LeafSpec, _registry, _flatten, _filled, _spread)
 _broadcast_to_and_flatten = broadcast_to_and_flatten
 
 

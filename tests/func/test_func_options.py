@@ -263,6 +263,21 @@ def test_tensors_that_are_neither_parameters_nor_buffers():
     assert not hasattr(net, "new")
 
 
+def test_tensors_are_put_back_where_one_is_refused():
+    net = torch.nn.Linear(3, 3)
+    weight, bias = net.weight, net.bias
+    with pytest.raises(TypeError, match="3 is not an instance of torch"):
+        functional_call(net, {"weight": torch.eye(3), "new": B, "bias": 3}, A)
+    assert net.weight is weight and net.bias is bias and not hasattr(net, "new")
+
+
+def test_a_module_that_holds_itself():
+    net = torch.nn.Sequential(torch.nn.Linear(3, 3))
+    net._modules["1"] = net
+    with pytest.raises(RecursionError):
+        functional_call(net, {}, A)
+
+
 def test_a_module_under_two_names():
     inner = torch.nn.Linear(3, 3, bias=False)
     net, weight = torch.nn.Sequential(inner, inner), inner.weight

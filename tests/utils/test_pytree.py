@@ -94,3 +94,41 @@ def test_structures_are_equal_however_they_were_made():
     assert flat == pytree.treespec_dict(a=pytree.treespec_leaf(), b=pytree.treespec_leaf())
     assert flat != pytree.tree_flatten({"a": 1, "b": (2,)})[1]
     assert pytree.tree_flatten((1, (2, 3)))[1].children_specs[1] == pytree.tree_flatten((0, 0))[1]
+
+
+def test_containers_that_hold_themselves_or_are_deep():
+    ring, table = [], {}
+    ring.append(ring)
+    table["x"] = table
+    deep = spec = pytree.treespec_leaf()
+    for _ in range(100000):
+        deep, spec = (deep,), pytree.treespec_tuple([spec])
+    for tree in (ring, table, (ring,), deep):
+        with pytest.raises(RecursionError):
+            pytree.tree_flatten(tree)
+    with pytest.raises(RecursionError):
+        pytree.tree_unflatten([1], spec)
+    with pytest.raises(RecursionError):
+        pytree.broadcast_to_and_flatten(deep, spec)
+
+
+def test_structures_that_were_changed_by_hand():
+    spec = pytree.tree_structure((1, [2]))
+    spec.children_specs.append(pytree.treespec_leaf())
+    with pytest.raises(IndexError):
+        pytree.tree_unflatten([1, 2], spec)
+    leaf = pytree.treespec_leaf()
+    with pytest.raises(ValueError):
+        pytree.tree_unflatten([1], pytree.TreeSpec(dict, ["a", "b"], [leaf]))
+    assert pytree.tree_unflatten([1], pytree.TreeSpec(dict, ("a",), [leaf])) == {"a": 1}
+
+
+def test_prefixes():
+    tree = {"a": 1, "b": [2, Pair(3, 4)]}
+    spec = pytree.tree_structure((tree, 5))
+    assert pytree.broadcast_to_and_flatten(0, spec) == [0] * 5
+    assert pytree.broadcast_to_and_flatten((None, 1), spec) == [None] * 4 + [1]
+    prefix = ({"a": 1, "b": [2, Pair(3, None)]}, 0)
+    assert pytree.broadcast_to_and_flatten(prefix, spec) == [1, 2, 3, None, 0]
+    wrong = [(0,), (0, 0, 0), [0, 0], (0, (0,)), ({"a": 0}, 0), ({"a": 0, "b": [0]}, 0)]
+    assert [pytree.broadcast_to_and_flatten(p, spec) for p in wrong] == [None] * len(wrong)
