@@ -70,6 +70,8 @@ def _numbers_as_tensors(known, function, args, named):
         named[key] = tensor(named[key])
     if args and not signatures.is_tensor(args[0]):
         args = (tensor(args[0]), *args[1:])
+    elif len(args) > 1 and isinstance(args[-1], (int, float)) and not numbers:
+        args = (*args[:-1], tensor(args[-1]))
     elif not numbers:
         return None
     return function(*args, **named)

@@ -154,7 +154,7 @@ class Parameter:
         sized = re.fullmatch(r"(\w+)\[(\d+)\]", declared)
         self.type = _OURS.get(declared, sized[1] if sized else declared)
         self.is_sizes = self.type.endswith("IntArrayRef")
-        self.one_will_do = bool(sized)
+        self.one_will_do = self.is_sizes and bool(sized)
         self.shown, self._check = _TYPES.get(self.type, _TYPES["PyObject*"])
         self.takes_numbers = takes_numbers and self.type == "Tensor"
 

@@ -109,7 +109,7 @@ def wrap(dim, ndim):
 
 
 @function
-def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
+def split(tensor, split_size_or_sections, dim=0):
     """Cuts a tensor into pieces of a size (the last may be shorter), or of the given sizes.
 
     Shapes    tensor (n, *), size k -> (k, *), (k, *), ..., (the rest, *), for dim=0: views
@@ -118,7 +118,7 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
     Example   >>> torch.split(torch.arange(5), 2)
               (tensor([0, 1]), tensor([2, 3]), tensor([4]))
     """
-    asked = split_size_or_sections if split_size is None else split_size
+    asked = split_size_or_sections
     if not hasattr(tensor, "dim"):
         return tensor.split(asked, dim)  # what has pieces of its own may cut itself up
     if isinstance(asked, _core.Tensor) and asked.numel() == 1:
@@ -134,6 +134,22 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None):
         return _of_sizes(tensor, tuple(asked), dim)
     dim = wrap(dim, tensor.dim())
     return as_tuple(f["_split_even"](tensor, even_sizes(tensor.size(dim), asked), dim))
+
+
+def _split(self, split_size, dim=0):
+    """Cuts the tensor into pieces of a size (the last may be shorter), or of the given sizes.
+
+    Shapes    (n, *), size k -> (k, *), (k, *), ..., (the rest, *), for dim=0: views
+    Gradient  g of each piece in its place
+    Errors    RuntimeError for a negative size, or sizes that do not sum to the axis
+    Example   >>> torch.arange(5).split(2)
+              (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+    """
+    return split(self, split_size, dim)
+
+
+_split.__name__, _split.__qualname__ = "split", "Tensor.split"
+methods["split"] = _split
 
 
 def _of_sizes(tensor, sizes, dim):
